@@ -1,0 +1,112 @@
+"""Time as a parameter: the clock that is handed down and the one heap of deadlines of an engine."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The two times of an engine. Tests hand in a clock that they advance."""
+
+    monotonic: Callable[[], float]
+    """Seconds that only go forward; every deadline is in this time."""
+    wall: Callable[[], float]
+    """Seconds since the epoch, UTC; only for what a person reads, such as call records."""
+
+
+DeadlineCallback = Callable[[float], None]
+
+
+class Deadline:
+    """A callback that is due at a time. Keep it only to cancel it."""
+
+    __slots__ = ("_heap", "at", "callback")
+
+    def __init__(self, heap: DeadlineHeap, at: float, callback: DeadlineCallback) -> None:
+        self._heap: DeadlineHeap | None = heap
+        self.at = at
+        self.callback: DeadlineCallback | None = callback
+
+    @property
+    def active(self) -> bool:
+        """Whether the callback is still to come."""
+        return self.callback is not None
+
+    def cancel(self) -> None:
+        """Forget the callback; cancelling twice, or after it ran, does nothing."""
+        if self.callback is None:
+            return
+        self.callback = None
+        heap, self._heap = self._heap, None
+        if heap is not None:
+            heap.forget_one()
+
+
+class DeadlineHeap:
+    """All deadlines of an engine, so that one armed timer serves them (a Qt timer each would cost far more).
+
+    Cancelled entries stay in the heap until they come up or until they outnumber the living, when it is swept: its
+    size is bounded by twice the number of living deadlines plus a constant.
+    """
+
+    _SWEEP_AT_LEAST = 256
+
+    def __init__(self, on_earlier: Callable[[float], None] | None = None) -> None:
+        self._heap: list[tuple[float, int, Deadline]] = []
+        self._sequence = 0
+        self._cancelled = 0
+        self.on_earlier = on_earlier
+        """Called with the new first deadline whenever one is scheduled before all others: arm the timer for it."""
+
+    def __len__(self) -> int:
+        """How many deadlines are still to come."""
+        return len(self._heap) - self._cancelled
+
+    def schedule(self, at: float, callback: DeadlineCallback) -> Deadline:
+        """Have `callback(now)` called by the first `expire(now)` at or after `at` (monotonic seconds)."""
+        deadline = Deadline(self, at, callback)
+        heap = self._heap
+        first = heap[0][0] if heap else None
+        self._sequence += 1
+        heapq.heappush(heap, (at, self._sequence, deadline))
+        if self.on_earlier is not None and (first is None or at < first):
+            self.on_earlier(at)
+        return deadline
+
+    def next_deadline(self) -> float | None:
+        """The time of the first deadline still to come, or None."""
+        heap = self._heap
+        while heap and heap[0][2].callback is None:
+            heapq.heappop(heap)
+            self._cancelled -= 1
+        return heap[0][0] if heap else None
+
+    def expire(self, now: float) -> int:
+        """Run every callback that is due at `now`, in order of time; waking early runs nothing. Returns how many ran.
+
+        A callback that schedules a deadline that is due already gets it run in the same call.
+        """
+        heap = self._heap
+        count = 0
+        while heap and heap[0][0] <= now:
+            deadline = heapq.heappop(heap)[2]
+            callback = deadline.callback
+            if callback is None:
+                self._cancelled -= 1
+                continue
+            deadline.callback = None
+            count += 1
+            callback(now)
+        return count
+
+    def forget_one(self) -> None:
+        """Count one cancelled entry and sweep the heap when they outnumber the living (used by `Deadline.cancel`)."""
+        self._cancelled += 1
+        if self._cancelled > self._SWEEP_AT_LEAST and self._cancelled * 2 > len(self._heap):
+            # In place: expire() may be running over this very list.
+            self._heap[:] = [entry for entry in self._heap if entry[2].callback is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0

@@ -1,0 +1,242 @@
+"""The one system record: addresses, ports, defaults and bounds of the whole server."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator, model_validator
+
+from app.records.base import Record, Shown
+from app.records.types import HeaderText, Host, IpAddress, Networks, Number, RouteType, UntrustedCalls, check_host
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class System(Record):
+    """Settings of the server itself."""
+
+    table: ClassVar[str] = "system"
+    title: ClassVar[str] = "System"
+    plural: ClassVar[str] = "System"
+    introduction: ClassVar[str] = "Where the server listens, what it tells its peers about itself, and its bounds."
+
+    id: Annotated[int, Field(ge=1, le=1), Shown("ID", "There is one system record.", column=False)] = 1
+    sip_address: Annotated[
+        IpAddress,
+        Shown(
+            "&SIP address", "The address to listen on; 0.0.0.0 is every IPv4 address, :: every address.", required=True
+        ),
+    ] = "0.0.0.0"
+    sip_udp_port: Annotated[Port, Shown("&UDP port", "SIP over UDP; phones and trunks use it most.", zero="off")] = 5060
+    sip_tcp_port: Annotated[Port, Shown("&TCP port", "SIP over TCP, for large messages.", zero="off")] = 5060
+    sip_tls_port: Annotated[Port, Shown("T&LS port", "SIP over TLS, encrypted.", zero="off")] = 5061
+    domain: Annotated[
+        Host,
+        Shown("&Domain", "The SIP domain and digest realm of this server, if phones use one.", blank="the address"),
+    ] = ""
+    external_signalling_address: Annotated[
+        Host,
+        Shown(
+            "External &signalling address",
+            "Your public address, told in SIP to peers outside the local networks. Needed behind NAT.",
+            tab="Network",
+            blank="the local address",
+        ),
+    ] = ""
+    external_media_address: Annotated[
+        Host,
+        Shown(
+            "External &media address",
+            "Your public address for audio, told in SDP to peers outside the local networks.",
+            tab="Network",
+            blank="the local address",
+        ),
+    ] = ""
+    local_networks: Annotated[
+        Networks,
+        Shown(
+            "L&ocal networks",
+            "Peers in these networks are told the local address, all others the external one.",
+            tab="Network",
+            column=False,
+        ),
+    ] = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+    tls_certificate: Annotated[
+        HeaderText,
+        Shown(
+            "TLS &certificate file",
+            "A PEM file with your certificate.",
+            tab="Network",
+            blank="a self-made one",
+            column=False,
+        ),
+    ] = ""
+    tls_private_key: Annotated[
+        HeaderText,
+        Shown(
+            "TLS private &key file",
+            "The PEM file with its private key.",
+            tab="Network",
+            blank="a self-made one",
+            column=False,
+        ),
+    ] = ""
+    media_port_first: Annotated[
+        int,
+        Field(ge=1024, le=65534),
+        Shown("&First media port", "Relayed audio uses the ports from here. Open them in the firewall.", tab="Media"),
+    ] = 20000
+    media_port_last: Annotated[
+        int,
+        Field(ge=1025, le=65535),
+        Shown("&Last media port", "Relayed audio uses the ports up to here.", tab="Media"),
+    ] = 29999
+    media_processes: Annotated[
+        int,
+        Field(ge=0, le=16),
+        Shown(
+            "Media &processes", "Processes that forward relayed audio.", tab="Media", zero="forward in the main process"
+        ),
+    ] = 1
+    media_timeout: Annotated[
+        int,
+        Field(ge=0, le=86400),
+        Shown(
+            "Media &timeout",
+            "A relayed call without any audio for this long is ended.",
+            tab="Media",
+            unit="s",
+            zero="never",
+        ),
+    ] = 60
+    outgroup_prefix: Annotated[
+        Number,
+        Shown(
+            "&Out-group prefix",
+            "A number that begins with it and matches no record goes out through an external line, without the prefix.",
+            tab="Calls",
+            blank="none",
+        ),
+    ] = "9"
+    default_route_type: Annotated[
+        RouteType, Shown("Default &route", "Where a number goes that no record matches.", tab="Calls", column=False)
+    ] = RouteType.LOCAL_USER
+    default_target_id: Annotated[
+        int,
+        Field(ge=0),
+        Shown(
+            "Default &target",
+            "The target of the default route.",
+            tab="Calls",
+            zero="none",
+            refers_by="default_route_type",
+            refers_to_each={
+                "sip_trunk": "sip_trunks",
+                "external_line": "external_lines",
+                "routing_group": "routing_groups",
+            },
+            column=False,
+        ),
+    ] = 0
+    untrusted_calls: Annotated[
+        UntrustedCalls, Shown("&Strangers' calls", "What an INVITE from an unknown source gets.", tab="Security")
+    ] = UntrustedCalls.REJECT
+    session_expires: Annotated[
+        int,
+        Field(ge=0, le=86400),
+        Shown(
+            "Session &expires",
+            "Calls are refreshed at half this time, so that dead ones end (RFC 4028).",
+            tab="Calls",
+            unit="s",
+            zero="off",
+        ),
+    ] = 1800
+    no_answer_timeout: Annotated[
+        int,
+        Field(ge=1, le=3600),
+        Shown("&No-answer time", "A call that rings this long without an answer ends with 408.", tab="Calls", unit="s"),
+    ] = 120
+    max_call_seconds: Annotated[
+        int,
+        Field(ge=0, le=604800),
+        Shown("Longest call", "A call is ended after this time.", tab="Calls", unit="s", zero="unlimited"),
+    ] = 0
+    max_calls: Annotated[
+        int,
+        Field(ge=1, le=100000),
+        Shown("Most calls at once", "Beyond it a new call gets 503.", tab="Calls", unit="calls"),
+    ] = 10000
+    max_calls_per_second: Annotated[
+        int,
+        Field(ge=0, le=100000),
+        Shown(
+            "Most calls per second",
+            "Beyond it a new call gets 503 with Retry-After.",
+            tab="Calls",
+            unit="calls/s",
+            zero="unlimited",
+        ),
+    ] = 0
+    register_expires_minimum: Annotated[
+        int,
+        Field(ge=10, le=86400),
+        Shown("Shortest registration", "A phone that asks for less gets 423.", tab="Calls", unit="s", column=False),
+    ] = 30
+    register_expires_maximum: Annotated[
+        int,
+        Field(ge=60, le=604800),
+        Shown("Longest registration", "A phone that asks for more gets this.", tab="Calls", unit="s", column=False),
+    ] = 3600
+    ban_failures: Annotated[
+        int,
+        Field(ge=0, le=1000),
+        Shown(
+            "Failures before a ban",
+            "So many failed authentications within a minute ban an address.",
+            tab="Security",
+            zero="never ban",
+        ),
+    ] = 10
+    ban_seconds: Annotated[
+        int,
+        Field(ge=1, le=2592000),
+        Shown("Length of a ban", "How long a banned address is ignored.", tab="Security", unit="s"),
+    ] = 3600
+    max_messages_per_second: Annotated[
+        int,
+        Field(ge=0, le=1000000),
+        Shown(
+            "Most messages per second",
+            "From one unknown address; more are dropped unread. Trunks are exempt.",
+            tab="Security",
+            unit="messages/s",
+            zero="unlimited",
+        ),
+    ] = 200
+    call_record_days: Annotated[
+        int,
+        Field(ge=0, le=36500),
+        Shown("Keep call records", "Older call records are deleted.", tab="Calls", unit="days", zero="for ever"),
+    ] = 365
+
+    @field_validator("domain", mode="before")
+    @classmethod
+    def _domain(cls, value: Any) -> Any:
+        return check_host(value) if isinstance(value, str) and value.strip() else value
+
+    @field_validator("sip_address")
+    @classmethod
+    def _listen_somewhere(cls, value: str) -> str:
+        if not value:
+            raise ValueError("must not be blank; 0.0.0.0 is every address")
+        return value
+
+    @model_validator(mode="after")
+    def _media_range(self) -> System:
+        if self.media_port_last - self.media_port_first < 3:
+            raise ValueError("media_port_last: must be at least 3 above the first media port")
+        return self
+
+    def detail(self) -> str:
+        return f"{self.sip_address}:{self.sip_udp_port}"

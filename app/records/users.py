@@ -1,0 +1,98 @@
+"""Local users: the phones that register to this server."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, field_validator
+
+from app.records.base import Record, Shown
+from app.records.types import HeaderText, IpAddress, Levels, Number, RelayMedia, RelayMediaChoice
+
+
+class LocalUser(Record):
+    """A phone, a soft phone or a gateway port with its own number."""
+
+    table: ClassVar[str] = "local_users"
+    title: ClassVar[str] = "local user"
+    plural: ClassVar[str] = "Local users"
+    key: ClassVar[str] = "number"
+    introduction: ClassVar[str] = "A local user is a phone: it registers with its number and password."
+
+    number: Annotated[
+        Number,
+        Shown("&Number", "What others dial, and the phone's user name.", required=True, unique=True, example="103"),
+    ]
+    password: Annotated[
+        str, Shown("&Password", "The phone's SIP password.", secret=True, blank="cannot register", column=False)
+    ] = ""
+    display_name: Annotated[HeaderText, Shown("Display na&me", "Shown on the called phone.", blank="none")] = ""
+    max_calls: Annotated[
+        int,
+        Field(ge=0, le=10000),
+        Shown(
+            "Most &calls", "At once, in and out together.", tab="Calls", unit="calls", zero="unlimited", column=False
+        ),
+    ] = 0
+    max_outgoing_calls: Annotated[
+        int,
+        Field(ge=0, le=10000),
+        Shown("Most &outgoing calls", "At once.", tab="Calls", unit="calls", zero="unlimited", column=False),
+    ] = 0
+    call_levels: Annotated[
+        Levels,
+        Shown(
+            "Call &levels",
+            "Numbers of the levels this user may call; everybody may call level 0.",
+            tab="Calls",
+            blank="level 0 only",
+        ),
+    ] = ()
+    trusted_address: Annotated[
+        IpAddress,
+        Shown(
+            "&Trusted address",
+            "Calls from this IP address are this user's, without registration or password.",
+            blank="none: digest",
+            column=False,
+        ),
+    ] = ""
+    relay_media: Annotated[
+        RelayMediaChoice,
+        Shown("&Relay media stream", "Whether audio flows through this server.", tab="Calls", column=False),
+    ] = RelayMedia.NO
+    external_line_id: Annotated[
+        int,
+        Field(ge=0),
+        Shown(
+            "&External line",
+            "The user's own line for outgoing calls.",
+            tab="Calls",
+            zero="any free shared line",
+            refers_to="external_lines",
+            column=False,
+        ),
+    ] = 0
+
+    @field_validator("number")
+    @classmethod
+    def _number_required(cls, value: str) -> str:
+        if not value:
+            raise ValueError("is required: what others dial")
+        return value
+
+    @field_validator("call_levels")
+    @classmethod
+    def _levels_positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        for level in value:
+            if not 0 <= level <= 999999:
+                raise ValueError(f"{level} is not a call level (0 to 999999)")
+        return tuple(sorted(set(value)))
+
+    def detail(self) -> str:
+        return self.number
+
+    def caption(self) -> str:
+        """`100 - Reception`."""
+        words = self.display_name or self.description
+        return f"{self.number} - {words}" if words else self.number
