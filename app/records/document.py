@@ -73,9 +73,10 @@ def read_document(document: object, base: Configuration, *, replace: bool = Fals
         tables[name] = _read_table(model, document.get(name, ()), old, replace, places, errors)
     result = Configuration(system, tables)
     for name in TABLES:
-        for clash in clashes(result, name):
-            place = places.get((name, clash.record.id), name)
-            errors.append(RecordError(f"{place}.{clash.field}", clash.message))
+        errors.extend(
+            RecordError(f"{places.get((name, clash.record.id), name)}.{clash.field}", clash.message)
+            for clash in clashes(result, name)
+        )
     if errors:
         raise RecordErrors(tuple(errors))
     return result
