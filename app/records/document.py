@@ -57,9 +57,9 @@ def read_document(document: object, base: Configuration, *, replace: bool = Fals
     if not isinstance(document, Mapping):
         raise RecordErrors((RecordError("", "the document must be one JSON object"),))
     known = (System.table, *TABLES)
-    for name in document:
-        if name not in known:
-            errors.append(RecordError(str(name), unknown_name(str(name), known, "table")))
+    errors.extend(
+        RecordError(str(name), unknown_name(str(name), known, "table")) for name in document if name not in known
+    )
     system = base.system
     if System.table in document:
         found = _read_record(System, document[System.table], System() if replace else base.system, System.table, errors)
