@@ -1,0 +1,1 @@
+"""The SIP core: messages, transactions, dialogs, digest authentication and the transports that carry them."""

@@ -1,0 +1,577 @@
+"""SIP requests and responses: a tolerant, fast parse, typed views that are read when asked for, and serialisation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from app.errors import RemoteError
+from app.sip.headers import KNOWN_NAMES, REASONS, SPELLINGS, canonical_name, is_header_name
+from app.sip.uri import CSeq, NameAddr, Uri, UriError, Via, split_list
+
+__all__ = ["REASONS", "HeaderError", "Message", "MessageError", "Request", "Response", "canonical_name", "parse"]
+
+Header: TypeAlias = tuple[str, str]
+
+MAXIMUM_HEADERS = 256
+"""A message with more header lines is not parsed at all (MessageError 400)."""
+MAXIMUM_HEADER_BYTES = 65536
+"""A longer start line and header section is not parsed at all (MessageError 513)."""
+MAXIMUM_VALUES = 70
+"""More Via, Contact, Route or Record-Route values than this in one message are refused (HeaderError)."""
+SIP_VERSION = "SIP/2.0"
+
+_FOLD = re.compile(r"\n[ \t]+")
+_STATUS_LINE = re.compile(r"[Ss][Ii][Pp]/([0-9]+\.[0-9]+)[ \t]+([1-6][0-9][0-9])(?:[ \t]+(.*))?[ \t]*", re.DOTALL)
+_COPIED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
+_COPIED_WITH_ROUTE = _COPIED | {"Record-Route"}
+_COPIED_WITH_TIMESTAMP = _COPIED | {"Timestamp"}
+_DIALOG_FORMING = frozenset(("INVITE", "SUBSCRIBE", "REFER", "NOTIFY"))
+_MALFORMED_EXPIRES = 3600
+_LARGEST_EXPIRES = 0xFFFFFFFF
+
+
+class MessageError(RemoteError):
+    """Bytes of which nothing usable can be made; they are dropped and counted, since there is nothing to answer."""
+
+
+class HeaderError(RemoteError):
+    """A header that is missing or cannot be understood; `header` names it, `detail` says why."""
+
+    def __init__(self, header: str, detail: str, reason: str = "") -> None:
+        super().__init__(400, reason or f"Bad {header} header", detail)
+        self.header = header
+
+
+class Message:
+    """What requests and responses have in common: headers in wire order, and a body.
+
+    `headers` holds canonical names and raw values. Build a message with its final list, or change it with `add`,
+    `prepend`, `replace` and `remove`; what was read through a view is then read anew. (A list that grew or shrank
+    is noticed too, an entry exchanged in place is not.)
+    """
+
+    __slots__ = ("_count", "_first", "_views", "body", "defect", "headers")
+
+    headers: list[Header]
+    """Names and raw values in wire order."""
+    body: bytes
+    """The body, exactly as on the wire."""
+    defect: str | None
+    """The first thing that the parse found wrong and went on from; the validation refuses requests for it."""
+
+    def __init__(self, headers: list[Header], body: bytes = b"") -> None:
+        self.headers = headers
+        self.body = body
+        self.defect = None
+        self._count = -1
+        self._first: dict[str, str] = {}
+        self._views: dict[str, Any] = {}
+
+    # --- raw access -------------------------------------------------------------------------------------------------
+
+    def _index(self) -> None:
+        """Read the list of headers anew after a change."""
+        headers = self.headers
+        # The first of equal names must win, and dict() keeps the last.
+        self._first = dict(reversed(headers))
+        self._views = {}
+        self._count = len(headers)
+
+    def get(self, name: str) -> str | None:
+        """The raw value of the first header line with this name, None if there is none."""
+        if self._count != len(self.headers):
+            self._index()
+        value = self._first.get(name)
+        if value is None and name not in KNOWN_NAMES:
+            value = next(iter(self._find(name)), None)
+        return value
+
+    def get_all(self, name: str) -> list[str]:
+        """The raw values of all header lines with this name, in order."""
+        if name in KNOWN_NAMES:
+            return [value for header, value in self.headers if header == name]
+        return list(self._find(name))
+
+    def _find(self, name: str) -> Iterable[str]:
+        """Values of a header whose name is not in its canonical spelling, or has none."""
+        wanted = canonical_name(name)
+        lower = wanted.lower()
+        return (value for header, value in self.headers if header == wanted or header.lower() == lower)
+
+    def values(self, name: str) -> list[str]:
+        """All comma separated values of the header, in order, without empty ones. Raises HeaderError."""
+        result: list[str] = []
+        for line in self.get_all(name):
+            if "," not in line:
+                if line:
+                    result.append(line)
+                continue
+            try:
+                parts = split_list(line)
+            except UriError as error:
+                raise HeaderError(name, error.detail) from error
+            result += [stripped for part in parts if (stripped := part.strip(" \t"))]
+        return result
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is at least one header line with this name."""
+        return self.get(name) is not None
+
+    def add(self, name: str, value: str) -> None:
+        """Add a header line at the end."""
+        self.headers.append((name, value))
+        self._count = -1
+
+    def prepend(self, name: str, value: str) -> None:
+        """Add a header line at the front, as a Via must be."""
+        self.headers.insert(0, (name, value))
+        self._count = -1
+
+    def replace(self, name: str, value: str) -> None:
+        """Give the header one line with this value, at the place of its first line or at the end."""
+        lines = self.headers
+        position = next((index for index, header in enumerate(lines) if header[0] == name), len(lines))
+        self.headers = [header for header in lines if header[0] != name]
+        self.headers.insert(position, (name, value))
+        self._count = -1
+
+    def remove(self, name: str) -> None:
+        """Remove every line of the header."""
+        self.headers = [header for header in self.headers if header[0] != name]
+        self._count = -1
+
+    # --- typed views ------------------------------------------------------------------------------------------------
+
+    def _raw(self, name: str) -> str:
+        """The first value of a header that must be there."""
+        value = self._first.get(name)
+        if value is None:
+            raise HeaderError(name, f"the {name} header is missing", f"Missing {name} header")
+        return value
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via. Raises HeaderError."""
+        if self._count != len(self.headers):
+            self._index()
+        view: Via | None = self._views.get("via")
+        if view is None:
+            text = self._raw("Via")
+            try:
+                if "," in text:
+                    text = split_list(text)[0].strip(" \t")
+                view = Via.parse(text)
+            except UriError as error:
+                raise HeaderError("Via", error.detail) from error
+            self._views["via"] = view
+        return view
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Via values, topmost first. Raises HeaderError."""
+        if self._count != len(self.headers):
+            self._index()
+        view: list[Via] | None = self._views.get("vias")
+        if view is None:
+            values = self.values("Via")
+            if len(values) > MAXIMUM_VALUES:
+                raise HeaderError("Via", f"more than {MAXIMUM_VALUES} Via values")
+            try:
+                view = [self.via] if len(values) == 1 else [Via.parse(value) for value in values]
+            except UriError as error:
+                raise HeaderError("Via", error.detail) from error
+            self._views["vias"] = view
+        return view
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From header. Raises HeaderError."""
+        if self._count != len(self.headers):
+            self._index()
+        view: NameAddr | None = self._views.get("From")
+        return self._name_addr("From") if view is None else view
+
+    @property
+    def to(self) -> NameAddr:
+        """The To header. Raises HeaderError."""
+        if self._count != len(self.headers):
+            self._index()
+        view: NameAddr | None = self._views.get("To")
+        return self._name_addr("To") if view is None else view
+
+    def _name_addr(self, name: str) -> NameAddr:
+        """Read From or To."""
+        text = self._raw(name)
+        try:
+            view = NameAddr.parse(text)
+        except UriError as error:
+            raise HeaderError(name, error.detail) from error
+        if view.uri is None:
+            raise HeaderError(name, "* is not an address")
+        self._views[name] = view
+        return view
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID. Raises HeaderError."""
+        if self._count != len(self.headers):
+            self._index()
+        value = self._raw("Call-ID")
+        if not value:
+            raise HeaderError("Call-ID", "the Call-ID is empty")
+        return value
+
+    @property
+    def cseq(self) -> CSeq:
+        """The CSeq. Raises HeaderError."""
+        if self._count != len(self.headers):
+            self._index()
+        view: CSeq | None = self._views.get("CSeq")
+        if view is None:
+            try:
+                view = CSeq.parse(self._raw("CSeq"))
+            except UriError as error:
+                raise HeaderError("CSeq", error.detail) from error
+            self._views["CSeq"] = view
+        return view
+
+    def _name_addrs(self, name: str) -> list[NameAddr]:
+        """Read a header that is a list of addresses."""
+        if self._count != len(self.headers):
+            self._index()
+        view: list[NameAddr] | None = self._views.get(name)
+        if view is None:
+            values = self.values(name) if name in self._first else []
+            if len(values) > MAXIMUM_VALUES:
+                raise HeaderError(name, f"more than {MAXIMUM_VALUES} values")
+            try:
+                view = [NameAddr.parse(value) for value in values]
+            except UriError as error:
+                raise HeaderError(name, error.detail) from error
+            self._views[name] = view
+        return view
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """All Contact values; `*` is one whose uri is None. Raises HeaderError."""
+        return self._name_addrs("Contact")
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        """All Route values. Raises HeaderError."""
+        return self._name_addrs("Route")
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        """All Record-Route values. Raises HeaderError."""
+        return self._name_addrs("Record-Route")
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Max-Forwards, at most 255 (RFC 3261 20.22); None if there is none. Raises HeaderError."""
+        text = self.get("Max-Forwards")
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdecimal()):
+            raise HeaderError("Max-Forwards", "it is not a number")
+        return min(int(text[-4:]), 255) if len(text) <= 4 or not text[:-4].strip("0") else 255
+
+    @property
+    def expires(self) -> int | None:
+        """Expires in seconds, None if there is none.
+
+        A malformed value counts as 3600 (RFC 3261 20.10), one above 32 bits as the largest.
+        """
+        text = self.get("Expires")
+        return None if text is None else parse_seconds(text)
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type of the body in lower case without parameters, None if there is none."""
+        text = self.get("Content-Type")
+        return None if text is None else text.partition(";")[0].strip(" \t").lower()
+
+    @property
+    def content_length(self) -> int | None:
+        """What the sender said the body's length is, None if it said nothing. Raises HeaderError."""
+        text = self.get("Content-Length")
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdecimal() and len(text) <= 10):
+            raise HeaderError("Content-Length", "it is not a number of bytes")
+        return int(text)
+
+    # --- serialisation ----------------------------------------------------------------------------------------------
+
+    def _start_line(self) -> str:
+        raise NotImplementedError
+
+    def to_bytes(self) -> bytes:
+        """The message as it goes on the wire, with one correct Content-Length as the last header."""
+        body = self.body
+        lines = [f"{name}: {value}" for name, value in self.headers if name != "Content-Length"]
+        start = self._start_line()
+        text = "\r\n".join((start, *lines, f"Content-Length: {len(body)}\r\n\r\n"))
+        breaks = len(lines) + 3
+        if text.count("\n") != breaks or text.count("\r") != breaks:
+            # No value can begin a header line of its own, whatever it was made of.
+            lines = [_without_breaks(line) for line in (start, *lines)]
+            text = "\r\n".join((*lines, f"Content-Length: {len(body)}\r\n\r\n"))
+        try:
+            return text.encode("utf-8", "surrogateescape") + body
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "replace") + body
+
+    def __bytes__(self) -> bytes:
+        return self.to_bytes()
+
+    def __eq__(self, other: object) -> bool:
+        """Equal start line, headers (Content-Length aside, it is made from the body) and body."""
+        if not isinstance(other, Message) or type(self) is not type(other):
+            return NotImplemented
+        return (
+            self.body == other.body
+            and self._start_line() == other._start_line()
+            and [header for header in self.headers if header[0] != "Content-Length"]
+            == [header for header in other.headers if header[0] != "Content-Length"]
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Request(Message):
+    """A SIP request (RFC 3261 7.1)."""
+
+    __slots__ = ("method", "uri_text", "version")
+
+    method: str
+    """The method as on the wire; methods are case sensitive."""
+    uri_text: str
+    """The Request-URI as on the wire."""
+    version: str
+    """The protocol version of the start line, SIP/2.0 in upper case for all we send."""
+
+    def __init__(
+        self, method: str, uri_text: str, headers: list[Header], body: bytes = b"", version: str = SIP_VERSION
+    ) -> None:
+        self.method = method
+        self.uri_text = uri_text
+        self.version = version
+        self.headers = headers
+        self.body = body
+        self.defect = None
+        self._count = -1
+        self._first = {}
+        self._views = {}
+
+    @property
+    def uri(self) -> Uri:
+        """The Request-URI. Raises UriError (as HeaderError naming Request-URI)."""
+        try:
+            return Uri.parse(self.uri_text)
+        except UriError as error:
+            raise HeaderError("Request-URI", error.detail, "Bad Request-URI") from error
+
+    def _start_line(self) -> str:
+        return f"{self.method} {self.uri_text} {self.version}"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.uri_text}>"
+
+    def answer(
+        self,
+        status: int,
+        reason: str | None = None,
+        to_tag: str | None = None,
+        headers: Iterable[Header] = (),
+        body: bytes = b"",
+    ) -> Response:
+        """An answer to this request with what RFC 3261 8.2.6.2 copies: every Via, From, To, Call-ID and CSeq.
+
+        `to_tag` is added to To unless it has a tag already; `headers` follow the copied ones. Record-Route is copied
+        into 101 to 299 for methods that make dialogs (12.1.1), Timestamp into 100 (8.2.6.1). Works for requests that
+        the validation refused, too: what is missing is left out.
+        """
+        if status == 100:
+            copied = _COPIED_WITH_TIMESTAMP
+        elif status < 300 and self.method in _DIALOG_FORMING:
+            copied = _COPIED_WITH_ROUTE
+        else:
+            copied = _COPIED
+        answer_headers = [header for header in self.headers if header[0] in copied]
+        if to_tag is not None and not self._has_to_tag():
+            answer_headers = [
+                (name, f"{value};tag={to_tag}") if name == "To" else (name, value) for name, value in answer_headers
+            ]
+        answer_headers.extend(headers)
+        return Response(status, REASONS.get(status, "Unknown") if reason is None else reason, answer_headers, body)
+
+    def _has_to_tag(self) -> bool:
+        """Whether To has a tag; one that cannot be read is taken as it is and gets none."""
+        try:
+            return self.to.tag is not None
+        except HeaderError:
+            return True
+
+    def received_from(self, host: str, port: int) -> None:
+        """Note the packet's source in the topmost Via, so that answers carry it and go there.
+
+        RFC 3261 18.2.1 (received) and RFC 3581 4 (rport). Values that the peer put there itself are overwritten. A
+        Via that cannot be read is left alone.
+        """
+        try:
+            via = self.via
+        except HeaderError:
+            return
+        sent_host = via.host
+        same = sent_host == host or (sent_host[:1] == "[" and sent_host[1:-1] == host)
+        params = via.params
+        if "rport" in params:
+            params = {**params, "rport": str(port), "received": host}
+        elif not same or "received" in params:
+            params = {**params, "received": host}
+        else:
+            return
+        self._replace_top_via(Via(via.transport, sent_host, via.port, params))
+
+    def _replace_top_via(self, via: Via) -> None:
+        """Exchange the topmost Via value, leaving the others as they are."""
+        for index, (name, value) in enumerate(self.headers):
+            if name == "Via":
+                text = str(via)
+                if "," in value:
+                    text = ",".join([text, *split_list(value)[1:]])
+                self.headers[index] = ("Via", text)
+                self._first["Via"] = text
+                break
+        self._views["via"] = via
+        self._views.pop("vias", None)
+
+
+class Response(Message):
+    """A SIP response (RFC 3261 7.2)."""
+
+    __slots__ = ("reason", "status")
+
+    status: int
+    """100 to 699."""
+    reason: str
+    """The reason phrase, possibly empty."""
+
+    def __init__(self, status: int, reason: str, headers: list[Header], body: bytes = b"") -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.body = body
+        self.defect = None
+        self._count = -1
+        self._first = {}
+        self._views = {}
+
+    def _start_line(self) -> str:
+        return f"SIP/2.0 {self.status} {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.reason}>"
+
+
+def parse_seconds(text: str) -> int:
+    """A number of seconds as in Expires; malformed counts as 3600 (RFC 3261 20.10), too large as 2**32 - 1."""
+    text = text.strip(" \t")
+    if not (text.isascii() and text.isdecimal()):
+        return _MALFORMED_EXPIRES
+    if len(text) > 10:
+        text = text.lstrip("0") or "0"
+    return min(int(text), _LARGEST_EXPIRES) if len(text) <= 10 else _LARGEST_EXPIRES
+
+
+def _without_breaks(line: str) -> str:
+    """The line with its line breaks made spaces."""
+    return line.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
+
+
+def _header_end(data: bytes) -> tuple[int, int]:
+    """Where the header section ends and where the body begins; bare line feeds are understood; -1 for no end."""
+    end = data.find(b"\n\r\n")
+    bare = data.find(b"\n\n", 0, end if end >= 0 else len(data))
+    if bare >= 0:
+        return bare, bare + 2
+    return end, end + 3
+
+
+def parse(data: bytes) -> Request | Response:
+    """Read one message: a datagram, or what the stream framing cut out.
+
+    Tolerant (RFC 4475): what is wrong but survivable is noted in `defect` or raised when its view is read. Bytes
+    beyond Content-Length are discarded (RFC 3261 18.3). Raises MessageError when nothing usable can be made of it.
+    """
+    if data[:1] in b"\r\n":
+        data = data.lstrip(b"\r\n")
+        if not data:
+            raise MessageError(400, "Empty Message", "the packet has no message in it")
+    defect: str | None = None
+    end, body_start = _header_end(data)
+    if end < 0:
+        end = body_start = len(data)
+        defect = "no empty line after the headers"
+    if end > MAXIMUM_HEADER_BYTES:
+        raise MessageError(513, "Message Too Large", f"the headers have more than {MAXIMUM_HEADER_BYTES} bytes")
+    text = data[:end].decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    if "\r" in text:
+        # A carriage return alone is no line end for us, but it may be one for whom it is sent on to.
+        text = text.rstrip("\r").replace("\r", " ")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    lines = text.split("\n")
+    if len(lines) > MAXIMUM_HEADERS + 1:
+        raise MessageError(400, "Too Many Headers", f"more than {MAXIMUM_HEADERS} header lines")
+    message = _parse_start_line(lines[0])
+    headers = message.headers
+    append = headers.append
+    spelling = SPELLINGS.get
+    del lines[0]
+    for line in lines:
+        name, colon, value = line.partition(":")
+        known = spelling(name)
+        if known is None:
+            name = name.rstrip(" \t")
+            if not colon or not is_header_name(name):
+                if line:
+                    defect = defect or "a header line has no name and colon"
+                continue
+            known = canonical_name(name)
+        append((known, value.strip(" \t")))
+    message._first = dict(reversed(headers))
+    message._count = len(headers)
+    length = message._first.get("Content-Length")
+    if length is None:
+        message.body = data[body_start:]
+    elif length.isdecimal() and len(length) <= 10 and length.isascii():
+        message.body = data[body_start : body_start + int(length)]
+    else:
+        message.body = data[body_start:]
+        defect = defect or "Content-Length is not a number of bytes"
+    message.defect = defect
+    return message
+
+
+def _parse_start_line(line: str) -> Request | Response:
+    """Read the first line. Raises MessageError when it is neither a request's nor a response's."""
+    parts = line.split(" ")
+    if len(parts) == 3 and parts[2] == SIP_VERSION:
+        return Request(parts[0], parts[1], [])
+    if line[:4].upper() == "SIP/":
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise MessageError(400, "Bad Status Line", "the status is not a number from 100 to 699")
+        if match[1] != "2.0":
+            raise MessageError(505, REASONS[505], "the response is not SIP/2.0")
+        return Response(int(match[2]), (match[3] or "").rstrip(" \t"), [])
+    words = line.split()
+    if len(words) < 3 or words[-1][:4].upper() != "SIP/":
+        raise MessageError(400, "Bad Request Line", "the first line is not: method, Request-URI, SIP/2.0")
+    method, version = words[0], words[-1].upper()
+    uri_text = line.strip()[len(method) : -len(version)].strip()
+    return Request(method, uri_text, [], version=version)
