@@ -322,7 +322,7 @@ def bring_test_programs() -> list[str]:
         missing = system_packages.missing_test_programs(ROOT / "tests")
     if not missing:
         return []
-    notes = [f"{wanted.program} is missing, so parts of {', '.join(wanted.test_files)} skip" for wanted in missing]
+    notes = [f"skipped, as {wanted.program} is missing: {wanted.purpose}" for wanted in missing]
     if system_packages.is_debian():
         notes.append(f"to run them: {system_packages.install_command(wanted.package for wanted in missing)}")
     for note in notes:

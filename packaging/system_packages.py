@@ -48,28 +48,28 @@ LIBRARY_PACKAGES = {
     "libzstd.so.1": "libzstd1",
 }
 
-# Program that a test names -> Debian package.
+# Program that a test names -> Debian package and what is tested with it.
 TEST_PROGRAMS = {
-    "sipp": "sip-tester",
-    "baresip": "baresip-core",
-    "kamailio": "kamailio",
-    "rtpengine": "rtpengine-daemon",
-    "pg_ctlcluster": "postgresql",
-    "Xvfb": "xvfb",
-    "gcc": "gcc",
-    "ip": "iproute2",
-    "nft": "nftables",
+    "sipp": ("sip-tester", "calls with SIPp as carrier and as caller"),
+    "baresip": ("baresip-core", "registrations and calls of a real phone"),
+    "kamailio": ("kamailio", "a registrar and carrier that is not ours"),
+    "rtpengine": ("rtpengine-daemon", "comparisons of relayed audio"),
+    "pg_ctlcluster": ("postgresql", "several nodes on one PostgreSQL"),
+    "Xvfb": ("xvfb", "windows on a real X server"),
+    "gcc": ("gcc", "load tools written in C"),
+    "ip": ("iproute2", "private networks"),
+    "nft": ("nftables", "packet loss"),
 }
 
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 
 
 class Wanted(NamedTuple):
-    """One Debian package, with the program it brings and the test files that name this program."""
+    """A program that tests need and this machine lacks: its Debian package and what is tested with it."""
 
     program: str
     package: str
-    test_files: tuple[str, ...]
+    purpose: str
 
 
 def is_debian() -> bool:
@@ -160,16 +160,12 @@ def packages_for_libraries(libraries: Iterable[str]) -> list[str]:
 
 
 def missing_test_programs(tests_folder: Path) -> list[Wanted]:
-    """Programs that test files name (in quotes) and this machine does not have."""
-    sources = {path: path.read_text(encoding="utf-8") for path in sorted(tests_folder.rglob("*.py"))}
+    """Programs of the table that a test file names (in quotes) and this machine does not have."""
     missing = []
-    for program, package in TEST_PROGRAMS.items():
-        if find_program(program) is not None:
-            continue
+    for program, (package, purpose) in TEST_PROGRAMS.items():
         named = re.compile(rf"""["']{re.escape(program)}["']""")
-        files = tuple(
-            str(path.relative_to(tests_folder.parent)) for path, text in sources.items() if named.search(text)
-        )
-        if files:
-            missing.append(Wanted(program, package, files))
+        if find_program(program) is None and any(
+            named.search(path.read_text(encoding="utf-8")) for path in tests_folder.rglob("*.py")
+        ):
+            missing.append(Wanted(program, package, purpose))
     return missing

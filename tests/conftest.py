@@ -1,0 +1,70 @@
+"""What every test gets: warnings in the log fail it, addresses of its own, the folders it may use."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.ports import LoopbackNetwork
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """A test during which a warning was logged has failed, unless it is marked `expects_log("pattern")`."""
+    expected = [pattern for mark in item.iter_markers("expects_log") for pattern in mark.args]
+    records = [record for when in ("setup", "call") for record in _caplog_records(item, when)]
+    result = yield
+    unexpected = [
+        f"{record.levelname} {record.name}: {record.getMessage()}"
+        for record in records
+        if record.levelno >= logging.WARNING and not any(re.search(each, record.getMessage()) for each in expected)
+    ]
+    if unexpected:
+        pytest.fail("the log warned unexpectedly:\n" + "\n".join(unexpected[:20]), pytrace=False)
+    return result
+
+
+def _caplog_records(item: pytest.Item, when: str) -> list[logging.LogRecord]:
+    from _pytest.logging import caplog_records_key
+
+    return list(item.stash.get(caplog_records_key, {}).get(when, []))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Repeat the results of the checks that `packaging/bootstrap.py test` ran before, above pytest's closing line."""
+    notes = os.environ.get("TRUNKLINE_CHECKS", "")
+    if notes:
+        terminalreporter.section("checks before the tests")
+        for line in notes.splitlines():
+            terminalreporter.write_line(line, red="FAILED" in line, yellow=line.startswith("skipped"))
+
+
+@pytest.fixture
+def network() -> Iterator[LoopbackNetwork]:
+    """A /24 of loopback addresses that no other test uses now."""
+    reserved = LoopbackNetwork()
+    yield reserved
+    reserved.close()
+
+
+@pytest.fixture(scope="session")
+def output_folder() -> Path:
+    """Where tests leave what a person may want to see (screenshots, ladders)."""
+    folder = ROOT / "tests" / "output"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """The folder with torture messages and peers' configurations beside the repository; skips where it is missing."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder 'shared' beside the repository is missing")
+    return folder
