@@ -14,26 +14,18 @@ from support.ports import LoopbackNetwork
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def no_unexpected_log_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """A test during which a warning was logged has failed, unless it is marked `expects_log("pattern")`."""
-    expected = [pattern for mark in item.iter_markers("expects_log") for pattern in mark.args]
-    records = [record for when in ("setup", "call") for record in _caplog_records(item, when)]
-    result = yield
+    yield
+    expected = [pattern for mark in request.node.iter_markers("expects_log") for pattern in mark.args]
     unexpected = [
         f"{record.levelname} {record.name}: {record.getMessage()}"
-        for record in records
+        for record in caplog.get_records("setup") + caplog.get_records("call")
         if record.levelno >= logging.WARNING and not any(re.search(each, record.getMessage()) for each in expected)
     ]
     if unexpected:
         pytest.fail("the log warned unexpectedly:\n" + "\n".join(unexpected[:20]), pytrace=False)
-    return result
-
-
-def _caplog_records(item: pytest.Item, when: str) -> list[logging.LogRecord]:
-    from _pytest.logging import caplog_records_key
-
-    return list(item.stash.get(caplog_records_key, {}).get(when, []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
