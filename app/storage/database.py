@@ -1,0 +1,391 @@
+"""The database of one data folder: opened, brought up to date, read and written. Used by one thread at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, delete, inspect, select, update
+from sqlalchemy.exc import DBAPIError
+
+from app.events import CallRecord
+from app.records import TABLES, Change, Configuration, System
+from app.records.base import Record
+from app.storage import calls, schema
+from app.storage.calls import CallQuery, CallStatements
+from app.storage.connection import WRITE, in_words, postgres_engine, postgres_url, shown, sqlite_engine
+from app.storage.errors import StorageDamaged, StorageError, StorageInUse
+from app.storage.locks import FileLock
+from app.storage.rows import call_row, clean_call_row, record_of, row_of
+from app.storage.tables import RECORD_TYPES, meta, record_tables
+
+_log = logging.getLogger(__name__)
+
+FILE_NAME = "trunkline.sqlite3"
+"""The SQLite file in the data folder."""
+
+URL_VARIABLE = "TRUNKLINE_DATABASE_URL"
+"""The environment variable that names a PostgreSQL database in place of the SQLite file."""
+
+NODE_VARIABLE = "TRUNKLINE_NODE"
+"""The environment variable that names this server among several on one PostgreSQL database."""
+
+# Beyond this a start looks only through the configuration for damage: call records are many and can wait.
+_CHECK_WHOLE_FILE_UP_TO = 64 * 1024 * 1024
+
+
+class Database:
+    """One database. `open` makes it; every method raises StorageError, with words for a person, when it cannot work."""
+
+    def __init__(self, engine: Engine, data_directory: Path, place: str, node: str, server_lock: FileLock) -> None:
+        self._engine = engine
+        self._server_lock = server_lock
+        self._statements = CallStatements(engine.dialect)
+        self._sqlite = engine.dialect.name == "sqlite"
+        self.data_directory = data_directory
+        self.place = place
+        """Where the database is, for messages; never with a password."""
+        self.node = node
+        """The name of this server among those that share the database."""
+        self.created = False
+        """Whether `open` made the database anew."""
+        self.seen_version = 0
+        """The version of the configuration that this object last read, with its own changes since then."""
+
+    # --- open and close -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, data_directory: Path, url: str | None = None, *, serving: bool = False) -> Database:
+        """Open the database of a data folder, made or brought forward where needed.
+
+        `url` (or the environment variable TRUNKLINE_DATABASE_URL) names a PostgreSQL database; without it the folder's
+        own SQLite file is used. `serving` is for a server: it takes the folder's lock, so that a second server is
+        refused, and gives an end to the calls during which an earlier one died.
+
+        Raises StorageInUse, StorageNewer, StorageDamaged, StorageUnavailable or StorageError.
+        """
+        url = url or os.environ.get(URL_VARIABLE) or None
+        place = shown(postgres_url(url)) if url else str(data_directory / FILE_NAME)
+        with in_words(place):
+            data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        server_lock = FileLock(data_directory / "server.lock")
+        if serving:
+            _lock_for_server(server_lock, data_directory)
+        try:
+            database = cls._open_postgres(url, data_directory, server_lock) if url else None
+            database = database or cls._open_sqlite(data_directory, server_lock)
+        except BaseException:
+            server_lock.release()
+            raise
+        try:
+            database._check()
+            if serving:
+                database._mark_interrupted()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @classmethod
+    def _open_sqlite(cls, data_directory: Path, server_lock: FileLock) -> Database:
+        path = data_directory / FILE_NAME
+        created = schema.prepare_sqlite(path, server_lock)
+        database = cls(sqlite_engine(path), data_directory, str(path), _node_name(data_directory), server_lock)
+        database.created = created
+        return database
+
+    @classmethod
+    def _open_postgres(cls, url: str, data_directory: Path, server_lock: FileLock) -> Database:
+        address = postgres_url(url)
+        engine, place = postgres_engine(address), shown(address)
+        try:
+            created = schema.prepare_postgres(engine, place)
+        except BaseException:
+            engine.dispose()
+            raise
+        database = cls(engine, data_directory, place, _node_name(data_directory), server_lock)
+        database.created = created
+        return database
+
+    def close(self) -> None:
+        """Close the database and give the folder's lock back; twice does nothing."""
+        with suppress(DBAPIError):
+            self._engine.dispose()
+        self._server_lock.release()
+
+    @staticmethod
+    def set_aside(data_directory: Path) -> Path | None:
+        """Keep a damaged SQLite database under another name, so that the next `open` begins a new one.
+
+        Only when the user says so. Returns the new path, None when there was nothing; StorageInUse while a server runs.
+        """
+        path = data_directory / FILE_NAME
+        lock = FileLock(data_directory / "server.lock")
+        with in_words(str(path)):
+            if not path.exists():
+                return None
+            _lock_for_server(lock, data_directory)
+            try:
+                stamp = datetime.now(UTC).strftime("damaged-%Y%m%dT%H%M%S.%fZ")
+                return schema.set_aside_files(path, stamp)
+            finally:
+                lock.release()
+
+    def touch(self) -> None:
+        """Leave word that this server lives: the time at which its calls ended, should it die now."""
+        with suppress(OSError):
+            self._server_lock.touch()
+
+    def close_interrupted(self) -> int:
+        """Where no server runs: give an end to the calls during which the last one died. How many there were."""
+        with in_words(self.place):
+            if self._server_lock.held or not self._server_lock.acquire():
+                return 0
+            try:
+                return self._mark_interrupted()
+            finally:
+                self._server_lock.release()
+
+    def _mark_interrupted(self) -> int:
+        last_alive = min(self._server_lock.last_touched, time.time())
+        # Several servers share a PostgreSQL database: only our own calls are known to be gone.
+        with self._transaction(write=True) as connection:
+            count = calls.mark_interrupted(connection, None if self._sqlite else self.node, last_alive)
+        if count:
+            _log.warning("%d calls were in progress when the server was last interrupted; their records say so", count)
+        return count
+
+    def _check(self) -> None:
+        """StorageDamaged when the file is: better now than in the middle of the first call."""
+        if not self._sqlite:
+            return
+        whole = (self.data_directory / FILE_NAME).stat().st_size <= _CHECK_WHOLE_FILE_UP_TO
+        with self._transaction() as connection:
+            missing = {*record_tables, meta.name, "call_records"} - set(inspect(connection).get_table_names())
+            if missing:
+                raise StorageDamaged(f"The database {self.place} is damaged: it has no table {min(missing)}")
+            for name in ("",) if whole else (*record_tables, meta.name):
+                pragma = f"PRAGMA quick_check('{name}')" if name else "PRAGMA quick_check(1)"
+                answer = str(connection.exec_driver_sql(pragma).scalar())
+                if answer != "ok":
+                    raise StorageDamaged(f"The database {self.place} is damaged: {answer.splitlines()[0]}")
+
+    # --- configuration ------------------------------------------------------------------------------------------------
+
+    def version(self) -> int:
+        """The number of the configuration, one higher after every change by any program."""
+        with self._transaction() as connection:
+            return self._version(connection)
+
+    def load(self) -> tuple[Configuration, int]:
+        """The whole configuration and its version, both of the same moment."""
+        with self._transaction() as connection:
+            result = self._load(connection), self._version(connection)
+        self.seen_version = result[1]
+        return result
+
+    def save(self, changes: Sequence[Change]) -> int:
+        """Write changes in one transaction and return the new version; on disk when this returns.
+
+        Where another program has changed the configuration since `load`, the changes are put on top of its own:
+        RecordErrors when they do not fit there, and nothing is written. `seen_version` stays behind then, which tells
+        that `load` has news.
+        """
+        with self._configuration_transaction() as connection:
+            version = self._version(connection, lock=True)
+            if version != self.seen_version:
+                self._load(connection).with_changes(changes)
+            for change in changes:
+                _write_change(connection, change)
+            self._set_version(connection, version + 1)
+        if version == self.seen_version:
+            self.seen_version = version + 1
+        return version + 1
+
+    def update(self, change: Callable[[Configuration], Configuration]) -> int:
+        """Replace the configuration by what `change` makes of it, in one transaction; only differences are written.
+
+        Nobody else can change it in between. What `change` raises goes on to the caller, and nothing is written.
+        Returns the version, the same as before when nothing differed.
+        """
+        with self._configuration_transaction() as connection:
+            version = self._version(connection, lock=True)
+            before = self._load(connection)
+            changes = tuple(differences(before, change(before)))
+            for each in changes:
+                _write_change(connection, each)
+            if changes:
+                self._set_version(connection, version + 1)
+        return version + 1 if changes else version
+
+    def replace(self, configuration: Configuration) -> int:
+        """Put a whole configuration in the place of the one there is; returns its version."""
+        version = self.update(lambda _: configuration)
+        self.seen_version = version
+        return version
+
+    def _load(self, connection: Connection) -> Configuration:
+        tables: dict[str, dict[int, Record]] = {}
+        for name, model in TABLES.items():
+            rows = connection.execute(select(record_tables[name])).mappings()
+            records = (record_of(model, dict(row)) for row in rows)
+            tables[name] = {record.id: record for record in records}
+        row = connection.execute(select(record_tables[System.table])).mappings().first()
+        system = cast(System, record_of(System, dict(row))) if row is not None else System()
+        return Configuration(system, tables)
+
+    def _version(self, connection: Connection, *, lock: bool = False) -> int:
+        statement = select(meta.c.value).where(meta.c.name == schema.CONFIGURATION_VERSION)
+        # On SQLite the transaction has the write lock already; FOR UPDATE is left out there.
+        value = connection.execute(statement.with_for_update() if lock else statement).scalar()
+        if value is None or not str(value).isdigit():
+            raise StorageDamaged(f"The database {self.place} is damaged: it has no configuration version")
+        return int(value)
+
+    def _set_version(self, connection: Connection, version: int) -> None:
+        connection.execute(update(meta).where(meta.c.name == schema.CONFIGURATION_VERSION).values(value=str(version)))
+
+    # --- call records -------------------------------------------------------------------------------------------------
+
+    def write_calls(self, started: Sequence[CallRecord], ended: Sequence[CallRecord]) -> None:
+        """Write calls that began (or were answered) and calls that ended, all in one transaction.
+
+        A record that the database refuses for what is in it is cleaned, or dropped and logged: one bad text from the
+        network must not keep all others from being written. StorageError when nothing can be written now.
+        """
+        rows = [call_row(record, self.node) for record in started]
+        rows += [call_row(record, self.node) for record in ended]
+        if not rows:
+            return
+        try:
+            self._write_rows(rows)
+        except StorageError:
+            raise
+        except (DBAPIError, ValueError, OverflowError, TypeError):
+            self._write_one_by_one([clean_call_row(row) for row in rows])
+
+    def _write_rows(self, rows: list[tuple[Any, ...]]) -> None:
+        with self._transaction(write=True) as connection:
+            self._statements.write(connection, rows)
+
+    def _write_one_by_one(self, rows: list[tuple[Any, ...]]) -> None:
+        for row in rows:
+            try:
+                self._write_rows([row])
+            except StorageError:
+                raise
+            except (DBAPIError, ValueError, OverflowError, TypeError):
+                _log.exception("the record of call %r cannot be written", row[0])
+
+    def calls(self, query: CallQuery | None = None) -> list[CallRecord]:
+        """One page of call records."""
+        with self._transaction() as connection:
+            return self._statements.read(connection, query or CallQuery())
+
+    def count_calls(self, query: CallQuery | None = None) -> int:
+        """How many call records all pages of a query hold."""
+        with self._transaction() as connection:
+            return self._statements.count(connection, query or CallQuery())
+
+    def all_calls(self, query: CallQuery | None = None, limit: int | None = None) -> Iterator[CallRecord]:
+        """Every record of a query, read in pages, so that neither memory nor other writers suffer."""
+        return calls.pages(query or CallQuery(limit=1000), self.calls, limit)
+
+    def delete_calls_before(self, wall: float, at_most: int = 1000) -> int:
+        """Delete one small batch of the calls that started before a wall time; call it again until it returns 0."""
+        with self._transaction(write=True) as connection:
+            return calls.delete_before(connection, wall, at_most)
+
+    # --- transactions -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, *, write: bool = False) -> Iterator[Connection]:
+        with in_words(self.place), self._engine.connect() as connection:
+            if self._sqlite:
+                connection.execution_options(**{WRITE: write})
+            elif not write:
+                # All that is read is of one moment, as SQLite has it by itself.
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _configuration_transaction(self) -> Iterator[Connection]:
+        """A write that survives even a power cut (call records may lose the last moments then)."""
+        if not self._sqlite:
+            with self._transaction(write=True) as connection:
+                yield connection
+            return
+        with in_words(self.place), self._engine.connect() as connection:
+            connection.execution_options(**{WRITE: True})
+            driver = connection.connection
+            driver.cursor().execute("PRAGMA synchronous=FULL")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                driver.cursor().execute("PRAGMA synchronous=NORMAL")
+
+
+def differences(before: Configuration, after: Configuration) -> Iterator[Change]:
+    """The changes that lead from one configuration to another: deletions of a table first, then the rest by id."""
+    if before.system != after.system:
+        yield Change(System.table, before.system, after.system)
+    for name in TABLES:
+        old, new = before.tables.get(name, {}), after.tables.get(name, {})
+        if old is new:
+            continue
+        for number in sorted(old.keys() - new.keys()):
+            yield Change(name, old[number], None)
+        for number in sorted(new):
+            if old.get(number) != new[number]:
+                yield Change(name, old.get(number), new[number])
+
+
+def _write_change(connection: Connection, change: Change) -> None:
+    if change.table not in RECORD_TYPES:
+        raise ValueError(f"there is no table {change.table}")
+    target = record_tables[change.table]
+    for number in {each.id for each in (change.before, change.after) if each is not None}:
+        connection.execute(delete(target).where(target.c.id == number))
+    if change.after is not None:
+        connection.execute(target.insert(), row_of(change.after))
+
+
+def _lock_for_server(lock: FileLock, data_directory: Path) -> None:
+    # The command line holds the lock for a moment now and then; a server keeps it.
+    with in_words(str(data_directory)):
+        if not lock.acquire(timeout=2.0):
+            holder = lock.holder()
+            raise StorageInUse(
+                f"Trunkline already runs with the data folder {data_directory}"
+                + (f" ({holder})" if holder else "")
+                + "; stop it, or choose another folder with --data"
+            )
+
+
+def _node_name(data_directory: Path) -> str:
+    """The name of this server, made once per data folder: two servers on one machine are two nodes."""
+    given = os.environ.get(NODE_VARIABLE, "").strip()
+    if given:
+        return given[:64]
+    path = data_directory / "node"
+    with in_words(str(path)):
+        try:
+            name = path.read_text(encoding="utf-8").strip()[:64]
+        except FileNotFoundError:
+            name = ""
+        if not name:
+            host = re.sub(r"[^A-Za-z0-9.-]", "", platform.node())[:40] or "trunkline"
+            name = f"{host}-{secrets.token_hex(3)}"
+            path.write_text(name + "\n", encoding="utf-8")
+    return name
