@@ -2,57 +2,65 @@
 
 from __future__ import annotations
 
-from app.dialplan.decision import (
-    Dial,
-    DialTarget,
-    Reject,
-    RejectCause,
-    RouteDecision,
-    Skipped,
-    TrailStep,
-)
+from app.dialplan import words
+from app.dialplan.admission import admit
+from app.dialplan.analysis import analyze_called, analyze_caller, check_call_level, check_number_list
+from app.dialplan.decision import RejectCause, RouteDecision, TrailStep
 from app.dialplan.live import LiveState
 from app.dialplan.plan import DialPlan
-from app.dialplan.request import CallRequest
+from app.dialplan.progress import Progress
+from app.dialplan.request import CallRequest, SourceKind
+from app.dialplan.targets import dial_any_line, ring_user, take_route
 from app.records import RouteType
 
 
 def decide(request: CallRequest, plan: DialPlan, live: LiveState) -> RouteDecision:
-    """Where the call goes, or why it does not; never raises for any input, never loops."""
-    number = request.called_number
-    record = plan.analyze_called.find(number)
-    trail: list[TrailStep] = []
-    skipped: list[Skipped] = []
-    targets: list[DialTarget] = []
-    if record is not None and record.route_type is RouteType.SIP_TRUNK:
-        trail.append(TrailStep("called number", f"{number} goes to SIP trunk {record.target_id}", record))
-        seen: set[int] = set()
-        trunk = plan.trunks.get(record.target_id)
-        while trunk is not None and trunk.id not in seen:
-            seen.add(trunk.id)
-            if not trunk.enabled:
-                skipped.append(Skipped(f"trunk:{trunk.id}", "disabled"))
-            elif live.trunk_active_out(trunk.id) >= trunk.max_outgoing_calls:
-                skipped.append(Skipped(f"trunk:{trunk.id}", f"outgoing limit {trunk.max_outgoing_calls} reached"))
-            else:
-                targets.append(
-                    DialTarget(RouteType.SIP_TRUNK, trunk.id, f"trunk:{trunk.id}", request.caller_number, number, trunk)
-                )
-            trunk = plan.trunks.get(trunk.next_trunk_id)
-    else:
-        user = plan.users.get(number)
-        if user is None or not user.enabled:
-            text = f"no record and no local user has the number {number}"
-            trail.append(TrailStep("decision", f"404 Not Found: {text}"))
-            return Reject(404, "Not Found", text, tuple(trail), (), RejectCause.NOT_FOUND)
-        if live.user_contacts(number) < 1:
-            text = f"local user {number} is not registered"
-            trail.append(TrailStep("decision", f"480 Temporarily Unavailable: {text}"))
-            return Reject(480, "Temporarily Unavailable", text, tuple(trail), (), RejectCause.NOT_REGISTERED)
-        targets.append(DialTarget(RouteType.LOCAL_USER, user.id, f"user:{number}", request.caller_number, number, user))
-    if not targets:
-        text = "every trunk is full, disabled or missing"
-        trail.append(TrailStep("decision", f"503 Service Unavailable: {text}"))
-        return Reject(503, "Service Unavailable", text, tuple(trail), tuple(skipped), RejectCause.NO_TARGET)
-    trail.append(TrailStep("decision", "dial " + ", then ".join(target.name for target in targets)))
-    return Dial(tuple(targets), tuple(skipped), tuple(trail))
+    """Where the call goes, or why it does not, with the trail of every step.
+
+    The order: the source and its limits, number list, analyze caller number, analyze called number, call level, route,
+    then for each target its own refinement and unified caller number. Ask before the call is counted in `live`.
+    The same arguments give the same answer; no input raises; nothing loops, whatever the records say.
+    """
+    progress = Progress(request, plan, live)
+    refused = admit(progress)
+    if refused is None:
+        refused = check_number_list(progress)
+    if refused is not None:
+        return refused
+    analyze_caller(progress)
+    if request.source.kind is SourceKind.EXTERNAL_LINE and not request.redirected:
+        line = plan.lines[request.source.id]
+        if line.local_user:
+            progress.trail.append(TrailStep("local user", words.line_rings, line, arguments=(line, line.local_user)))
+            return ring_user(progress, plan.users.get(line.local_user), line.local_user)
+    if not progress.called:
+        return progress.reject(484, "the call names no number", RejectCause.NO_NUMBER)
+    record, target = analyze_called(progress)
+    if record is None:
+        return _without_record(progress)
+    refused = check_call_level(progress, record)
+    if refused is not None:
+        return refused
+    return take_route(progress, record.route_type, record.target_id, target)
+
+
+def _without_record(progress: Progress) -> RouteDecision:
+    """A number that no record fits: the out-group prefix, then the default route."""
+    plan = progress.plan
+    number = progress.called
+    prefix = plan.system.outgroup_prefix
+    if prefix and len(number) > len(prefix) and number.startswith(prefix):
+        if plan.lines:
+            progress.called = number[len(prefix) :]
+            arguments: tuple[str, ...] = (number, prefix, progress.called)
+            progress.trail.append(TrailStep("out-group prefix", words.out_group, arguments=arguments))
+            return dial_any_line(progress)
+        arguments = (number, prefix)
+        progress.trail.append(TrailStep("out-group prefix", words.out_group_without_lines, arguments=arguments))
+    route_type = plan.system.default_route_type
+    # A local user is found by the dialled number: an id left over from another route type must not take every call.
+    target_id = 0 if route_type is RouteType.LOCAL_USER else plan.system.default_target_id
+    target = plan.target(route_type, target_id) if target_id else None
+    arguments_of_route = (route_type, target_id, target)
+    progress.trail.append(TrailStep("default route", words.default_route, plan.system, arguments=arguments_of_route))
+    return take_route(progress, route_type, target_id, target)

@@ -85,13 +85,12 @@ class TrailStep:
         """The step as one line, as it is kept in the call record."""
         line = f"{self.step}: {self.text}"
         losers = self.losers
-        if not losers:
-            return line
-        listed = ", ".join(f"{each.id} ({each.why})" for each in losers)
-        more = len(self._losers) - len(losers)
-        return f"{line} [not used: {'record' if len(losers) == 1 and not more else 'records'} {listed}" + (
-            f" and {more} more]" if more else "]"
-        )
+        if losers:
+            listed = ", ".join(f"{each.id} ({each.why})" for each in losers)
+            more = len(self._losers) - len(losers)
+            line += f" [not used: {listed}" + (f" and {more} more]" if more else "]")
+        # A description is free text and may hold line breaks.
+        return line if line.isprintable() else "".join(each if each.isprintable() else " " for each in line)
 
     def __repr__(self) -> str:
         return f"<TrailStep {self}>"
