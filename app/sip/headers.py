@@ -54,22 +54,37 @@ KNOWN_NAMES: frozenset[str] = frozenset(_KNOWN)
 
 _BY_LOWER_CASE: dict[str, str] = {name.lower(): name for name in _KNOWN} | COMPACT_FORMS
 
-SPELLINGS: dict[str, str] = {
-    spelling: name
-    for lower, name in _BY_LOWER_CASE.items()
-    for spelling in (lower, lower.upper(), name, lower.capitalize(), lower.title())
-}
-"""The usual spellings of the known headers, so that nearly every header is found without changing its case."""
+
+class NotAHeaderName(ValueError):
+    """What stands before a colon is not a token."""
+
+
+class _Spellings(dict[str, str]):
+    """Every usual spelling of the known headers; all others are found by their case-folded name, one by one."""
+
+    def __missing__(self, spelling: str) -> str:
+        name = spelling.rstrip(" \t")
+        if _TOKEN.fullmatch(name) is None:
+            raise NotAHeaderName(spelling)
+        return _BY_LOWER_CASE.get(name.lower(), name)
+
+
+SPELLINGS = _Spellings(
+    {
+        spelling: name
+        for lower, name in _BY_LOWER_CASE.items()
+        for spelling in (lower, lower.upper(), name, lower.capitalize(), lower.title())
+    }
+)
+"""`SPELLINGS[text before the colon]` is the canonical name, or the name itself when it is not known.
+
+Raises NotAHeaderName for what is no token; only the usual spellings are stored, so it never grows.
+"""
 
 
 def canonical_name(name: str) -> str:
     """The canonical spelling of a header name, or the name itself when it is not known."""
-    return SPELLINGS.get(name) or _BY_LOWER_CASE.get(name.lower(), name)
-
-
-def is_header_name(name: str) -> bool:
-    """Whether the text may stand before the colon of a header line (RFC 3261 25.1, token)."""
-    return _TOKEN.fullmatch(name) is not None
+    return _BY_LOWER_CASE.get(name.lower(), name)
 
 
 _SINGLE_VALUED_TEXT = (

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, TypeAlias
 
 from app.errors import RemoteError
-from app.sip.headers import KNOWN_NAMES, REASONS, SPELLINGS, canonical_name, is_header_name
+from app.sip.headers import KNOWN_NAMES, REASONS, SPELLINGS, NotAHeaderName, canonical_name
 from app.sip.uri import CSeq, NameAddr, Uri, UriError, Via, split_list
 
 __all__ = ["REASONS", "HeaderError", "Message", "MessageError", "Request", "Response", "canonical_name", "parse"]
@@ -20,6 +21,10 @@ MAXIMUM_HEADER_BYTES = 65536
 """A longer start line and header section is not parsed at all (MessageError 513)."""
 MAXIMUM_VALUES = 70
 """More Via, Contact, Route or Record-Route values than this in one message are refused (HeaderError)."""
+MAXIMUM_BODY_BYTES = 65536
+"""A stream with a longer body is given up (413)."""
+STRAY_LINE = "a header line has no name and colon"
+"""The defect that is no reason to drop a response."""
 SIP_VERSION = "SIP/2.0"
 
 _FOLD = re.compile(r"\n[ \t]+")
@@ -90,9 +95,12 @@ class Message:
 
     def get_all(self, name: str) -> list[str]:
         """The raw values of all header lines with this name, in order."""
-        if name in KNOWN_NAMES:
-            return [value for header, value in self.headers if header == name]
-        return list(self._find(name))
+        if name not in KNOWN_NAMES:
+            return list(self._find(name))
+        if not self.has_repeated_headers:
+            value = self._first.get(name)
+            return [] if value is None else [value]
+        return [value for header, value in self.headers if header == name]
 
     def _find(self, name: str) -> Iterable[str]:
         """Values of a header whose name is not in its canonical spelling, or has none."""
@@ -118,6 +126,13 @@ class Message:
     def __contains__(self, name: str) -> bool:
         """Whether there is at least one header line with this name."""
         return self.get(name) is not None
+
+    @property
+    def has_repeated_headers(self) -> bool:
+        """Whether any name stands on more than one line."""
+        if self._count != len(self.headers):
+            self._index()
+        return len(self._first) != self._count
 
     def add(self, name: str, value: str) -> None:
         """Add a header line at the end."""
@@ -175,11 +190,15 @@ class Message:
             self._index()
         view: list[Via] | None = self._views.get("vias")
         if view is None:
+            text = self._raw("Via")
+            if "," not in text and len(self._first) == self._count:
+                view = self._views["vias"] = [self.via]
+                return view
             values = self.values("Via")
             if len(values) > MAXIMUM_VALUES:
                 raise HeaderError("Via", f"more than {MAXIMUM_VALUES} Via values")
             try:
-                view = [self.via] if len(values) == 1 else [Via.parse(value) for value in values]
+                view = [Via.parse(value) for value in values]
             except UriError as error:
                 raise HeaderError("Via", error.detail) from error
             self._views["vias"] = view
@@ -243,7 +262,11 @@ class Message:
             self._index()
         view: list[NameAddr] | None = self._views.get(name)
         if view is None:
-            values = self.values(name) if name in self._first else []
+            text = self._first.get(name)
+            if not text or ("," not in text and len(self._first) == self._count):
+                values = [text] if text else []
+            else:
+                values = self.values(name)
             if len(values) > MAXIMUM_VALUES:
                 raise HeaderError(name, f"more than {MAXIMUM_VALUES} values")
             try:
@@ -276,7 +299,9 @@ class Message:
             return None
         if not (text.isascii() and text.isdecimal()):
             raise HeaderError("Max-Forwards", "it is not a number")
-        return min(int(text[-4:]), 255) if len(text) <= 4 or not text[:-4].strip("0") else 255
+        if len(text) > 9:
+            text = text.lstrip("0") or "0"
+        return min(int(text), 255) if len(text) <= 9 else 255
 
     @property
     def expires(self) -> int | None:
@@ -492,69 +517,79 @@ def _without_breaks(line: str) -> str:
     return line.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
 
 
-def _header_end(data: bytes) -> tuple[int, int]:
-    """Where the header section ends and where the body begins; bare line feeds are understood; -1 for no end."""
-    end = data.find(b"\n\r\n")
-    bare = data.find(b"\n\n", 0, end if end >= 0 else len(data))
-    if bare >= 0:
-        return bare, bare + 2
-    return end, end + 3
-
-
 def parse(data: bytes) -> Request | Response:
     """Read one message: a datagram, or what the stream framing cut out.
 
     Tolerant (RFC 4475): what is wrong but survivable is noted in `defect` or raised when its view is read. Bytes
     beyond Content-Length are discarded (RFC 3261 18.3). Raises MessageError when nothing usable can be made of it.
     """
-    if data[:1] in b"\r\n":
-        data = data.lstrip(b"\r\n")
-        if not data:
-            raise MessageError(400, "Empty Message", "the packet has no message in it")
+    end = data.find(b"\r\n\r\n")
+    if not 0 < end <= MAXIMUM_HEADER_BYTES:
+        return _parse_tolerantly(data)
+    head = data[:end]
+    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    odd_line_ends = len(head.translate(None, b"\r\n")) != end - 2 * len(lines) + 2
+    if odd_line_ends or not lines[0] or len(lines) > MAXIMUM_HEADERS:
+        return _parse_tolerantly(data)
+    message = _parse_start_line(lines[0])
+    del lines[0]
+    try:
+        headers = [(SPELLINGS[name], value.strip(" \t")) for name, _, value in map(str.partition, lines, repeat(":"))]
+    except NotAHeaderName:
+        return _parse_tolerantly(data)
+    return _complete(message, headers, data[end + 4 :])
+
+
+def _complete(message: Request | Response, headers: list[Header], rest: bytes) -> Request | Response:
+    """Give the message its headers and, of what follows them, its body."""
+    message.headers = headers
+    message._count = len(headers)
+    # The first of equal names must win, and dict() keeps the last.
+    message._first = first = dict(reversed(headers))
+    length = first.get("Content-Length")
+    if length is None:
+        message.body = rest
+    elif length.isdecimal() and len(length) <= 10 and length.isascii():
+        message.body = rest[: int(length)]
+    else:
+        message.body = rest
+        message.defect = message.defect or "Content-Length is not a number of bytes"
+    return message
+
+
+def _parse_tolerantly(data: bytes) -> Request | Response:
+    """Read a message that has folded lines, odd line ends, lines that are no headers or no end, or one too large."""
+    data = data.lstrip(b"\r\n")
+    if not data:
+        raise MessageError(400, "Empty Message", "the packet has no message in it")
     defect: str | None = None
-    end, body_start = _header_end(data)
-    if end < 0:
-        end = body_start = len(data)
+    end = data.find(b"\n\r\n")
+    bare = data.find(b"\n\n", 0, end if end >= 0 else len(data))
+    if bare >= 0:
+        end, start = bare, bare + 2
+    elif end >= 0:
+        start = end + 3
+    else:
+        end = start = len(data)
         defect = "no empty line after the headers"
     if end > MAXIMUM_HEADER_BYTES:
-        raise MessageError(513, "Message Too Large", f"the headers have more than {MAXIMUM_HEADER_BYTES} bytes")
-    text = data[:end].decode("utf-8", "surrogateescape").replace("\r\n", "\n")
-    if "\r" in text:
-        # A carriage return alone is no line end for us, but it may be one for whom it is sent on to.
-        text = text.rstrip("\r").replace("\r", " ")
-    if "\n " in text or "\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    lines = text.split("\n")
+        raise MessageError(513, REASONS[513], f"the headers have more than {MAXIMUM_HEADER_BYTES} bytes")
+    # A carriage return alone is no line end for us, but it may be one for whom it is sent on to.
+    text = data[:end].decode("utf-8", "surrogateescape").replace("\r\n", "\n").rstrip("\r").replace("\r", " ")
+    lines = _FOLD.sub(" ", text).split("\n")
     if len(lines) > MAXIMUM_HEADERS + 1:
         raise MessageError(400, "Too Many Headers", f"more than {MAXIMUM_HEADERS} header lines")
     message = _parse_start_line(lines[0])
-    headers = message.headers
-    append = headers.append
-    spelling = SPELLINGS.get
-    del lines[0]
-    for line in lines:
-        name, colon, value = line.partition(":")
-        known = spelling(name)
-        if known is None:
-            name = name.rstrip(" \t")
-            if not colon or not is_header_name(name):
-                if line:
-                    defect = defect or "a header line has no name and colon"
-                continue
-            known = canonical_name(name)
-        append((known, value.strip(" \t")))
-    message._first = dict(reversed(headers))
-    message._count = len(headers)
-    length = message._first.get("Content-Length")
-    if length is None:
-        message.body = data[body_start:]
-    elif length.isdecimal() and len(length) <= 10 and length.isascii():
-        message.body = data[body_start : body_start + int(length)]
-    else:
-        message.body = data[body_start:]
-        defect = defect or "Content-Length is not a number of bytes"
+    headers: list[Header] = []
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        try:
+            headers.append((SPELLINGS[name], value.strip(" \t")))
+        except NotAHeaderName:
+            if line:
+                defect = defect or STRAY_LINE
     message.defect = defect
-    return message
+    return _complete(message, headers, data[start:])
 
 
 def _parse_start_line(line: str) -> Request | Response:

@@ -27,6 +27,17 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,254})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+# The shapes that nearly all traffic has, cut up in one step. What does not match takes the longer way, which is the
+# reference and gives the errors.
+_HOST_PORT = r"([A-Za-z0-9_][A-Za-z0-9._-]{0,254})(?::([0-9]{1,5}))?"
+_COMMON_URI = re.compile(
+    r'(sips?):(?:([^@:?%<>"\x00-\x20\x7f]*)@)?' + _HOST_PORT + r'(?:;([^?%<>"\x00-\x20\x7f]*))?'
+).fullmatch
+_COMMON_NAME_ADDR = re.compile(r'(?:"([^"\\]*)" ?)?<([^<>]*)>(?:;([^"]*))?').fullmatch
+_COMMON_VIA = re.compile(r"SIP/2\.0/([A-Z]+) " + _HOST_PORT + r'(?:;([^"]*))?').fullmatch
+_COMMON_METHODS = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"))
+_tuple_new = tuple.__new__
+
 _VIA_PROTOCOL = re.compile(r"([^\s/;,]+)[ \t]*/[ \t]*([^\s/;,]+)[ \t]*/[ \t]*([^\s/;,]+)[ \t]+")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _COMMA_LEXER = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(")?|<[^>]*>?|,', re.DOTALL)
@@ -144,11 +155,14 @@ def parse_parameters(text: str) -> dict[str, str | None]:
     The first of two equal names wins and empty parameters are skipped. Values keep their quotes. Raises UriError.
     """
     parameters: dict[str, str | None] = {}
-    for part in split_list(text, ";"):
+    plain = '"' not in text and " " not in text and "\t" not in text
+    for part in text.split(";") if plain else split_list(text, ";"):
         name, equals, value = part.partition("=")
-        name = name.strip(" \t").lower()
+        if not plain:
+            name, value = name.strip(" \t"), value.strip(" \t")
+        name = name.lower()
         if name and name not in parameters:
-            parameters[name] = value.strip(" \t") if equals else None
+            parameters[name] = value if equals else None
     if len(parameters) > MAXIMUM_PARAMETERS:
         raise UriError(f"more than {MAXIMUM_PARAMETERS} parameters")
     return parameters
@@ -269,6 +283,18 @@ def _parameters_match(ours: Mapping[str, str | None], theirs: Mapping[str, str |
 
 def _parse_uri(text: str) -> Uri:
     """Read a URI, see Uri.parse."""
+    match = _COMMON_URI(text)
+    if match is not None:
+        scheme, user, host, port_text, parameter_text = match.groups()
+        port = None if port_text is None else int(port_text)
+        if port is None or 0 < port < 65536:
+            params = _uri_parameters(parameter_text) if parameter_text else NO_PARAMETERS
+            return _tuple_new(Uri, (scheme, user, None, host, port, params, None, None))
+    return _parse_any_uri(text)
+
+
+def _parse_any_uri(text: str) -> Uri:
+    """Read a URI of whatever shape, see Uri.parse."""
     illegal = _ILLEGAL_IN_URI.search(text)
     if illegal is not None:
         raise UriError(f"the character {illegal[0]!r} is not allowed in the URI {_shorten(text)}")
@@ -337,37 +363,12 @@ class NameAddr(NamedTuple):
     @staticmethod
     def parse(text: str) -> NameAddr:
         """Read one value (`"display" <uri>;params`, `uri;params` or `*`). Raises UriError."""
-        display = ""
-        start = text.find("<")
-        if text[:1] == '"':
-            quote_end = closing_quote(text, 1)
-            if quote_end < 0:
-                raise UriError("the quoted display name is not closed")
-            display = text[1:quote_end]
-            if "\\" in display:
-                display = _QUOTED_PAIR.sub(r"\1", display)
-            start = text.find("<", quote_end)
-            if start < 0 or text[quote_end + 1 : start].strip(" \t"):
-                raise UriError("no <address> after the display name")
-        elif start > 0:
-            display = text[:start].strip(" \t")
-            if "," in display or '"' in display or ";" in display or ":" in display:
-                raise UriError(f"the display name {_shorten(display)} must be in quotes")
-        elif start < 0:
-            return _parse_addr_spec(text)
-        end = text.find(">", start)
-        if end < 0:
-            raise UriError("the address is not closed by >")
-        uri = Uri.parse(text[start + 1 : end])
-        rest = text[end + 1 :]
-        if not rest:
-            return NameAddr(display, uri)
-        rest = rest.lstrip(" \t")
-        if rest[:1] != ";":
-            if not rest:
-                return NameAddr(display, uri)
-            raise UriError(f"unexpected text {_shorten(rest)} after the address")
-        return NameAddr(display, uri, parse_parameters(rest))
+        match = _COMMON_NAME_ADDR(text)
+        if match is None:
+            return _parse_any_name_addr(text)
+        display, uri_text, parameter_text = match.groups("")
+        params = parse_parameters(parameter_text) if parameter_text else NO_PARAMETERS
+        return _tuple_new(NameAddr, (display, Uri.parse(uri_text), params))
 
     @property
     def tag(self) -> str | None:
@@ -385,6 +386,41 @@ class NameAddr(NamedTuple):
             return "*"
         text = f"{quote_display_name(display)} <{uri}>" if display else f"<{uri}>"
         return text + format_parameters(params) if params else text
+
+
+def _parse_any_name_addr(text: str) -> NameAddr:
+    """Read a value of whatever shape, see NameAddr.parse."""
+    display = ""
+    start = text.find("<")
+    if text[:1] == '"':
+        quote_end = closing_quote(text, 1)
+        if quote_end < 0:
+            raise UriError("the quoted display name is not closed")
+        display = text[1:quote_end]
+        if "\\" in display:
+            display = _QUOTED_PAIR.sub(r"\1", display)
+        start = text.find("<", quote_end)
+        if start < 0 or text[quote_end + 1 : start].strip(" \t"):
+            raise UriError("no <address> after the display name")
+    elif start > 0:
+        display = text[:start].strip(" \t")
+        if "," in display or '"' in display or ";" in display or ":" in display:
+            raise UriError(f"the display name {_shorten(display)} must be in quotes")
+    elif start < 0:
+        return _parse_addr_spec(text)
+    end = text.find(">", start)
+    if end < 0:
+        raise UriError("the address is not closed by >")
+    uri = Uri.parse(text[start + 1 : end])
+    rest = text[end + 1 :]
+    if not rest:
+        return NameAddr(display, uri)
+    rest = rest.lstrip(" \t")
+    if rest[:1] != ";":
+        if not rest:
+            return NameAddr(display, uri)
+        raise UriError(f"unexpected text {_shorten(rest)} after the address")
+    return NameAddr(display, uri, parse_parameters(rest))
 
 
 def _parse_addr_spec(text: str) -> NameAddr:
@@ -413,18 +449,14 @@ class Via(NamedTuple):
     @staticmethod
     def parse(text: str) -> Via:
         """Read one value; white space is allowed wherever RFC 3261 25.1 does. Raises UriError."""
-        protocol, _, rest = text.partition(" ")
-        if protocol[:8] == "SIP/2.0/" and len(protocol) > 8:
-            transport = protocol[8:]
-        else:
-            match = _VIA_PROTOCOL.match(text)
-            if match is None or match[1].upper() != "SIP":
-                raise UriError(f"{_shorten(text)} does not begin with SIP/2.0/transport")
-            transport = match[3]
-            rest = text[match.end() :]
-        sent_by, semicolon, parameter_text = rest.partition(";")
-        host, port = parse_host_port(sent_by.strip(" \t"))
-        return Via(transport.upper(), host, port, parse_parameters(parameter_text) if semicolon else NO_PARAMETERS)
+        match = _COMMON_VIA(text)
+        if match is not None:
+            transport, host, port_text, parameter_text = match.groups()
+            port = None if port_text is None else int(port_text)
+            if port is None or 0 < port < 65536:
+                params = parse_parameters(parameter_text) if parameter_text else NO_PARAMETERS
+                return _tuple_new(Via, (transport, host, port, params))
+        return _parse_any_via(text)
 
     @property
     def branch(self) -> str | None:
@@ -453,6 +485,22 @@ class Via(NamedTuple):
         return f"SIP/2.0/{self.transport} {self.sent_by}{format_parameters(self.params)}"
 
 
+def _parse_any_via(text: str) -> Via:
+    """Read a value of whatever shape, see Via.parse."""
+    protocol, _, rest = text.partition(" ")
+    if protocol[:8] == "SIP/2.0/" and len(protocol) > 8:
+        transport = protocol[8:]
+    else:
+        match = _VIA_PROTOCOL.match(text)
+        if match is None or match[1].upper() != "SIP":
+            raise UriError(f"{_shorten(text)} does not begin with SIP/2.0/transport")
+        transport = match[3]
+        rest = text[match.end() :]
+    sent_by, semicolon, parameter_text = rest.partition(";")
+    host, port = parse_host_port(sent_by.strip(" \t"))
+    return Via(transport.upper(), host, port, parse_parameters(parameter_text) if semicolon else NO_PARAMETERS)
+
+
 class CSeq(NamedTuple):
     """A CSeq value (RFC 3261 20.16)."""
 
@@ -464,6 +512,9 @@ class CSeq(NamedTuple):
     @staticmethod
     def parse(text: str) -> CSeq:
         """Read `number method`. Raises UriError when the number is no 32 bit number or the method no token."""
+        digits, _, method = text.partition(" ")
+        if len(digits) < 10 and digits.isdecimal() and digits.isascii() and method in _COMMON_METHODS:
+            return _tuple_new(CSeq, (int(digits), method))
         parts = text.split()
         if len(parts) != 2:
             raise UriError(f"{_shorten(text)} is not a number and a method")
