@@ -1,0 +1,510 @@
+"""UDP listeners: datagrams come in by batches, one wake of the loop each, and go out without ever waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from app.sip.flow import Flow
+from app.sip.transport import icmp
+from app.sip.transport.listening import (
+    ListenAddress,
+    TransportError,
+    TransportLimits,
+    family_of,
+    granted_receive_buffer,
+    open_socket,
+)
+
+log = logging.getLogger(__name__)
+
+ReceiveMode = Literal["auto", "thread", "reader"]
+Admit = Callable[[str, float], bool]
+Datagram = tuple[bytes, tuple[str, int], str]
+"""Its bytes, where it came from and which of our addresses it was sent to."""
+
+_LARGEST_DATAGRAM = 65535
+_SMALLEST_MESSAGE = 5
+"""Anything shorter is a keep-alive of a NAT binding: CRLF, CRLF CRLF or four zero bytes."""
+_ROOMY_BUFFER = 1024 * 1024
+_RETRY_SENDING_AFTER = 0.005
+_DEAD_SOCKET = {
+    errno.EBADF,
+    errno.ENOTSOCK,
+    errno.EINVAL,
+    errno.ENETDOWN,
+    errno.ENODEV,
+    errno.ENXIO,
+    10038,  # WSAENOTSOCK
+    10022,  # WSAEINVAL
+    10050,  # WSAENETDOWN
+}
+_WINDOWS_ICMP_ERRORS = {10054, 10052}
+"""WSAECONNRESET and WSAENETRESET: "port unreachable" and "time exceeded" for an earlier datagram."""
+_ERRORS_IN_A_ROW = 100
+_SIO_UDP_CONNRESET = 0x9800000C
+_VERIFIABLE_QUOTE = 32
+_REMEMBERED_DESTINATIONS = 2048
+_IP_PKTINFO = 8
+_IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
+_IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
+
+
+@dataclass(frozen=True, slots=True)
+class UdpCounts:
+    """What a listener has seen since it was made."""
+
+    received: int
+    """Datagrams handed on."""
+    not_admitted: int
+    """Datagrams that the guard refused."""
+    keep_alives: int
+    """Datagrams too short for a message: keep-alives of a NAT binding."""
+    backlog_drops: int
+    """Datagrams dropped because the loop did not keep up with the reader thread."""
+    wakes: int
+    """How often the loop was woken; never more than once per batch."""
+    sent: int
+    """Datagrams given to the system."""
+    send_failures: int
+    """Datagrams that could not be sent, ICMP errors included."""
+
+
+@dataclass(slots=True)
+class _Counters:
+    received: int = 0
+    not_admitted: int = 0
+    keep_alives: int = 0
+    backlog_drops: int = 0
+    wakes: int = 0
+    sent: int = 0
+    send_failures: int = 0
+
+
+class UdpListener:
+    """One bound UDP socket. All methods are for the loop's thread; nothing here blocks, and nothing but `open` raises.
+
+    `thread` mode has a daemon thread that reads batches and wakes the loop once for each; it works on every platform
+    and empties the system's buffer even while the loop is busy. `reader` mode lets the loop itself say when the socket
+    is readable and reads the batch there: half the processor time, but while the loop is busy the system's buffer is
+    all there is. `auto` is `reader`, except where the loop has no readers (Windows) and where it is Qt's, whose
+    painting takes tens of milliseconds, and the system granted less than 1 MiB of buffer.
+    """
+
+    def __init__(
+        self,
+        address: ListenAddress,
+        on_messages: Callable[[list[tuple[bytes, Flow]]], None],
+        on_failure: Callable[[Flow, Exception], None],
+        admit: Admit | None,
+        limits: TransportLimits,
+        local_address_towards: Callable[[str], str],
+        on_dead: Callable[[OSError], None],
+        mode: ReceiveMode = "auto",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.address = address
+        self._on_messages = on_messages
+        self._on_failure = on_failure
+        self._admit = admit
+        self._limits = limits
+        self._local_address_towards = local_address_towards
+        self._on_dead = on_dead
+        self._wanted_mode = mode
+        self._monotonic = monotonic
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._socket: socket.socket | None = None
+        self._receiver: _LoopReader | _ThreadReader | None = None
+        self._counters = _Counters()
+        self._send_queue: deque[tuple[Flow, bytes]] = deque()
+        self._last_sent: dict[tuple[str, int], tuple[Flow, bytes]] = {}
+        self._errors_in_a_row = 0
+        self._tells_destination = False
+        self.error_seen = False
+        """Whether a receive failed since the ICMP errors were read last."""
+
+    @property
+    def mode(self) -> str:
+        """How datagrams are read now: thread or reader; empty while the socket is closed."""
+        return self._receiver.name if self._receiver is not None else ""
+
+    @property
+    def counts(self) -> UdpCounts:
+        """A snapshot of the counters."""
+        counters = self._counters
+        drops = counters.backlog_drops + (self._receiver.drops if self._receiver is not None else 0)
+        return UdpCounts(
+            counters.received,
+            counters.not_admitted,
+            counters.keep_alives,
+            drops,
+            counters.wakes,
+            counters.sent,
+            counters.send_failures,
+        )
+
+    # -- opening and closing --------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Bind the socket and begin to receive on the running loop. Raises ListenError."""
+        loop = asyncio.get_running_loop()
+        opened = open_socket(self.address, self._limits)
+        self.address = self.address._replace(port=opened.getsockname()[1])
+        self._loop = loop
+        self._socket = opened
+        self._errors_in_a_row = 0
+        self._tells_destination = self.address.is_wildcard and _ask_for_destination(opened)
+        if sys.platform == "win32":
+            # Otherwise an ICMP "port unreachable" for one peer ends the next receive with an error.
+            opened.ioctl(_SIO_UDP_CONNRESET, False)
+        if self._chosen_mode(loop, opened) == "reader":
+            if icmp.AVAILABLE:
+                icmp.ask_for_errors(opened)
+            self._receiver = _LoopReader(self, loop, opened)
+        else:
+            self._receiver = _ThreadReader(self, loop, opened, self._limits)
+
+    def close(self) -> None:
+        """Stop receiving and give the port back; what waits to be sent is dropped. Closing twice does nothing."""
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.stop()
+            self._counters.backlog_drops += receiver.drops
+        closing, self._socket = self._socket, None
+        if closing is not None:
+            closing.close()
+        self._send_queue.clear()
+        self._last_sent.clear()
+
+    def _chosen_mode(self, loop: asyncio.AbstractEventLoop, opened: socket.socket) -> str:
+        if self._wanted_mode != "auto":
+            return self._wanted_mode
+        if sys.platform == "win32":
+            return "thread"
+        is_qt = not type(loop).__module__.startswith(("asyncio", "uvloop"))
+        return "thread" if is_qt and granted_receive_buffer(opened) < _ROOMY_BUFFER else "reader"
+
+    # -- receiving ------------------------------------------------------------------------------------------------
+
+    def read_batch(self, source: socket.socket) -> list[Datagram]:
+        """Take what is there, up to one batch, in the receiver's thread. Raises OSError when the socket is dead."""
+        batch: list[Datagram] = []
+        try:
+            if self._tells_destination:
+                for _ in range(self._limits.batch):
+                    data, ancillary, _flags, address = source.recvmsg(_LARGEST_DATAGRAM, 128)
+                    batch.append((data, address, _destination(ancillary)))
+            else:
+                host = self.address.host
+                for _ in range(self._limits.batch):
+                    data, address = source.recvfrom(_LARGEST_DATAGRAM)
+                    batch.append((data, address, host))
+        except (BlockingIOError, InterruptedError):
+            self._errors_in_a_row = 0
+        except OSError as error:
+            # An ICMP error of some earlier datagram shows itself here and means nothing for the socket.
+            self.error_seen = True
+            if error.errno not in icmp.PENDING_ERRORS and error.errno not in _WINDOWS_ICMP_ERRORS:
+                self._errors_in_a_row += 1
+            if error.errno in _DEAD_SOCKET or self._errors_in_a_row > _ERRORS_IN_A_ROW:
+                raise
+        else:
+            self._errors_in_a_row = 0
+        return batch
+
+    def take_batch(self, batch: list[Datagram]) -> None:
+        """Admit, wrap and hand on one batch, in the loop's thread."""
+        counters = self._counters
+        counters.wakes += 1
+        now = self._monotonic()
+        admit = self._admit
+        port = self.address.port
+        wildcard = self.address.is_wildcard and not self._tells_destination
+        messages: list[tuple[bytes, Flow]] = []
+        for data, address, local_host in batch:
+            host = address[0]
+            if admit is not None and not admit(host, now):
+                counters.not_admitted += 1
+            elif len(data) < _SMALLEST_MESSAGE:
+                counters.keep_alives += 1
+            else:
+                local = self._local_address_towards(host) if wildcard else local_host
+                messages.append((data, Flow("udp", local, port, host, address[1])))
+        if not messages:
+            return
+        counters.received += len(messages)
+        try:
+            self._on_messages(messages)
+        except Exception:
+            log.exception("A batch of %d datagrams on %s was not dealt with", len(messages), self.address)
+
+    def take_errors(self) -> None:
+        """Read the ICMP errors that the system keeps and report those that are proved to be about what we sent.
+
+        RFC 3261 18.4: "unreachable" is a failure to send. Anybody could send us such an ICMP message, so it only counts
+        when it quotes the beginning of the very datagram that went to that destination last, which carries a random
+        branch.
+        """
+        self.error_seen = False
+        if self._socket is None or not icmp.AVAILABLE:
+            return
+        for unreachable in icmp.take_errors(self._socket):
+            remembered = self._last_sent.get((unreachable.host, unreachable.port))
+            quoted = unreachable.quoted
+            if remembered is not None and len(quoted) >= _VERIFIABLE_QUOTE and remembered[1].startswith(quoted):
+                del self._last_sent[unreachable.host, unreachable.port]
+                self._fail(remembered[0], unreachable.error)
+
+    def socket_died(self, error: OSError) -> None:
+        """The receiver cannot go on: close and tell, in the loop's thread."""
+        if self._socket is None:
+            return
+        log.warning("The socket of %s died: %s", self.address, error)
+        self.close()
+        self._on_dead(error)
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Send now, or queue when the system's buffer is full. Every failure is told to on_failure through the loop."""
+        if self._send_queue:
+            self._enqueue(flow, data)
+            return
+        try:
+            self._give_to_system(flow, data)
+        except (BlockingIOError, InterruptedError):
+            self._enqueue(flow, data)
+        except (OSError, ValueError, OverflowError) as error:
+            self._fail(flow, error)
+
+    def _give_to_system(self, flow: Flow, data: bytes) -> None:
+        """Raises OSError, ValueError and OverflowError (the port of a flow may come from a peer's Via)."""
+        sender = self._socket
+        if sender is None:
+            raise OSError(errno.ENETDOWN, "the listener's socket is closed at the moment")
+        if family_of(flow.remote_host) is None:
+            # The system would look the name up, and everything would wait for that.
+            raise ValueError("it is not an IP address")
+        destination = (flow.remote_host, flow.remote_port)
+        pinned = self._tells_destination and flow.local_host != self._local_address_towards(flow.remote_host)
+        for attempt in range(3):
+            try:
+                if pinned:
+                    _send_from(sender, flow.local_host, data, destination)
+                else:
+                    sender.sendto(data, destination)
+                break
+            except OSError as error:
+                # An earlier datagram's ICMP error shows itself here once; it has nothing to do with this one.
+                if attempt == 2 or error.errno not in icmp.PENDING_ERRORS or not icmp.AVAILABLE:
+                    raise
+                self.take_errors()
+        self._counters.sent += 1
+        last_sent = self._last_sent
+        if destination not in last_sent and len(last_sent) >= _REMEMBERED_DESTINATIONS:
+            del last_sent[next(iter(last_sent))]
+        last_sent[destination] = (flow, data)
+
+    def _enqueue(self, flow: Flow, data: bytes) -> None:
+        if len(self._send_queue) >= self._limits.send_queue:
+            self._fail(flow, OSError(errno.ENOBUFS, "the send queue is full"))
+            return
+        self._send_queue.append((flow, data))
+        if len(self._send_queue) == 1 and self._loop is not None:
+            self._loop.call_later(_RETRY_SENDING_AFTER, self._send_queued)
+
+    def _send_queued(self) -> None:
+        queue = self._send_queue
+        while queue:
+            flow, data = queue[0]
+            try:
+                self._give_to_system(flow, data)
+            except (BlockingIOError, InterruptedError):
+                if self._loop is not None:
+                    self._loop.call_later(_RETRY_SENDING_AFTER, self._send_queued)
+                return
+            except (OSError, ValueError, OverflowError) as error:
+                self._fail(flow, error)
+            if queue:
+                queue.popleft()
+
+    def _fail(self, flow: Flow, error: Exception) -> None:
+        self._counters.send_failures += 1
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        failure = TransportError(f"{flow.source} cannot be reached: {reason}")
+        failure.__cause__ = error
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon(self._on_failure, flow, failure)
+
+
+class _LoopReader:
+    """Reads in the loop when the loop says that the socket is readable."""
+
+    name = "reader"
+    drops = 0
+
+    def __init__(self, listener: UdpListener, loop: asyncio.AbstractEventLoop, source: socket.socket) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._source = source
+        self._epoll: select.epoll | None = None
+        watched: int = source.fileno()
+        if icmp.AVAILABLE:
+            # A waiting ICMP error makes libuv (uvloop) give up a watched socket. An epoll descriptor around it is
+            # only ever readable, in every loop.
+            self._epoll = select.epoll()
+            self._epoll.register(watched, select.EPOLLIN)
+            watched = self._epoll.fileno()
+        self._watched = watched
+        loop.add_reader(watched, self._readable)
+
+    def stop(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._watched)
+        if self._epoll is not None:
+            self._epoll.close()
+
+    def _readable(self) -> None:
+        listener = self._listener
+        try:
+            batch = listener.read_batch(self._source)
+        except OSError as error:
+            listener.socket_died(error)
+            return
+        if batch:
+            listener.take_batch(batch)
+        if not batch or listener.error_seen:
+            listener.take_errors()
+
+
+class _ThreadReader:
+    """Reads in a daemon thread, keeps a bounded backlog and wakes the loop once per batch."""
+
+    name = "thread"
+
+    def __init__(
+        self, listener: UdpListener, loop: asyncio.AbstractEventLoop, source: socket.socket, limits: TransportLimits
+    ) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._source = source
+        self._limits = limits
+        self._backlog: deque[Datagram] = deque()
+        # Each counter has one writer, so that neither thread needs a lock.
+        self.drops = 0
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._wake_pending = False
+        self._stopping = False
+        self._stop_receiver, self._stop_sender = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name=f"sip {listener.address}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; it waits in a poll, so that this takes microseconds."""
+        self._stopping = True
+        self._stop_sender.send(b"x")
+        self._thread.join(2.0)
+        self._stop_receiver.close()
+        self._stop_sender.close()
+        self._backlog.clear()
+
+    def _run(self) -> None:
+        wait = _waiter(self._source, self._stop_receiver)
+        try:
+            while not self._stopping:
+                wait()
+                batch = self._listener.read_batch(self._source)
+                if batch:
+                    self._keep(batch)
+                if self._backlog and not self._wake_pending:
+                    self._wake_pending = True
+                    self._loop.call_soon_threadsafe(self._hand_over)
+        except OSError as error:
+            if not self._stopping:
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._listener.socket_died, error)
+        except RuntimeError:
+            pass  # The loop is closed: nobody is left to hand datagrams to.
+
+    def _keep(self, batch: list[Datagram]) -> None:
+        limits = self._limits
+        backlog = self._backlog
+        for datagram in batch:
+            size = len(datagram[0])
+            if len(backlog) >= limits.backlog or self._bytes_in - self._bytes_out + size > limits.backlog_bytes:
+                self.drops += 1
+                continue
+            self._bytes_in += size
+            backlog.append(datagram)
+
+    def _hand_over(self) -> None:
+        """In the loop: hand on one batch and, when there is more, come back after the loop had its turn."""
+        if self._stopping:
+            return
+        self._wake_pending = False
+        backlog = self._backlog
+        batch = [backlog.popleft() for _ in range(min(len(backlog), self._limits.batch))]
+        if backlog:
+            self._wake_pending = True
+            self._loop.call_soon(self._hand_over)
+        if batch:
+            self._bytes_out += sum(len(datagram[0]) for datagram in batch)
+            self._listener.take_batch(batch)
+
+
+def _waiter(source: socket.socket, stop: socket.socket) -> Callable[[], object]:
+    """A function that waits until one of the two is readable."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(source, select.POLLIN)
+        poll.register(stop, select.POLLIN)
+        return poll.poll
+    return lambda: select.select([source, stop], [], [])
+
+
+def _ask_for_destination(opened: socket.socket) -> bool:
+    """Have the system tell which of our addresses each datagram was sent to, so that the answer can leave from it."""
+    if not hasattr(opened, "recvmsg") or sys.platform != "linux":
+        return False
+    try:
+        if opened.family == socket.AF_INET:
+            opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        else:
+            opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+    except OSError:
+        return False
+    return True
+
+
+def _destination(ancillary: list[tuple[int, int, bytes]]) -> str:
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            # ipi_spec_dst: our own address also where the datagram was sent to a broadcast address.
+            return socket.inet_ntop(socket.AF_INET, data[4:8])
+        if level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO:
+            return socket.inet_ntop(socket.AF_INET6, data[:16])
+    return ""
+
+
+def _send_from(sender: socket.socket, local_host: str, data: bytes, destination: tuple[str, int]) -> None:
+    """Send with the source address given, for a socket that is bound to all of them. Raises OSError."""
+    if sender.family == socket.AF_INET:
+        control = struct.pack("=i4s4s", 0, socket.inet_pton(socket.AF_INET, local_host), bytes(4))
+        ancillary = [(socket.IPPROTO_IP, _IP_PKTINFO, control)]
+    else:
+        control = struct.pack("=16si", socket.inet_pton(socket.AF_INET6, local_host), 0)
+        ancillary = [(socket.IPPROTO_IPV6, _IPV6_PKTINFO, control)]
+    sender.sendmsg([data], ancillary, 0, destination)
