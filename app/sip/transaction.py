@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -103,9 +102,6 @@ class Rfc2543Key(NamedTuple):
 Key = TransactionKey | Rfc2543Key
 
 
-# Events and effects are made for every message: treat them as immutable, freezing them would double their cost.
-
-
 class Cause(IntEnum):
     """Why a transaction ended."""
 
@@ -126,8 +122,7 @@ _CAUSES: Mapping[Input, Cause] = {
 }
 
 
-@dataclass(slots=True)
-class RequestReceived:
+class RequestReceived(NamedTuple):
     """A new request. The transaction user must answer it with `send_response`, an INVITE at once with at least 100."""
 
     key: Key
@@ -135,46 +130,40 @@ class RequestReceived:
     flow: Flow
 
 
-@dataclass(slots=True)
-class AckReceived:
+class AckReceived(NamedTuple):
     """The ACK to a 2xx, or one that belongs to nothing (RFC 3261 13.3.1.4, 17.2.1)."""
 
     request: Request
     flow: Flow
 
 
-@dataclass(slots=True)
-class ResponseReceived:
+class ResponseReceived(NamedTuple):
     """A response to a request of ours; repeated 2xx to INVITE come again and each wants its ACK."""
 
     key: Key
     response: Response
 
 
-@dataclass(slots=True)
-class StrayResponse:
+class StrayResponse(NamedTuple):
     """A response that belongs to no transaction: a late 2xx to INVITE, or nonsense."""
 
     response: Response
     flow: Flow
 
 
-@dataclass(slots=True)
-class RequestTimedOut:
+class RequestTimedOut(NamedTuple):
     """No response came to a request of ours (timer B or F): treat it as a 408 (RFC 3261 8.1.3.1)."""
 
     key: Key
 
 
-@dataclass(slots=True)
-class NoAckReceived:
+class NoAckReceived(NamedTuple):
     """Nobody acknowledged our 300-699 response (timer H). There is nothing left to do but to forget the call."""
 
     key: Key
 
 
-@dataclass(slots=True)
-class TransportFailed:
+class TransportFailed(NamedTuple):
     """A message of this transaction could not be sent. A client transaction is over; treat it as a 503 (8.1.3.1)."""
 
     key: Key
@@ -185,8 +174,7 @@ Event = (
 )
 
 
-@dataclass(slots=True)
-class Send:
+class Send(NamedTuple):
     """Send these bytes; if that fails, call `transport_failed(key)`."""
 
     flow: Flow
@@ -194,15 +182,13 @@ class Send:
     key: Key
 
 
-@dataclass(slots=True)
-class Deliver:
+class Deliver(NamedTuple):
     """Give this event to the transaction user."""
 
     event: Event
 
 
-@dataclass(slots=True)
-class Arm:
+class Arm(NamedTuple):
     """Call `timer_fired(key, timer, now)` at this time (monotonic seconds). Never armed twice at the same time."""
 
     key: Key
@@ -210,24 +196,21 @@ class Arm:
     at: float
 
 
-@dataclass(slots=True)
-class Disarm:
+class Disarm(NamedTuple):
     """Forget this armed timer."""
 
     key: Key
     timer: Timer
 
 
-@dataclass(slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The transaction is gone and none of its timers is armed; the last effect that names its key."""
 
     key: Key
     cause: Cause
 
 
-@dataclass(slots=True)
-class RefuseOverload:
+class RefuseOverload(NamedTuple):
     """There are too many transactions: answer 503 with Retry-After without a transaction (RFC 3261 8.2.7, 21.5.4)."""
 
     request: Request
@@ -244,6 +227,7 @@ class Transaction:
     __slots__ = (
         "armed",
         "arrived",
+        "due",
         "flow",
         "interval",
         "key",
@@ -266,6 +250,8 @@ class Transaction:
         self.reliable = flow.transport != "udp"
         self.armed = 0
         """A bit per armed timer."""
+        self.due: Input | None = None
+        """The timer that the step just performed started without delay."""
         self.interval = 0.0
         """The last delay of the retransmission timer (A, E or G)."""
         self.last = b""
@@ -276,9 +262,11 @@ class Transaction:
         """The To tag of the last response, for the ACKs of RFC 2543 clients."""
 
 
+# Effects are made for every message, and this makes a named tuple in half the time that its own constructor takes.
+_new = tuple.__new__
 # An attribute of an enum class costs as much as a dictionary look-up and more: the ones of the hot path are globals.
 _CLIENT, _SERVER = Role
-_CALLING, _TRYING, _PROCEEDING, _ACCEPTED, _COMPLETED, _CONFIRMED, _TERMINATED = State
+_ACCEPTED, _COMPLETED, _TERMINATED = State.ACCEPTED, State.COMPLETED, State.TERMINATED
 _INVITE_CLIENT, _NON_INVITE_CLIENT, _INVITE_SERVER, _NON_INVITE_SERVER = TransactionKind
 _RESPONSE_INPUTS: tuple[Input, ...] = (
     Input.RESPONSE_1XX,  # by the first digit; 0 does not occur
@@ -307,7 +295,7 @@ class TransactionLayer:
     transaction lives until the transaction user has sent a final response.
     """
 
-    __slots__ = ("_hard_limit", "_initial", "_limit", "_tables", "_timing", "_transactions", "_wait")
+    __slots__ = ("_hard_limit", "_initial", "_limit", "_tables", "_transactions")
 
     def __init__(self, max_transactions: int = 200_000, timing: Timing = Timing()) -> None:  # noqa: B008 - frozen
         """`max_transactions` bounds what peers can make: new requests beyond it become `RefuseOverload`.
@@ -316,13 +304,9 @@ class TransactionLayer:
         """
         self._limit = max_transactions
         self._hard_limit = max_transactions + max_transactions // 8
-        self._timing = timing
         # Looked up by a plain tuple, which is equal to the key and made in a fraction of its time.
         self._transactions: dict[tuple[object, ...], Transaction] = {}
-        self._wait: tuple[tuple[float | None, ...], ...] = tuple(
-            tuple(first_delay(timer, reliable, timing) for timer in Timer) for reliable in (False, True)
-        )
-        handlers = self._handlers()
+        handlers = self._handlers(timing)
         self._tables: dict[TransactionKind, CompiledTable] = {
             kind: {pair: self._compiled(step, handlers) for pair, step in table.items()}
             for kind, table in TABLES.items()
@@ -420,7 +404,7 @@ class TransactionLayer:
         """RFC 3261 17.1.3: the branch and the method of the CSeq name the client transaction."""
         transaction = self._transactions.get((_CLIENT, response.via.branch, "", response.cseq.method))
         if transaction is None:
-            effects.append(Deliver(StrayResponse(response, flow)))
+            effects.append(_new(Deliver, (_new(StrayResponse, (response, flow)),)))
             return
         self._run(transaction, _RESPONSE_INPUTS[response.status // 100], response, now, effects)
 
@@ -428,7 +412,7 @@ class TransactionLayer:
         """RFC 3261 17.2.3: an ACK matches the INVITE transaction; what matches none is the ACK to a 2xx."""
         transaction = self._transactions.get(_server_identity(request, "INVITE"))
         if transaction is None or (type(transaction.key) is Rfc2543Key and not _acknowledges(request, transaction)):
-            effects.append(Deliver(AckReceived(request, flow)))
+            effects.append(_new(Deliver, (_new(AckReceived, (request, flow)),)))
         else:
             transaction.arrived = flow
             self._run(transaction, _INPUT_ACK, request, now, effects)
@@ -444,7 +428,7 @@ class TransactionLayer:
         flow_back = reply_flow(request, flow)
         count = len(self._transactions)
         if count >= self._limit and (count >= self._hard_limit or method not in _RELIEVING_METHODS):
-            effects.append(RefuseOverload(request, flow_back))
+            effects.append(_new(RefuseOverload, (request, flow_back)))
             return
         kind = _INVITE_SERVER if method == "INVITE" else _NON_INVITE_SERVER
         key: Key = TransactionKey._make(identity) if len(identity) == 4 else Rfc2543Key._make(identity)
@@ -464,7 +448,10 @@ class TransactionLayer:
         transaction.state = state
         for handler in handlers:
             handler(transaction, message, now, effects)
-        if state is _TERMINATED:
+        if transaction.due is not None:
+            input_, transaction.due = transaction.due, None
+            self._run(transaction, input_, None, now, effects)
+        elif state is _TERMINATED:
             self._finish(transaction, _CAUSES.get(input_, Cause.COMPLETED), effects)
 
     def _finish(self, transaction: Transaction, cause: Cause, effects: list[Effect]) -> None:
@@ -476,13 +463,14 @@ class TransactionLayer:
             effects.extend(Disarm(key, timer) for timer in _TIMERS if armed >> timer & 1)
             transaction.armed = 0
         del self._transactions[key]
-        effects.append(Finished(key, cause))
+        effects.append(_new(Finished, (key, cause)))
 
     def _compiled(self, step: Step, handlers: Mapping[Action, Handler]) -> tuple[State, tuple[Handler, ...]]:
         """A step with the functions that perform its actions, so that running it looks nothing up."""
         return step.next_state, tuple(handlers[action] for action in step.actions)
 
-    def _handlers(self) -> dict[Action, Handler]:
+    @staticmethod
+    def _handlers(timing: Timing) -> dict[Action, Handler]:
         """The function for each action."""
         handlers: dict[Action, Handler] = {
             Action.SEND_REQUEST: _send_request,
@@ -498,38 +486,17 @@ class TransactionLayer:
             Action.DELIVER_NO_ACK: _deliver_no_ack,
             Action.DELIVER_TRANSPORT_FAILURE: _deliver_transport_failure,
             Action.DOUBLE_A: _starter_again(Timer.A, float("inf")),
-            Action.DOUBLE_E: _starter_again(Timer.E, self._timing.t2),
-            Action.DOUBLE_G: _starter_again(Timer.G, self._timing.t2),
-            Action.SLOW_E: _starter_slow(Timer.E, self._timing.t2),
+            Action.DOUBLE_E: _starter_again(Timer.E, timing.t2),
+            Action.DOUBLE_G: _starter_again(Timer.G, timing.t2),
+            Action.SLOW_E: _starter_slow(Timer.E, timing.t2),
         }
         for action in Action:
             verb, _, letter = action.name.partition("_")
             if verb == "START":
-                handlers[action] = self._starter(Timer[letter])
+                handlers[action] = _starter(Timer[letter], timing)
             elif verb == "STOP":
                 handlers[action] = _stopper(Timer[letter])
         return handlers
-
-    def _starter(self, timer: Timer) -> Handler:
-        """The function that starts a timer with its first delay."""
-        bit = 1 << timer
-        input_ = _TIMER_INPUTS[timer]
-        repeats = timer in (Timer.A, Timer.E, Timer.G)
-        unreliable_delay, reliable_delay = self._wait[0][timer], self._wait[1][timer]
-
-        def start(transaction: Transaction, _: Any, now: float, effects: list[Effect]) -> None:
-            delay = reliable_delay if transaction.reliable else unreliable_delay
-            if delay is None:
-                return
-            if delay <= 0.0:
-                self._run(transaction, input_, None, now, effects)
-                return
-            if repeats:
-                transaction.interval = delay
-            transaction.armed |= bit
-            effects.append(Arm(transaction.key, timer, now + delay))
-
-        return start
 
 
 # --- actions ---------------------------------------------------------------------------------------------------------
@@ -539,41 +506,41 @@ def _send_request(transaction: Transaction, request: Request, _: float, effects:
     data = transaction.last = request.to_bytes()
     if transaction.kind is _INVITE_CLIENT:
         transaction.request = request
-    effects.append(Send(transaction.flow, data, transaction.key))
+    effects.append(_new(Send, (transaction.flow, data, transaction.key)))
 
 
 def _resend(transaction: Transaction, _: object, __: float, effects: list[Effect]) -> None:
     if transaction.last:
-        effects.append(Send(transaction.flow, transaction.last, transaction.key))
+        effects.append(_new(Send, (transaction.flow, transaction.last, transaction.key)))
 
 
 def _send_ack(transaction: Transaction, response: Response, _: float, effects: list[Effect]) -> None:
     if transaction.request is not None:
         transaction.last = ack_for(transaction.request, response).to_bytes()
         transaction.request = None
-    effects.append(Send(transaction.flow, transaction.last, transaction.key))
+    effects.append(_new(Send, (transaction.flow, transaction.last, transaction.key)))
 
 
 def _send_response(transaction: Transaction, response: Response, _: float, effects: list[Effect]) -> None:
     data = transaction.last = response.to_bytes()
     if type(transaction.key) is Rfc2543Key:
         transaction.to_tag = response.to.tag
-    effects.append(Send(transaction.flow, data, transaction.key))
+    effects.append(_new(Send, (transaction.flow, data, transaction.key)))
 
 
 def _pass_response(transaction: Transaction, response: Response, _: float, effects: list[Effect]) -> None:
     transaction.last = b""
     if type(transaction.key) is Rfc2543Key:
         transaction.to_tag = response.to.tag
-    effects.append(Send(transaction.flow, response.to_bytes(), transaction.key))
+    effects.append(_new(Send, (transaction.flow, response.to_bytes(), transaction.key)))
 
 
 def _deliver_request(transaction: Transaction, request: Request, _: float, effects: list[Effect]) -> None:
-    effects.append(Deliver(RequestReceived(transaction.key, request, transaction.arrived)))
+    effects.append(_new(Deliver, (_new(RequestReceived, (transaction.key, request, transaction.arrived)),)))
 
 
 def _deliver_ack(transaction: Transaction, request: Request, _: float, effects: list[Effect]) -> None:
-    effects.append(Deliver(AckReceived(request, transaction.arrived)))
+    effects.append(_new(Deliver, (_new(AckReceived, (request, transaction.arrived)),)))
 
 
 def _deliver_response(transaction: Transaction, response: Response, _: float, effects: list[Effect]) -> None:
@@ -582,19 +549,41 @@ def _deliver_response(transaction: Transaction, response: Response, _: float, ef
         # Nothing will be retransmitted any more and no ACK built: up to 32 s of memory saved for each.
         transaction.last = b""
         transaction.request = None
-    effects.append(Deliver(ResponseReceived(transaction.key, response)))
+    effects.append(_new(Deliver, (_new(ResponseReceived, (transaction.key, response)),)))
 
 
 def _deliver_timeout(transaction: Transaction, _: object, __: float, effects: list[Effect]) -> None:
-    effects.append(Deliver(RequestTimedOut(transaction.key)))
+    effects.append(_new(Deliver, (_new(RequestTimedOut, (transaction.key,)),)))
 
 
 def _deliver_no_ack(transaction: Transaction, _: object, __: float, effects: list[Effect]) -> None:
-    effects.append(Deliver(NoAckReceived(transaction.key)))
+    effects.append(_new(Deliver, (_new(NoAckReceived, (transaction.key,)),)))
 
 
 def _deliver_transport_failure(transaction: Transaction, _: object, __: float, effects: list[Effect]) -> None:
-    effects.append(Deliver(TransportFailed(transaction.key)))
+    effects.append(_new(Deliver, (_new(TransportFailed, (transaction.key,)),)))
+
+
+def _starter(timer: Timer, timing: Timing) -> Handler:
+    """The function that starts a timer with its first delay."""
+    bit = 1 << timer
+    input_ = _TIMER_INPUTS[timer]
+    repeats = timer in (Timer.A, Timer.E, Timer.G)
+    unreliable_delay, reliable_delay = first_delay(timer, False, timing), first_delay(timer, True, timing)
+
+    def start(transaction: Transaction, _: Any, now: float, effects: list[Effect]) -> None:
+        delay = reliable_delay if transaction.reliable else unreliable_delay
+        if delay is None:
+            return
+        if delay <= 0.0:
+            transaction.due = input_
+            return
+        if repeats:
+            transaction.interval = delay
+        transaction.armed |= bit
+        effects.append(_new(Arm, (transaction.key, timer, now + delay)))
+
+    return start
 
 
 def _starter_again(timer: Timer, longest: float) -> Handler:
@@ -604,7 +593,7 @@ def _starter_again(timer: Timer, longest: float) -> Handler:
     def start_again(transaction: Transaction, _: object, now: float, effects: list[Effect]) -> None:
         delay = transaction.interval = min(transaction.interval * 2, longest)
         transaction.armed |= bit
-        effects.append(Arm(transaction.key, timer, now + delay))
+        effects.append(_new(Arm, (transaction.key, timer, now + delay)))
 
     return start_again
 
@@ -616,7 +605,7 @@ def _starter_slow(timer: Timer, delay: float) -> Handler:
     def start_slow(transaction: Transaction, _: object, now: float, effects: list[Effect]) -> None:
         transaction.interval = delay
         transaction.armed |= bit
-        effects.append(Arm(transaction.key, timer, now + delay))
+        effects.append(_new(Arm, (transaction.key, timer, now + delay)))
 
     return start_slow
 
@@ -628,7 +617,7 @@ def _stopper(timer: Timer) -> Handler:
     def stop(transaction: Transaction, _: object, __: float, effects: list[Effect]) -> None:
         if transaction.armed & bit:
             transaction.armed ^= bit
-            effects.append(Disarm(transaction.key, timer))
+            effects.append(_new(Disarm, (transaction.key, timer)))
 
     return stop
 

@@ -101,7 +101,7 @@ class Action(IntEnum):
     DELIVER_NO_ACK = 10
     DELIVER_TRANSPORT_FAILURE = 11
     START_A = 12
-    """Start a timer with its first delay; a delay of zero fires it at once, so a START stands last in its step."""
+    """Start a timer with its first delay; one without delay fires when the step has been performed."""
     START_B = 13
     START_D = 14
     START_E = 15
@@ -129,7 +129,11 @@ class Action(IntEnum):
 
 
 class Step(NamedTuple):
-    """One entry of a table. Reaching TERMINATED stops every timer that is still running and forgets the transaction."""
+    """One entry of a table. Reaching TERMINATED stops every timer that is still running and forgets the transaction.
+
+    Timers come first, then what is sent, then what is delivered: whoever performs the effects may call the layer again
+    from within a send or a delivery, and must find nothing half done.
+    """
 
     next_state: State
     actions: tuple[Action, ...] = ()
@@ -216,9 +220,9 @@ STATES: Mapping[TransactionKind, tuple[State, ...]] = {
 
 START: Mapping[TransactionKind, Step] = {
     # RFC 3261 17.1.1.2: enter "calling", send the INVITE, timer A only where the transport is unreliable, timer B.
-    TransactionKind.INVITE_CLIENT: Step(CALLING, (Action.SEND_REQUEST, Action.START_A, Action.START_B)),
+    TransactionKind.INVITE_CLIENT: Step(CALLING, (Action.START_A, Action.START_B, Action.SEND_REQUEST)),
     # RFC 3261 17.1.2.2: enter "trying", send the request, timer F; timer E where the transport is unreliable.
-    TransactionKind.NON_INVITE_CLIENT: Step(TRYING, (Action.SEND_REQUEST, Action.START_E, Action.START_F)),
+    TransactionKind.NON_INVITE_CLIENT: Step(TRYING, (Action.START_E, Action.START_F, Action.SEND_REQUEST)),
     # RFC 3261 17.2.1: enter "proceeding" and pass the INVITE on. The 100 that is due unless a response follows within
     # 200 ms is the transaction user's: ours answers in the same call, before it does anything else.
     TransactionKind.INVITE_SERVER: Step(PROCEEDING, (Action.DELIVER_REQUEST,)),
@@ -234,14 +238,14 @@ INVITE_CLIENT: Table = {
     (CALLING, Input.RESPONSE_1XX): Step(PROCEEDING, (Action.STOP_A, Action.STOP_B, Action.DELIVER_RESPONSE)),
     # RFC 6026 7.2: the 2xx goes to the transaction user, which also sends its ACK (13.2.2.4); timer M starts.
     (CALLING, Input.RESPONSE_2XX): Step(
-        ACCEPTED, (Action.STOP_A, Action.STOP_B, Action.DELIVER_RESPONSE, Action.START_M)
+        ACCEPTED, (Action.STOP_A, Action.STOP_B, Action.START_M, Action.DELIVER_RESPONSE)
     ),
     # 17.1.1.2: pass the response on, send the ACK, start timer D.
     (CALLING, Input.RESPONSE_300_699): Step(
-        COMPLETED, (Action.STOP_A, Action.STOP_B, Action.SEND_ACK, Action.DELIVER_RESPONSE, Action.START_D)
+        COMPLETED, (Action.STOP_A, Action.STOP_B, Action.START_D, Action.SEND_ACK, Action.DELIVER_RESPONSE)
     ),
     # 17.1.1.2: retransmit and double, without an upper bound other than timer B.
-    (CALLING, Input.TIMER_A): Step(CALLING, (Action.RESEND_REQUEST, Action.DOUBLE_A)),
+    (CALLING, Input.TIMER_A): Step(CALLING, (Action.DOUBLE_A, Action.RESEND_REQUEST)),
     # 17.1.1.2: no ACK is sent; the transaction user is told.
     (CALLING, Input.TIMER_B): Step(TERMINATED, (Action.DELIVER_TIMEOUT,)),
     (CALLING, Input.TIMER_D): ignore(CALLING),
@@ -250,8 +254,8 @@ INVITE_CLIENT: Table = {
     (CALLING, Input.TRANSPORT_ERROR): Step(TERMINATED, (Action.DELIVER_TRANSPORT_FAILURE,)),
     # 17.1.1.2: any further provisional response is passed on.
     (PROCEEDING, Input.RESPONSE_1XX): Step(PROCEEDING, (Action.DELIVER_RESPONSE,)),
-    (PROCEEDING, Input.RESPONSE_2XX): Step(ACCEPTED, (Action.DELIVER_RESPONSE, Action.START_M)),
-    (PROCEEDING, Input.RESPONSE_300_699): Step(COMPLETED, (Action.SEND_ACK, Action.DELIVER_RESPONSE, Action.START_D)),
+    (PROCEEDING, Input.RESPONSE_2XX): Step(ACCEPTED, (Action.START_M, Action.DELIVER_RESPONSE)),
+    (PROCEEDING, Input.RESPONSE_300_699): Step(COMPLETED, (Action.START_D, Action.SEND_ACK, Action.DELIVER_RESPONSE)),
     (PROCEEDING, Input.TIMER_A): ignore(PROCEEDING),
     (PROCEEDING, Input.TIMER_B): ignore(PROCEEDING),
     (PROCEEDING, Input.TIMER_D): ignore(PROCEEDING),
@@ -285,26 +289,26 @@ NON_INVITE_CLIENT: Table = {
     # 17.1.2.2: timers E and F go on.
     (TRYING, Input.RESPONSE_1XX): Step(PROCEEDING, (Action.DELIVER_RESPONSE,)),
     (TRYING, Input.RESPONSE_2XX): Step(
-        COMPLETED, (Action.STOP_E, Action.STOP_F, Action.DELIVER_RESPONSE, Action.START_K)
+        COMPLETED, (Action.STOP_E, Action.STOP_F, Action.START_K, Action.DELIVER_RESPONSE)
     ),
     (TRYING, Input.RESPONSE_300_699): Step(
-        COMPLETED, (Action.STOP_E, Action.STOP_F, Action.DELIVER_RESPONSE, Action.START_K)
+        COMPLETED, (Action.STOP_E, Action.STOP_F, Action.START_K, Action.DELIVER_RESPONSE)
     ),
     # 17.1.2.2: min(2*E, T2)
-    (TRYING, Input.TIMER_E): Step(TRYING, (Action.RESEND_REQUEST, Action.DOUBLE_E)),
+    (TRYING, Input.TIMER_E): Step(TRYING, (Action.DOUBLE_E, Action.RESEND_REQUEST)),
     (TRYING, Input.TIMER_F): Step(TERMINATED, (Action.DELIVER_TIMEOUT,)),
     (TRYING, Input.TIMER_K): ignore(TRYING),
     # 17.1.4
     (TRYING, Input.TRANSPORT_ERROR): Step(TERMINATED, (Action.DELIVER_TRANSPORT_FAILURE,)),
     (PROCEEDING, Input.RESPONSE_1XX): Step(PROCEEDING, (Action.DELIVER_RESPONSE,)),
     (PROCEEDING, Input.RESPONSE_2XX): Step(
-        COMPLETED, (Action.STOP_E, Action.STOP_F, Action.DELIVER_RESPONSE, Action.START_K)
+        COMPLETED, (Action.STOP_E, Action.STOP_F, Action.START_K, Action.DELIVER_RESPONSE)
     ),
     (PROCEEDING, Input.RESPONSE_300_699): Step(
-        COMPLETED, (Action.STOP_E, Action.STOP_F, Action.DELIVER_RESPONSE, Action.START_K)
+        COMPLETED, (Action.STOP_E, Action.STOP_F, Action.START_K, Action.DELIVER_RESPONSE)
     ),
     # 17.1.2.2: in this state timer E is reset to T2.
-    (PROCEEDING, Input.TIMER_E): Step(PROCEEDING, (Action.RESEND_REQUEST, Action.SLOW_E)),
+    (PROCEEDING, Input.TIMER_E): Step(PROCEEDING, (Action.SLOW_E, Action.RESEND_REQUEST)),
     (PROCEEDING, Input.TIMER_F): Step(TERMINATED, (Action.DELIVER_TIMEOUT,)),
     (PROCEEDING, Input.TIMER_K): ignore(PROCEEDING),
     (PROCEEDING, Input.TRANSPORT_ERROR): Step(TERMINATED, (Action.DELIVER_TRANSPORT_FAILURE,)),
@@ -327,9 +331,9 @@ INVITE_SERVER: Table = {
     (PROCEEDING, Input.ACK): ignore(PROCEEDING),
     (PROCEEDING, Input.SEND_1XX): Step(PROCEEDING, (Action.SEND_RESPONSE,)),
     # RFC 6026 7.1
-    (PROCEEDING, Input.SEND_2XX): Step(ACCEPTED, (Action.PASS_RESPONSE, Action.START_L)),
+    (PROCEEDING, Input.SEND_2XX): Step(ACCEPTED, (Action.START_L, Action.PASS_RESPONSE)),
     # 17.2.1: timer G only where the transport is unreliable, timer H for all.
-    (PROCEEDING, Input.SEND_300_699): Step(COMPLETED, (Action.SEND_RESPONSE, Action.START_G, Action.START_H)),
+    (PROCEEDING, Input.SEND_300_699): Step(COMPLETED, (Action.START_G, Action.START_H, Action.SEND_RESPONSE)),
     (PROCEEDING, Input.TIMER_G): ignore(PROCEEDING),
     (PROCEEDING, Input.TIMER_H): ignore(PROCEEDING),
     (PROCEEDING, Input.TIMER_I): ignore(PROCEEDING),
@@ -358,7 +362,7 @@ INVITE_SERVER: Table = {
     (COMPLETED, Input.SEND_2XX): ignore(COMPLETED),
     (COMPLETED, Input.SEND_300_699): ignore(COMPLETED),
     # 17.2.1: min(2*G, T2)
-    (COMPLETED, Input.TIMER_G): Step(COMPLETED, (Action.RESEND_RESPONSE, Action.DOUBLE_G)),
+    (COMPLETED, Input.TIMER_G): Step(COMPLETED, (Action.DOUBLE_G, Action.RESEND_RESPONSE)),
     # 17.2.1: the ACK never came.
     (COMPLETED, Input.TIMER_H): Step(TERMINATED, (Action.DELIVER_NO_ACK,)),
     (COMPLETED, Input.TIMER_I): ignore(COMPLETED),
@@ -383,16 +387,16 @@ NON_INVITE_SERVER: Table = {
     # 17.2.2: retransmissions are discarded until there is something to answer.
     (TRYING, Input.REQUEST): ignore(TRYING),
     (TRYING, Input.SEND_1XX): Step(PROCEEDING, (Action.SEND_RESPONSE,)),
-    (TRYING, Input.SEND_2XX): Step(COMPLETED, (Action.SEND_RESPONSE, Action.START_J)),
-    (TRYING, Input.SEND_300_699): Step(COMPLETED, (Action.SEND_RESPONSE, Action.START_J)),
+    (TRYING, Input.SEND_2XX): Step(COMPLETED, (Action.START_J, Action.SEND_RESPONSE)),
+    (TRYING, Input.SEND_300_699): Step(COMPLETED, (Action.START_J, Action.SEND_RESPONSE)),
     (TRYING, Input.TIMER_J): ignore(TRYING),
     # Nothing was sent yet.
     (TRYING, Input.TRANSPORT_ERROR): ignore(TRYING),
     # 17.2.2: the most recent provisional response again.
     (PROCEEDING, Input.REQUEST): Step(PROCEEDING, (Action.RESEND_RESPONSE,)),
     (PROCEEDING, Input.SEND_1XX): Step(PROCEEDING, (Action.SEND_RESPONSE,)),
-    (PROCEEDING, Input.SEND_2XX): Step(COMPLETED, (Action.SEND_RESPONSE, Action.START_J)),
-    (PROCEEDING, Input.SEND_300_699): Step(COMPLETED, (Action.SEND_RESPONSE, Action.START_J)),
+    (PROCEEDING, Input.SEND_2XX): Step(COMPLETED, (Action.START_J, Action.SEND_RESPONSE)),
+    (PROCEEDING, Input.SEND_300_699): Step(COMPLETED, (Action.START_J, Action.SEND_RESPONSE)),
     (PROCEEDING, Input.TIMER_J): ignore(PROCEEDING),
     (PROCEEDING, Input.TRANSPORT_ERROR): Step(PROCEEDING, (Action.DELIVER_TRANSPORT_FAILURE,)),
     # 17.2.2: the final response again; further responses of the transaction user are discarded.
