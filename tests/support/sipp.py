@@ -11,47 +11,10 @@ from pathlib import Path
 from support.ports import wait_for_udp
 from support.programs import needs_program
 from support.scenario import Scenario
+from support.sip_text import SipText
 from support.waiting import wait_until
 
 _ENTRY = re.compile(r"^-{20,} \d{4}-\d\d-\d\d.*\n(UDP|TCP) message (sent|received)[^\n]*:\n\n", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class SippMessage:
-    """One SIP message that SIPp sent or received."""
-
-    sent: bool
-    text: str
-
-    @property
-    def start_line(self) -> str:
-        return self.text.split("\n", 1)[0].strip()
-
-    @property
-    def method(self) -> str:
-        """The method of a request, blank for a response."""
-        return "" if self.start_line.startswith("SIP/2.0") else self.start_line.split(" ", 1)[0]
-
-    @property
-    def status(self) -> int:
-        """The status of a response, 0 for a request."""
-        return int(self.start_line.split(" ")[1]) if self.start_line.startswith("SIP/2.0") else 0
-
-    @property
-    def request_uri(self) -> str:
-        return self.start_line.split(" ")[1]
-
-    def header(self, name: str) -> str | None:
-        """The first header of this name, without regard to case."""
-        for line in self.text.split("\n\n", 1)[0].splitlines()[1:]:
-            found, _, value = line.partition(":")
-            if found.strip().lower() == name.lower():
-                return value.strip()
-        return None
-
-    @property
-    def body(self) -> str:
-        return self.text.partition("\n\n")[2]
 
 
 @dataclass(slots=True)
@@ -64,7 +27,7 @@ class SippResult:
     failed: int
     retransmissions: int
     errors: str = field(repr=False)
-    messages: list[SippMessage] = field(repr=False)
+    messages: list[SipText] = field(repr=False)
 
 
 class Sipp:
@@ -137,17 +100,17 @@ class Sipp:
             messages=self.messages(),
         )
 
-    def messages(self) -> list[SippMessage]:
+    def messages(self) -> list[SipText]:
         """Every SIP message so far."""
         text = self._read("messages.log")
         entries = list(_ENTRY.finditer(text))
         ends = [entry.start() for entry in entries[1:]] + [len(text)]
         return [
-            SippMessage(entry[2] == "sent", text[entry.end() : end].rstrip("\n"))
+            SipText(entry[2] == "sent", text[entry.end() : end].rstrip("\n"))
             for entry, end in zip(entries, ends, strict=True)
         ]
 
-    def received(self, method: str = "", status: int = 0) -> list[SippMessage]:
+    def received(self, method: str = "", status: int = 0) -> list[SipText]:
         """Messages received of this method or this status."""
         return [
             message
@@ -157,7 +120,7 @@ class Sipp:
             and (not status or message.status == status)
         ]
 
-    def wait_for(self, method: str = "", status: int = 0, seconds: float = 10.0) -> SippMessage:
+    def wait_for(self, method: str = "", status: int = 0, seconds: float = 10.0) -> SipText:
         """The first received message of this method or status."""
         return wait_until(lambda: self.received(method, status), f"{method or status} at {self.address}", seconds)[0]
 
