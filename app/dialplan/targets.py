@@ -155,6 +155,7 @@ def dial_any_line(progress: Progress) -> RouteDecision:
     best: ExternalLine | None = None
     fewest = 0
     others: list[tuple[ExternalLine, int]] = []
+    failed: list[ExternalLine] = []
     for line in plan.shared_lines:
         active = progress.live.line_active_out(line.id)
         if best is not None and active >= fewest:
@@ -164,6 +165,7 @@ def dial_any_line(progress: Progress) -> RouteDecision:
         if trouble:
             progress.seen.add(f"line:{line.id}")
             progress.skipped.append(Skipped(f"line:{line.id}", trouble))
+            failed.append(line)
             continue
         if best is not None:
             others.append((best, fewest))
@@ -174,6 +176,10 @@ def dial_any_line(progress: Progress) -> RouteDecision:
         progress.trail.append(
             TrailStep("external line", words.no_shared_line, None, unusable, arguments_of_none, why_not_this_line)
         )
+        # A full or down line counts as failed, so its next trunk takes the call.
+        follow_next_trunks(progress, failed, ways)
+        if ways:
+            return dial(progress, ways)
         return progress.reject(503, "no shared external line is free", RejectCause.NO_TARGET)
     progress.trail.append(
         TrailStep(
