@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, delete, func, or_, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.events import CallRecord
 from app.storage.rows import CALL_COLUMNS, call_of
@@ -73,8 +72,7 @@ class CallStatements:
     def __init__(self, dialect: Dialect) -> None:
         self._positional = dialect.name == "sqlite"
         self._like = "like" if dialect.name == "sqlite" else "ilike"
-        insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
-        statement = insert(call_records)
+        statement = _insert(dialect)
         statement = statement.on_conflict_do_update(
             index_elements=["id"],
             set_={name: statement.excluded[name] for name in CALL_COLUMNS if name != "id"},
@@ -126,6 +124,17 @@ class CallStatements:
         if query.until is not None:
             conditions.append(column.started < query.until)
         return statement.where(*conditions)
+
+
+def _insert(dialect: Dialect) -> Any:
+    # Each kind of database has an "on conflict" of its own, and PostgreSQL's takes long to import.
+    if dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(call_records)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(call_records)
 
 
 def _pattern(text: str) -> str:

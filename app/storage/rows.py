@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from app.events import Attempt, CallRecord
 from app.records import Record, fields_of
@@ -75,12 +76,21 @@ def call_row(record: CallRecord, node: str) -> tuple[Any, ...]:
         record.end_cause,
         record.ended_by,
         record.talk_seconds,
-        _encode(record.trail),
-        _encode([(each.target, each.sent_number, each.at, each.status, each.reason) for each in attempts])
+        _json(record.trail),
+        _json([(each.target, each.sent_number, each.at, each.status, each.reason) for each in attempts])
         if attempts
         else _EMPTY_LIST,
-        _encode(record.media) if record.media else _EMPTY_LIST,
+        _json(record.media) if record.media else _EMPTY_LIST,
     )
+
+
+def _json(value: Any) -> str:
+    try:
+        # Five times as fast as the standard library.
+        return to_json(value).decode()
+    except ValueError:
+        # Half a character in a text; `clean_call_row` mends it.
+        return _encode(value)
 
 
 def clean_call_row(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,0 +1,37 @@
+"""The command line: `python -m app serve | import | export | simulate | calls`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0 when all went well, 1 when it could not be done, 2 for bad input."""
+    from app.command_line.arguments import parse
+    from app.command_line.output import prepare_streams, say
+    from app.errors import RecordErrors, UserFacingError
+
+    prepare_streams()
+    options = parse(arguments)
+    try:
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
+    except RecordErrors as error:
+        say(str(error))
+        return 2
+    except UserFacingError as error:
+        say(str(error))
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`); Python must not complain at its end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

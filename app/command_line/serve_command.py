@@ -1,0 +1,107 @@
+"""`serve`: runs the server on a plain event loop until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from app.command_line.output import say, show
+from app.engine import Engine
+from app.errors import RecordError, RecordErrors, UserFacingError
+from app.logging_setup import set_up_logging
+from app.records.types import check_ip_address
+
+_log = logging.getLogger(__name__)
+
+# Whoever waits longer than this for the last calls to end waits for a fault.
+_STOP_SECONDS = 30.0
+
+
+def run(options: Namespace) -> int:
+    """Serve until SIGTERM, SIGINT or Ctrl+C; 0 then, 1 with words when the server cannot start."""
+    set_up_logging(options.log_level)
+    sip = read_sip_address(options.sip) if options.sip else None
+    if options.start_fresh:
+        _keep_damaged_database_aside(options.data)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            return runner.run(_serve(options.data, sip))
+        except UserFacingError as error:
+            say(str(error) + _advice(error))
+            return 1
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed; otherwise, and on Windows, asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def read_sip_address(text: str) -> tuple[str, int]:
+    """`192.0.2.1:5060` or `[2001:db8::1]:5060`; RecordErrors in words when it is not."""
+    host, separator, port = text.strip().rpartition(":")
+    try:
+        if not separator or not host or (":" in host and not host.startswith("[")):
+            raise ValueError("must look like 192.0.2.1:5060 or [2001:db8::1]:5060")
+        address = check_ip_address(host)
+        if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+            raise ValueError(f"the port '{port}' must be 1 to 65535")
+    except ValueError as error:
+        raise RecordErrors((RecordError("--sip", str(error)),)) from None
+    return address, int(port)
+
+
+async def _serve(data: Path, sip: tuple[str, int] | None) -> int:
+    stop = asyncio.Event()
+    _on_signals(stop)
+    engine = Engine(data, sip=sip)
+    await engine.start()
+    try:
+        if not stop.is_set():
+            show(json.dumps({"event": "ready", "sip": list(engine.listeners), "data": str(data)}))
+            sys.stdout.flush()
+        await stop.wait()
+    finally:
+        await asyncio.wait_for(engine.stop(), _STOP_SECONDS)
+    _log.info("stopped")
+    return 0
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    """Have the signals that ask a program to end set the event."""
+    loop = asyncio.get_running_loop()
+    names = ("SIGTERM", "SIGINT", "SIGBREAK") if sys.platform == "win32" else ("SIGTERM", "SIGINT")
+    for name in names:
+        number: signal.Signals = getattr(signal, name)
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:
+            # Windows: the handler runs in the main thread, but not in the loop.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+def _keep_damaged_database_aside(data: Path) -> None:
+    from app.storage import Database, StorageDamaged
+
+    try:
+        Database.open(data).close()
+    except StorageDamaged as error:
+        kept = Database.set_aside(data)
+        say(f"{error}. It is kept as {kept}; a new one begins.")
+
+
+def _advice(error: UserFacingError) -> str:
+    from app.storage import StorageDamaged
+
+    if isinstance(error, StorageDamaged):
+        return "\nTo keep it aside under another name and begin a new one: python -m app serve --start-fresh"
+    return ""
