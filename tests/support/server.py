@@ -44,6 +44,7 @@ class RunningServer:
     """A server with its own data folder; as a context manager it is stopped and its log checked at the end.
 
     `expected` are patterns of log lines that may warn. Everything else that warns fails `stop`.
+    `interpreter_options` stand before `-m app`, for example to run it under a profiler.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class RunningServer:
         port: int = 5060,
         expected: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
+        interpreter_options: tuple[str, ...] = (),
     ) -> None:
         self.data = data
         self.address = address
         self.port = port
         self.expected = list(expected)
+        self.interpreter_options = interpreter_options
         self.ready: dict[str, Any] = {}
         self._environment = {**os.environ, "PYTHONWARNINGS": "default", "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -93,7 +96,7 @@ class RunningServer:
     def start(self, seconds: float = 30.0) -> RunningServer:
         """Start the process and wait for its ready line."""
         self._runs += 1
-        command = [sys.executable, "-X", "faulthandler", "-m", "app", "serve"]
+        command = [sys.executable, "-X", "faulthandler", *self.interpreter_options, "-m", "app", "serve"]
         with self._log_file().open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [*command, "--data", str(self.data), "--sip", self.sip_address],
