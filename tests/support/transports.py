@@ -15,7 +15,7 @@ from app.sip.flow import Flow
 from app.sip.transport import ListenAddress, TlsSettings, TransportLimits, Transports
 
 T = TypeVar("T")
-RunOnLoop = Callable[[Coroutine[Any, Any, T]], T]
+_qt_loops: list[Any] = []
 
 LOOPS = [
     "asyncio",
@@ -47,16 +47,27 @@ def run_on(loop_name: str, request: pytest.FixtureRequest, main: Coroutine[Any, 
         uvloop = pytest.importorskip("uvloop")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(limited())
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    application = request.getfixturevalue("qapp")
-    import qasync
+    return _qt_loop(request).run_until_complete(limited())  # type: ignore[no-any-return]
 
-    loop = qasync.QEventLoop(application)
-    try:
-        return loop.run_until_complete(limited())
-    finally:
-        loop.close()
-        asyncio.set_event_loop(None)
+
+def _qt_loop(request: pytest.FixtureRequest) -> Any:
+    """One loop for the whole session, as in the program.
+
+    Were there one per test, the collector could destroy an old one in a thread that is not Qt's, and its timers, which
+    Qt cannot stop from there, would fire for an object that is gone.
+    """
+    if not _qt_loops:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+        application = request.getfixturevalue("qapp")
+        import qasync
+
+        _qt_loops.append(qasync.QEventLoop(application))
+        request.config.add_cleanup(_close_qt_loop)
+    return _qt_loops[0]
+
+
+def _close_qt_loop() -> None:
+    _qt_loops.pop().close()
 
 
 class Host:

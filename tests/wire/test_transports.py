@@ -413,7 +413,7 @@ def test_an_address_that_is_taken_away_and_given_back_is_listened_on_again(run: 
         await until(lambda: len(host.changes) == 2, "both to be seen as gone")
         assert {change.state for change in host.changes} == {ListenerState.ADDRESS_GONE}
         assert host.changes[0].error == f"this machine has no address {own} at the moment"
-        change("add")
+        change("replace")
         host.advance(6)
         await until(lambda: len(host.transports.listening) == 2, "both to be back")
         assert host.ports == ports
@@ -426,7 +426,7 @@ def test_an_address_that_is_taken_away_and_given_back_is_listened_on_again(run: 
         await host.stop()
 
     try:
-        change("add")
+        change("replace")
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("the tool ip cannot add addresses here")
     try:
