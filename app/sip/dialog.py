@@ -222,7 +222,7 @@ class Dialog:
             if sequence.method in _TARGET_REFRESH:
                 self.refresh_target(response)
         elif made_by_it and self.state is DialogState.EARLY:
-            # A failed CANCEL or PRACK has the number of its INVITE or its own, and says nothing about the INVITE.
+            # A CANCEL has the number of its INVITE; that it failed says nothing about the INVITE.
             if sequence.method == "INVITE":
                 self.state = DialogState.TERMINATED
         elif status in _GONE and sequence.method != "CANCEL":
