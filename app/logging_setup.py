@@ -14,7 +14,7 @@ _CONTROL[9] = " "
 
 
 class LineFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00.250Z warning app.calls.trunks: SIP trunk 1 is down`; a traceback follows, indented.
+    """`2026-01-31T12:00:00.250Z WARNING app.calls.trunks: SIP trunk 1 is down`; a traceback follows, indented.
 
     Messages hold texts from the network: line breaks and terminal codes in them are written as `\\n`, `\\x1b`.
     """
@@ -27,7 +27,7 @@ class LineFormatter(logging.Formatter):
         """One entry as text."""
         time_text = self.formatTime(record)
         message = record.getMessage().translate(_CONTROL)
-        line = f"{time_text} {record.levelname.lower()} {record.name}: {message}"
+        line = f"{time_text} {record.levelname} {record.name}: {message}"
         if record.exc_info:
             line += "".join("\n  " + each for each in self.formatException(record.exc_info).splitlines())
         return line

@@ -13,7 +13,7 @@ import annotated_types
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-MAX_ID = 2**31 - 1
+from app.records.types import MAX_ID, HeaderText
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Record(BaseModel):
     ]
     enabled: Annotated[bool, Shown("&Enabled", "A disabled record is kept but not used.")] = True
     description: Annotated[
-        str, Shown("&Description", "Your own words, shown in lists beside the ID.", blank="none")
+        HeaderText, Shown("&Description", "Your own words, shown in lists beside the ID.", blank="none")
     ] = ""
 
     def caption(self) -> str:

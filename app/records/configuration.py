@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeVar, cast
 
 from app.errors import RecordError, RecordErrors
-from app.records.base import MAX_ID, Record, fields_of
+from app.records.base import Record, fields_of
 from app.records.dial_plan import (
     AnalyzeCalledNumber,
     AnalyzeCallerNumber,
@@ -20,6 +20,7 @@ from app.records.dial_plan import (
 from app.records.lists import AddressList, NumberList
 from app.records.system import System
 from app.records.trunks import ExternalLine, SipTrunk
+from app.records.types import MAX_ID
 from app.records.users import LocalUser
 
 Table = str

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from app.records.base import Record, Shown
-from app.records.types import GroupStrategy, HeaderText, Number, RouteType, TransitionType
+from app.records.types import MAX_ID, GroupStrategy, HeaderText, Number, RouteType, TransitionType
 
 TARGET_TABLES = {
     "local_user": "local_users",
@@ -19,7 +19,7 @@ TARGET_TABLES = {
 
 TransitionId = Annotated[
     int,
-    Field(ge=0),
+    Field(ge=0, le=MAX_ID),
     Shown("&Transition", "How the number is changed.", zero="no change", refers_to="number_transitions"),
 ]
 Prefix = Annotated[
@@ -65,7 +65,7 @@ class AnalyzeCalledNumber(Record):
     route_type: Annotated[RouteType, Shown("&Route type", "What the number leads to.")] = RouteType.LOCAL_USER
     target_id: Annotated[
         int,
-        Field(ge=0),
+        Field(ge=0, le=MAX_ID),
         Shown(
             "Tar&get",
             "The trunk, line, group or user.",
@@ -155,7 +155,7 @@ class RoutingGroupMember(BaseModel):
     route_type: Annotated[RouteType, Shown("Type", "SIP trunk or external line.")] = RouteType.SIP_TRUNK
     target_id: Annotated[
         int,
-        Field(ge=1),
+        Field(ge=1, le=MAX_ID),
         Shown(
             "Target",
             "The trunk or line.",

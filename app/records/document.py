@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from app.errors import RecordError, RecordErrors
 from app.records.base import Record, fields_of
-from app.records.configuration import TABLES, Configuration, clashes
+from app.records.configuration import TABLES, Configuration, clashes, references_of
 from app.records.system import System
+from app.records.types import MAX_ID
 from app.records.users import LocalUser
 
 FIRST_NUMBERS = ("100", "101", "102")
@@ -50,7 +52,8 @@ def read_document(document: object, base: Configuration, *, replace: bool = Fals
     """The configuration that results from a document: added to `base`, or in its place with `replace`.
 
     A record is found by its key (`id`, local users by number); fields that the document does not give keep the value
-    they have, so an export without passwords can be read back. Without an id it gets the next free one.
+    they have, so an export without passwords can be read back. Without an id it gets the next free one. A local user
+    that has another id here than in the document is followed by the document's references to it.
     RecordErrors with every mistake and its path; nothing is taken then.
     """
     errors: list[RecordError] = []
@@ -67,10 +70,11 @@ def read_document(document: object, base: Configuration, *, replace: bool = Fals
     elif replace:
         system = System()
     tables: dict[str, dict[int, Record]] = {}
-    places: dict[tuple[str, int], str] = {}
+    reading = _Reading(replace, errors)
     for name, model in TABLES.items():
-        old = dict(base.tables.get(name, {}))
-        tables[name] = _read_table(model, document.get(name, ()), old, replace, places, errors)
+        tables[name] = _read_table(model, document.get(name, ()), dict(base.tables.get(name, {})), reading)
+    _follow_moved(tables, reading)
+    places = reading.places
     result = Configuration(system, tables)
     for name in TABLES:
         errors.extend(
@@ -82,45 +86,107 @@ def read_document(document: object, base: Configuration, *, replace: bool = Fals
     return result
 
 
-def _read_table(
-    model: type[Record],
-    items: object,
-    old: dict[int, Record],
-    replace: bool,
-    places: dict[tuple[str, int], str],
-    errors: list[RecordError],
-) -> dict[int, Record]:
+@dataclass(slots=True)
+class _Reading:
+    """What is known while a document is read."""
+
+    replace: bool
+    errors: list[RecordError]
+    places: dict[tuple[str, int], str] = field(default_factory=dict)
+    """(table, id) -> where in the document the record stands."""
+    given: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
+    """(table, id) -> the fields that the document gives."""
+    moved: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(table, id in the document) -> the id that the record has here."""
+
+
+def _read_table(model: type[Record], items: object, old: dict[int, Record], reading: _Reading) -> dict[int, Record]:
     """One table of the document, merged with the records there were."""
-    records: dict[int, Record] = {} if replace else dict(old)
+    records: dict[int, Record] = {} if reading.replace else dict(old)
     if isinstance(items, str | bytes) or not isinstance(items, Sequence):
-        errors.append(RecordError(model.table, "must be a list of records"))
+        reading.errors.append(RecordError(model.table, "must be a list of records"))
         return records
     by_key = {getattr(record, model.key): record for record in old.values()}
-    taken = {item["id"] for item in items if isinstance(item, Mapping) and isinstance(item.get("id"), int)}
+    items = [_with_whole_id(item) for item in items]
+    taken = {item["id"] for item in items if isinstance(item, Mapping) and _is_id(item.get("id"))}
+    free = _free_ids(taken.union(records))
     for index, item in enumerate(items):
         path = f"{model.table}[{index}]"
         if not isinstance(item, Mapping):
-            errors.append(RecordError(path, "must be an object"))
+            reading.errors.append(RecordError(path, "must be an object"))
             continue
         existing = _existing(model, item, by_key, old)
         values = dict(item)
-        if existing is not None and model.key != "id":
-            # Found by its number: an id in the document names the record in the file it came from, not ours.
-            values["id"] = existing.id
-        elif "id" not in values:
-            values["id"] = _free_id(records, taken)
-        record = _read_record(model, values, existing, path, errors)
+        record_id = _id_here(model, item, existing, records, taken, free, reading)
+        if record_id is not None:
+            values["id"] = record_id
+        record = _read_record(model, values, existing, path, reading.errors)
         if record is None:
             continue
-        earlier = places.get((model.table, record.id))
+        earlier = reading.places.get((model.table, record.id))
         if earlier is not None:
-            errors.append(RecordError(f"{path}.id", f"{record.id} is already used by {earlier}"))
+            told = f"{record.id} is already used by {earlier}" if "id" in item else f"is the same record as {earlier}"
+            reading.errors.append(RecordError(f"{path}.{'id' if 'id' in item else model.key}", told))
             continue
-        if model.key != "id" and existing is None and record.id in records:
-            record = record.model_copy(update={"id": _free_id(records, taken)})
-        places[(model.table, record.id)] = path
+        if _is_id(item.get("id")) and item["id"] != record.id:
+            reading.moved[(model.table, item["id"])] = record.id
+        reading.places[(model.table, record.id)] = path
+        reading.given[(model.table, record.id)] = frozenset(item)
         records[record.id] = record
     return records
+
+
+def _with_whole_id(item: Any) -> Any:
+    """The item with an id such as "1" or 1.0 as the whole number that it means."""
+    value = item.get("id") if isinstance(item, Mapping) else None
+    if isinstance(value, float) and value.is_integer():
+        return {**item, "id": int(value)}
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
+        return {**item, "id": int(value)}
+    # What is no number at all gets its words from the validation; true would pass there as 1.
+    return {**item, "id": str(value)} if isinstance(value, bool) else item
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _id_here(
+    model: type[Record],
+    item: Mapping[str, Any],
+    existing: Record | None,
+    records: Mapping[int, Record],
+    taken: set[int],
+    free: Iterator[int],
+    reading: _Reading,
+) -> int | None:
+    """The id that a record of the document gets; None leaves the one that it brings."""
+    if "id" not in item:
+        # A record that is found keeps its id, unless the document gives that to another one.
+        if existing is not None and not (existing.id in taken and reading.replace):
+            return existing.id
+        return next(free)
+    if model.key == "id" or reading.replace:
+        return None
+    # Found by its number: an id in the document names the record in the file that it came from, not ours.
+    if existing is not None:
+        return existing.id
+    return next(free) if _is_id(item["id"]) and item["id"] in records else None
+
+
+def _follow_moved(tables: dict[str, dict[int, Record]], reading: _Reading) -> None:
+    """Have the document's references name the ids that its records have here."""
+    if not reading.moved:
+        return
+    for (table, record_id), names in reading.given.items():
+        record = tables[table][record_id]
+        update = {
+            each.field: reading.moved[each.target_table, each.target_id]
+            for each in references_of(record)
+            if each.field in names and (each.target_table, each.target_id) in reading.moved
+        }
+        if update:
+            tables[table][record_id] = record.model_copy(update=update)
 
 
 def _existing(
@@ -133,10 +199,10 @@ def _existing(
     return by_key.get(str(value).strip()) if isinstance(value, str | int) else None
 
 
-def _free_id(records: Mapping[int, Record], taken: set[int]) -> int:
-    candidate = max((*records, *taken), default=0) + 1
-    taken.add(candidate)
-    return candidate
+def _free_ids(used: set[int]) -> Iterator[int]:
+    """Ids for new records: from one above the highest on, then the gaps."""
+    yield from range(max(used, default=0) + 1, MAX_ID + 1)
+    yield from (number for number in range(1, MAX_ID + 1) if number not in used)
 
 
 def _read_record(
@@ -191,6 +257,7 @@ def _place(location: tuple[int | str, ...]) -> str:
 _TYPE_WORDS = {
     "missing": "is required",
     "string_type": "must be text",
+    "string_unicode": "holds half a character",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",

@@ -7,7 +7,17 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from app.records.base import Record, Shown
-from app.records.types import HeaderText, Host, IpAddress, Networks, Number, RouteType, UntrustedCalls, check_host
+from app.records.types import (
+    MAX_ID,
+    HeaderText,
+    Host,
+    IpAddress,
+    Networks,
+    Number,
+    RouteType,
+    UntrustedCalls,
+    check_host,
+)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -123,7 +133,7 @@ class System(Record):
     ] = RouteType.LOCAL_USER
     default_target_id: Annotated[
         int,
-        Field(ge=0),
+        Field(ge=0, le=MAX_ID),
         Shown(
             "Default &target",
             "The target of the default route.",

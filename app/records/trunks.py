@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from app.records.base import Record, Shown
 from app.records.types import (
+    MAX_ID,
     CallerIdHeaders,
     Codecs,
     HeaderText,
@@ -16,6 +17,7 @@ from app.records.types import (
     Number,
     RelayMedia,
     RelayMediaChoice,
+    Secret,
     Statuses,
     Transport,
     TransportChoice,
@@ -89,7 +91,7 @@ class OutgoingFields(Record):
     ] = 30
     next_trunk_id: Annotated[
         int,
-        Field(ge=0),
+        Field(ge=0, le=MAX_ID),
         Shown(
             "&Next trunk",
             "Tried when this one cannot take the call.",
@@ -250,7 +252,7 @@ class ExternalLine(OutgoingFields):
         HeaderText,
         Shown("&Account", "The number or name that the provider gave you.", required=True, example="4930123456"),
     ]
-    password: Annotated[str, Shown("Pass&word", "The account's password.", secret=True, column=False)] = ""
+    password: Annotated[Secret, Shown("Pass&word", "The account's password.", secret=True, column=False)] = ""
     authorization_id: Annotated[
         HeaderText,
         Shown("Authori&zation ID", "User name for the digest, also as user@domain.", blank="the account", column=False),
@@ -274,6 +276,15 @@ class ExternalLine(OutgoingFields):
         ),
     ] = ""
     shared: Annotated[bool, Shown("S&hared", "Other users may call out through this line, too.", tab=OUTGOING)] = True
+    unified_caller_number: Annotated[
+        Number,
+        Shown(
+            "Unified &caller number",
+            "Outgoing calls show this number in From; providers mostly accept only the account.",
+            tab=OUTGOING,
+            blank="the account",
+        ),
+    ] = ""
     max_outgoing_calls: Annotated[
         int,
         Field(ge=0, le=100000),

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
+MAX_ID = 2**31 - 1
+"""The highest id, and the highest whole number that any field can hold: what every database has room for."""
+
 
 class Transport(StrEnum):
     """How SIP travels."""
@@ -147,6 +150,13 @@ def check_header_text(text: str) -> str:
     return bare
 
 
+def check_secret(text: str) -> str:
+    """A password: kept as it is typed, blanks included, but without control characters."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("must not hold line breaks or control characters")
+    return text
+
+
 def check_uri_parameters(text: str) -> str:
     """Request-URI parameters such as `user=phone;tgrp=7`; a leading semicolon is taken off."""
     bare = check_header_text(text).lstrip(";").rstrip(";")
@@ -235,6 +245,8 @@ Number = Annotated[str, BeforeValidator(_stripped), AfterValidator(check_number)
 """A number or prefix as it is dialled, or blank."""
 HeaderText = Annotated[str, BeforeValidator(_stripped), AfterValidator(check_header_text)]
 """One line of text."""
+Secret = Annotated[str, AfterValidator(check_secret)]
+"""A password, or blank."""
 UriParameters = Annotated[str, BeforeValidator(_stripped), AfterValidator(check_uri_parameters)]
 """URI parameters, or blank."""
 Statuses = Annotated[tuple[int, ...], BeforeValidator(_expand_statuses), AfterValidator(_check_statuses)]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, field_validator
 
 from app.records.base import Record, Shown
-from app.records.types import HeaderText, IpAddress, Levels, Number, RelayMedia, RelayMediaChoice
+from app.records.types import MAX_ID, HeaderText, IpAddress, Levels, Number, RelayMedia, RelayMediaChoice, Secret
 
 
 class LocalUser(Record):
@@ -24,7 +24,7 @@ class LocalUser(Record):
         Shown("&Number", "What others dial, and the phone's user name.", required=True, unique=True, example="103"),
     ]
     password: Annotated[
-        str, Shown("&Password", "The phone's SIP password.", secret=True, blank="cannot register", column=False)
+        Secret, Shown("&Password", "The phone's SIP password.", secret=True, blank="cannot register", column=False)
     ] = ""
     display_name: Annotated[HeaderText, Shown("Display na&me", "Shown on the called phone.", blank="none")] = ""
     max_calls: Annotated[
@@ -63,7 +63,7 @@ class LocalUser(Record):
     ] = RelayMedia.NO
     external_line_id: Annotated[
         int,
-        Field(ge=0),
+        Field(ge=0, le=MAX_ID),
         Shown(
             "&External line",
             "The user's own line for outgoing calls.",

@@ -8,13 +8,13 @@ import platform
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, delete, inspect, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 from app.events import CallRecord
@@ -204,8 +204,7 @@ class Database:
             version = self._version(connection, lock=True)
             if version != self.seen_version:
                 self._load(connection).with_changes(changes)
-            for change in changes:
-                _write_change(connection, change)
+            _write_changes(connection, changes)
             self._set_version(connection, version + 1)
         if version == self.seen_version:
             self.seen_version = version + 1
@@ -221,9 +220,8 @@ class Database:
             version = self._version(connection, lock=True)
             before = self._load(connection)
             changes = tuple(differences(before, change(before)))
-            for each in changes:
-                _write_change(connection, each)
             if changes:
+                _write_changes(connection, changes)
                 self._set_version(connection, version + 1)
         return version + 1 if changes else version
 
@@ -351,14 +349,23 @@ def differences(before: Configuration, after: Configuration) -> Iterator[Change]
                 yield Change(name, old.get(number), new[number])
 
 
-def _write_change(connection: Connection, change: Change) -> None:
-    if change.table not in RECORD_TYPES:
-        raise ValueError(f"there is no table {change.table}")
-    target = record_tables[change.table]
-    for number in {each.id for each in (change.before, change.after) if each is not None}:
-        connection.execute(delete(target).where(target.c.id == number))
-    if change.after is not None:
-        connection.execute(target.insert(), row_of(change.after))
+def _write_changes(connection: Connection, changes: Iterable[Change]) -> None:
+    """Bring the tables to where the changes lead, one after the other, in a few statements per table."""
+    results: dict[str, dict[int, Record | None]] = {}
+    for change in changes:
+        if change.table not in RECORD_TYPES:
+            raise ValueError(f"there is no table {change.table}")
+        result = results.setdefault(change.table, {})
+        if change.before is not None:
+            result[change.before.id] = None
+        if change.after is not None:
+            result[change.after.id] = change.after
+    for name, result in results.items():
+        target = record_tables[name]
+        connection.execute(delete(target).where(target.c.id == bindparam("gone")), [{"gone": each} for each in result])
+        rows = [row_of(record) for record in result.values() if record is not None]
+        if rows:
+            connection.execute(target.insert(), rows)
 
 
 def _lock_for_server(lock: FileLock, data_directory: Path) -> None:
