@@ -1,0 +1,124 @@
+"""Who may call or register: the source by its address, or a local user by digest (design section 6)."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from app.calls.addresses import Addresses
+from app.calls.guard import Guard
+from app.calls.identity import number_of
+from app.calls.registrar import Registrar
+from app.calls.rejected import RejectedSources
+from app.calls.sources import Sources
+from app.dialplan.request import Source
+from app.records import Configuration, UntrustedCalls
+from app.sip.auth import AuthOutcome, DigestServer
+from app.sip.endpoint import Endpoint, new_tag
+
+if TYPE_CHECKING:
+    from app.clock import Clock
+    from app.sip.flow import Flow
+    from app.sip.message import Request
+    from app.sip.transaction import Key
+
+DEFAULT_REALM = "trunkline"
+
+
+class Authentication:
+    """Says who sent a request outside any dialog, and answers it when that is nobody."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        clock: Clock,
+        addresses: Addresses,
+        registrar: Registrar,
+        rejected: RejectedSources,
+        guard: Guard,
+    ) -> None:
+        self.sources: Sources | None = None
+        self._endpoint = endpoint
+        self._clock = clock
+        self._addresses = addresses
+        self._registrar = registrar
+        self._rejected = rejected
+        self._guard = guard
+        self._secret = secrets.token_bytes(32)
+        self._digest = DigestServer(DEFAULT_REALM, self._secret)
+        self._realm = DEFAULT_REALM
+        self._untrusted = UntrustedCalls.REJECT
+        self._passwords: dict[str, str] = {}
+
+    def configure(self, configuration: Configuration) -> None:
+        """Take a changed configuration."""
+        realm = configuration.system.domain or DEFAULT_REALM
+        if realm != self._realm:
+            self._realm = realm
+            self._digest = DigestServer(realm, self._secret)
+        self._untrusted = configuration.system.untrusted_calls
+        self._passwords = {
+            number: user.password
+            for number, user in configuration.users_by_number.items()
+            if user.enabled and user.password
+        }
+
+    def identify(self, key: Key, request: Request, source: Flow) -> Source | None:
+        """Whose request outside a dialog this is. None: it has been answered with 401 or 403, or dropped."""
+        sources = self.sources
+        if sources is not None:
+            known = sources.identify(source.remote_host, source.remote_port, request.uri.username)
+            if known is not None:
+                return known
+        if not self._claims_to_be_ours(request, source):
+            reason = sources.why_unknown(source.remote_host) if sources is not None else "not configured"
+            self.turn_away(key, request, source, reason)
+            return None
+        number = self.check_password(key, request, source)
+        return None if number is None else Source.user(number)
+
+    def _claims_to_be_ours(self, request: Request, source: Flow) -> bool:
+        """Whether a stranger's request is one that a local user's phone would send: only that is worth a challenge.
+
+        Whether the user exists plays no part, so that nobody can find out who does.
+        """
+        if request.get("Authorization") is not None:
+            return True
+        uri = request.from_.uri
+        if uri is not None and self._addresses.is_own_host(uri.host, source):
+            return True
+        return self._registrar.is_source(source.remote_host, source.remote_port)
+
+    def check_password(self, key: Key, request: Request, source: Flow) -> str | None:
+        """The number of the local user whose password the request shows; None: it has been answered."""
+        now = self._clock.monotonic()
+        stale = False
+        for value in request.get_all("Authorization"):
+            result = self._digest.check(value, request.method, request.uri_text, self._password_of, now)
+            if result.outcome is AuthOutcome.OK:
+                self._guard.vouch(source.remote_host)
+                return result.username.partition("@")[0]
+            if result.outcome is AuthOutcome.FAILED:
+                self._guard.failed(source.remote_host, "a wrong password", now)
+                self.turn_away(key, request, source, "wrong user name or password", always_answer=True)
+                return None
+            stale = stale or result.outcome is AuthOutcome.STALE
+        headers = [("WWW-Authenticate", value) for value in self._digest.challenge(now, stale)]
+        self._endpoint.respond(key, request.answer(401, None, new_tag(), headers))
+        return None
+
+    def _password_of(self, username: str) -> str | None:
+        """The password of a digest user name: a number, or number@domain as some phones write it."""
+        return self._passwords.get(username.partition("@")[0])
+
+    def turn_away(self, key: Key, request: Request, source: Flow, reason: str, *, always_answer: bool = False) -> None:
+        """Refuse a stranger with 403, or not at all when the system record says so; note who it was."""
+        uri = request.uri
+        called_number = number_of(uri)
+        user_agent = request.get("User-Agent") or ""
+        self._rejected.add(source, request.method, called_number, user_agent, reason, self._clock.wall())
+        self._guard.strange(source.remote_host, called_number, user_agent, self._clock.monotonic())
+        if self._untrusted is UntrustedCalls.DROP and not always_answer:
+            self._endpoint.forget(key)
+            return
+        self._endpoint.respond(key, request.answer(403, None, new_tag()))

@@ -1,0 +1,638 @@
+"""One call: its caller, the target that is being tried, and what passes between the legs until both have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from app.calls.called_leg import CalledLeg
+from app.calls.caller_leg import CallerLeg
+from app.calls.counters import Hold
+from app.calls.identity import CallerIdentity
+from app.calls.leg import Leg
+from app.calls.leg_events import (
+    Acknowledged,
+    Answered,
+    Body,
+    Cancelled,
+    EndCause,
+    Failed,
+    FailureKind,
+    HungUp,
+    InfoAnswered,
+    Informed,
+    LegEvent,
+    OfferAnswered,
+    OfferCancelled,
+    Offered,
+    OfferRefused,
+    Redirected,
+    Ringing,
+)
+from app.dialplan.decision import Dial, DialTarget, RouteDecision, Skipped
+from app.dialplan.request import CallRequest, Source, SourceKind
+from app.events import Attempt, CallRecord, CallRow, CallState
+from app.records import RouteType
+from app.records.trunks import OutgoingFields
+
+if TYPE_CHECKING:
+    from app.clock import Deadline
+
+MAXIMUM_DIGITS = 64
+"""So many DTMF digits of a call are shown."""
+MAXIMUM_ATTEMPTS = 64
+"""So many attempts of a call are kept; a call never makes more."""
+
+CALLER, CALLED, SERVER = "caller", "called", "server"
+
+
+class Dialler(Protocol):
+    """Who makes legs for a call, and takes note of it."""
+
+    def dial(self, call: Call, target: DialTarget, way: int) -> list[CalledLeg] | str:
+        """Begin an attempt at a target: its legs, or in words why there are none.
+
+        `way` counts the addresses of the target's server that were tried before.
+        """
+
+    def hold(self, target: DialTarget) -> Hold | str:
+        """Count the call on its target, or say in words why there is no room."""
+
+    def redirect(self, call: Call, target: DialTarget, contacts: tuple[str, ...]) -> RouteDecision | None:
+        """Where a call goes that the target has redirected; None when it is not followed."""
+
+    def outcome(self, target: DialTarget, failure: Failed | None) -> None:
+        """What became of an attempt: None when the target answered the call."""
+
+    def changed(self, call: Call) -> None:
+        """The call's row is new."""
+
+    def ended(self, call: Call) -> None:
+        """The call has ended; called exactly once."""
+
+    def schedule(self, delay: float, callback: Callable[[float], None]) -> Deadline:
+        """Have a callback called after so many seconds."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+
+
+class Call:
+    """The state of one call. It hears leg events, and answers them with what the other leg shall do."""
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        call_id: str,
+        node: str,
+        caller: CallerLeg,
+        source: Source,
+        request: CallRequest,
+        identity: CallerIdentity,
+        no_answer_timeout: int,
+    ) -> None:
+        self.id = call_id
+        self.node = node
+        self.caller = caller
+        self.source = source
+        self.request = request
+        self.identity = identity
+        self.called: CalledLeg | None = None
+        """The leg that has answered."""
+        self.state = CallState.ROUTING
+        self.started = dialler.wall()
+        self.answered = 0.0
+        self.finished = 0.0
+        self.status = 0
+        self.cause: EndCause | None = None
+        self.ended_by = ""
+        self.text = ""
+        self.digits = ""
+        self.attempts: list[Attempt] = []
+        self.holds: list[Hold] = []
+        """What the call holds on its source until it ends."""
+        self.target: DialTarget | None = None
+        self.trail: list[object] = []
+        """Steps of the routing; their words are made when the record is."""
+        self.redirects = 0
+        self.media: CallMedia | None = None
+        self._dialler = dialler
+        self._no_answer_default = no_answer_timeout
+        self._targets: tuple[DialTarget, ...] = ()
+        self._next = 0
+        self._way = 0
+        self._forks: list[CalledLeg] = []
+        self._hold: Hold | None = None
+        self._began = 0.0
+        self._rang = False
+        self._best: Failed | None = None
+        self._last_answer: Failed | None = None
+        self._no_answer: Deadline | None = None
+        self._longest: Deadline | None = None
+
+    # --- routing ------------------------------------------------------------------------------------------------------
+
+    def route(self, decision: RouteDecision) -> None:
+        """Follow a decision of the dial plan: dial its targets in turn, or refuse the call."""
+        self.trail.extend(decision.trail)
+        for skipped in decision.skipped:
+            self.note_skipped(skipped)
+        if not isinstance(decision, Dial):
+            self.refuse(decision.status, decision.reason, cause_of_rejection(decision.status), decision.text)
+            return
+        self._targets = decision.targets
+        self._next = 0
+        self._dial_next()
+
+    def refuse(
+        self, status: int, reason: str, cause: EndCause, text: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Answer the caller with a final failure and end the call."""
+        self.status = status
+        self.text = text
+        self.caller.refuse(status, reason, headers)
+        self._end(cause, SERVER)
+
+    def _dial_next(self) -> None:
+        """Try the next target that takes the call."""
+        while self._next < len(self._targets):
+            target = self._targets[self._next]
+            self._next += 1
+            self._way = 0
+            if self._dial(target):
+                return
+        self._give_up()
+
+    def _dial(self, target: DialTarget) -> bool:
+        """Begin an attempt; False when the target failed at once, with its reason noted."""
+        dialler = self._dialler
+        self.target = target
+        self._began = dialler.wall()
+        self._rang = False
+        self._best = None
+        if self._hold is None:
+            hold = dialler.hold(target)
+            if isinstance(hold, str):
+                self._note(target.name, target.called_number, self._began, 0, hold)
+                return False
+            self._hold = hold
+        self.state = CallState.CALLING
+        self.text = f"calling {target.name}"
+        legs = dialler.dial(self, target, self._way)
+        if isinstance(legs, str):
+            self._release_target()
+            if self._way == 0:
+                self._note(target.name, target.called_number, self._began, 0, legs)
+            return False
+        self._forks = legs
+        record = target.record
+        own = record.no_answer_timeout if isinstance(record, OutgoingFields) else 0
+        self._no_answer = dialler.schedule(own or self._no_answer_default, self._on_no_answer)
+        within = float(record.first_response_timeout) if isinstance(record, OutgoingFields) else 10.0
+        dialler.changed(self)
+        for leg in tuple(legs):
+            leg.invite(within)
+        return True
+
+    def _give_up(self) -> None:
+        """No target is left: the caller gets the last peer's final status, or 503 where no peer gave one."""
+        failure = self._last_answer
+        if failure is None:
+            text = self.attempts[-1].reason if self.attempts else "nobody can take the call"
+            failure = Failed(503, "", FailureKind.LOCAL)
+            self.text = f"no target is left: {text}"
+        else:
+            self.text = f"{failure.status} {failure.reason}".strip()
+        status = failure.status if failure.status >= 400 else 480
+        headers = (("Retry-After", failure.retry_after),) if failure.retry_after.isdecimal() else ()
+        self.status = status
+        self.caller.refuse(status, failure.reason if status == failure.status else "", headers)
+        self._end(cause_of_failure(status, failure.kind), CALLED if failure.kind is FailureKind.ANSWER else SERVER)
+
+    def note_skipped(self, skipped: Skipped) -> None:
+        """A target was passed over without a try."""
+        self._note(skipped.name, "", self._dialler.wall(), 0, skipped.reason)
+
+    def _note(self, name: str, number: str, at: float, status: int, reason: str) -> None:
+        if len(self.attempts) < MAXIMUM_ATTEMPTS:
+            self.attempts.append(Attempt(name, number, at, status, reason))
+
+    def _release_target(self) -> None:
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            hold.release()
+
+    # --- events before the answer -------------------------------------------------------------------------------------
+
+    def handle(self, leg: Leg, event: LegEvent) -> None:
+        """Something happened on a leg (LegOwner)."""
+        if self.state is not CallState.ENDED:
+            _HANDLERS[type(event)](self, leg, event)
+
+    def _on_ringing(self, leg: Leg, event: Ringing) -> None:
+        self._rang = True
+        self.status = event.status
+        if self.state is CallState.CALLING:
+            self.state = CallState.RINGING
+            self.text = "early media" if event.body is not None else "ringing"
+            self._dialler.changed(self)
+        self.caller.ring(event.status, event.reason, self._cross(leg, event.body, early=True))
+
+    def _on_answered(self, leg: Leg, event: Answered) -> None:
+        if not isinstance(leg, CalledLeg):
+            return
+        self._stop_no_answer()
+        self.called = leg
+        for other in self._forks:
+            if other is not leg:
+                other.cancel('SIP;cause=200;text="Call completed elsewhere"')
+        self._forks = []
+        target = self.target
+        if target is not None:
+            self._note(target.name, target.called_number, self._began, 200, "200 OK")
+            self._dialler.outcome(target, None)
+        self.state = CallState.TALKING
+        self.status = 200
+        self.text = "talking"
+        self.answered = self._dialler.wall()
+        self.caller.answer(self._cross(leg, event.body))
+        self._dialler.changed(self)
+
+    def limit_to(self, seconds: int) -> None:
+        """End the call after so many seconds, whatever happens."""
+        if seconds:
+            self._longest = self._dialler.schedule(seconds, self._on_longest)
+
+    def _on_longest(self, _now: float) -> None:
+        self._longest = None
+        self.hang_up(EndCause.LONGEST_CALL, "the longest call time is over")
+
+    def _on_failed(self, leg: Leg, event: Failed) -> None:
+        if isinstance(leg, CalledLeg) and leg in self._forks:
+            self._forks.remove(leg)
+        self._best = better_failure(self._best, event)
+        if not self._forks and self.called is None:
+            self._attempt_failed(self._best)
+
+    def _attempt_failed(self, failure: Failed) -> None:
+        """The target will not take the call: its next address, the next target, or the end."""
+        self._stop_no_answer()
+        target = self.target
+        if target is None:
+            return
+        reason = failure.reason if failure.kind is not FailureKind.ANSWER else f"{failure.status} {failure.reason}"
+        status = failure.status if failure.kind is FailureKind.ANSWER else 0
+        self._note(target.name, target.called_number, self._began, status, reason)
+        self._last_answer = failure
+        self._dialler.outcome(target, failure)
+        if self._rang and not (isinstance(target.record, OutgoingFields) and target.record.failover_after_ringing):
+            self._release_target()
+            self._give_up()
+            return
+        # RFC 3263 4.3: another address of the same server is tried before another server.
+        if failure.kind is not FailureKind.ANSWER or failure.status == 503:
+            self._way += 1
+            if self._dial(target):
+                return
+        self._release_target()
+        if may_fail_over(target, failure):
+            self._dial_next()
+        else:
+            self._give_up()
+
+    def _on_no_answer(self, _now: float) -> None:
+        """Nobody answered in time: the attempt ends as if the target had said 408."""
+        self._no_answer = None
+        for leg in self._forks:
+            leg.cancel('SIP;cause=408;text="No answer"')
+        self._forks = []
+        if self.state not in (CallState.CALLING, CallState.RINGING):
+            return
+        self._attempt_failed(Failed(408, "no answer in time", FailureKind.LOCAL))
+
+    def _stop_no_answer(self) -> None:
+        if self._no_answer is not None:
+            self._no_answer.cancel()
+            self._no_answer = None
+
+    def _on_redirected(self, leg: Leg, event: Redirected) -> None:
+        """RFC 3261 8.1.3.4: the called side names another address; a local user's phone forwards its calls so."""
+        target = self.target
+        if target is not None and len(self._forks) == 1 and isinstance(leg, CalledLeg):
+            decision = self._dialler.redirect(self, target, event.contacts)
+            if decision is not None:
+                self._stop_no_answer()
+                self._forks = []
+                self._note(target.name, target.called_number, self._began, event.status, "redirected")
+                self._release_target()
+                self.route(decision)
+                return
+        self._on_failed(leg, Failed(480, "Moved", FailureKind.ANSWER))
+
+    def _on_cancelled(self, _leg: Leg, event: Cancelled) -> None:
+        self.status = 487
+        self.text = "cancelled by the caller"
+        for leg in self._forks:
+            leg.cancel(event.reason)
+        self._forks = []
+        target = self.target
+        if target is not None:
+            self._note(target.name, target.called_number, self._began, 0, "cancelled by the caller")
+        self._end(EndCause.CANCELLED, CALLER)
+
+    # --- events after the answer --------------------------------------------------------------------------------------
+
+    def _other(self, leg: Leg) -> Leg | None:
+        """The leg at the other end."""
+        if leg is self.caller:
+            return self.called
+        return self.caller if leg is self.called else None
+
+    def _on_acknowledged(self, leg: Leg, event: Acknowledged) -> None:
+        other = self._other(leg)
+        if other is not None:
+            other.acknowledge(self._cross(leg, event.body))
+
+    def _on_offered(self, leg: Leg, event: Offered) -> None:
+        other = self._other(leg)
+        running = self.state in (CallState.TALKING, CallState.HELD)
+        if other is None or not running or not other.offer(event.method, self._cross(leg, event.body)):
+            leg.refuse_offer(491, "")
+
+    def _on_offer_cancelled(self, leg: Leg, _event: OfferCancelled) -> None:
+        other = self._other(leg)
+        if other is not None:
+            other.cancel_offer()
+
+    def _on_offer_answered(self, leg: Leg, event: OfferAnswered) -> None:
+        other = self._other(leg)
+        if other is not None:
+            other.accept_offer(self._cross(leg, event.body))
+            held = event.body is not None and is_hold(event.body)
+            state = CallState.HELD if held else CallState.TALKING
+            if state is not self.state:
+                self.state = state
+                self.text = "on hold" if held else "talking"
+                self._dialler.changed(self)
+
+    def _on_offer_refused(self, leg: Leg, event: OfferRefused) -> None:
+        other = self._other(leg)
+        if self.media is not None:
+            self.media.roll_back()
+        if other is not None:
+            other.refuse_offer(event.status, event.reason)
+
+    def _on_informed(self, leg: Leg, event: Informed) -> None:
+        if event.body is not None:
+            digit = digit_of(event.body)
+            if digit:
+                self.pressed(digit)
+        other = self._other(leg)
+        if other is None or not other.inform(event.body, event.package):
+            leg.answer_info(481 if other is None else 500, "")
+
+    def pressed(self, digit: str) -> None:
+        """A DTMF digit has passed."""
+        if len(self.digits) < MAXIMUM_DIGITS:
+            self.digits += digit
+            self._dialler.changed(self)
+
+    def _on_info_answered(self, leg: Leg, event: InfoAnswered) -> None:
+        other = self._other(leg)
+        if other is not None:
+            other.answer_info(event.status, event.reason)
+
+    def _on_hung_up(self, leg: Leg, event: HungUp) -> None:
+        by = CALLER if leg is self.caller else CALLED
+        texts = {
+            EndCause.ACK_MISSING: f"the {by} side never acknowledged the answer: its ACK did not come through",
+            EndCause.ERROR: f"the {by} side is gone",
+            EndCause.SESSION_EXPIRED: f"the {by} side did not refresh the session",
+        }
+        self.text = texts.get(event.cause, f"the {by} side hung up")
+        other = self._other(leg)
+        if other is not None:
+            other.hang_up(event.reason)
+        for fork in self._forks:
+            fork.cancel()
+        self._forks = []
+        if other is None and leg is not self.caller:
+            self.caller.hang_up()
+        self._end(event.cause, by if event.cause is EndCause.NORMAL else SERVER)
+
+    # --- from this side -----------------------------------------------------------------------------------------------
+
+    def hang_up(self, cause: EndCause, text: str) -> None:
+        """End the call from here, whatever it is doing."""
+        if self.state is CallState.ENDED:
+            return
+        self.text = text
+        reason = 'SIP;cause=503;text="Shutting down"' if cause is EndCause.SHUTDOWN else ""
+        self.status = self.status if self.answered else 503 if cause is EndCause.SHUTDOWN else 480
+        for leg in self._forks:
+            leg.cancel(reason)
+        self._forks = []
+        if self.called is not None:
+            self.called.hang_up(reason)
+        if self.answered:
+            self.caller.hang_up(reason)
+        else:
+            self.caller.refuse(self.status)
+        self._end(cause, SERVER)
+
+    def _end(self, cause: EndCause, by: str) -> None:
+        """Everything that the call held is given back, once."""
+        if self.state is CallState.ENDED:
+            return
+        self.state = CallState.ENDED
+        self.finished = self._dialler.wall()
+        self.cause = cause
+        self.ended_by = by
+        self.caller.owner = None
+        if self.called is not None:
+            self.called.owner = None
+        self._stop_no_answer()
+        if self._longest is not None:
+            self._longest.cancel()
+            self._longest = None
+        self._release_target()
+        for hold in self.holds:
+            hold.release()
+        self.holds.clear()
+        self._dialler.ended(self)
+
+    # --- media --------------------------------------------------------------------------------------------------------
+
+    def _cross(self, leg: Leg, body: Body | None, early: bool = False) -> Body | None:
+        """A body on its way from this leg to the other: as it is, or as the relay wants it."""
+        if body is None or self.media is None:
+            return body
+        return self.media.cross(leg, body, early)
+
+    # --- what is seen and kept ----------------------------------------------------------------------------------------
+
+    @property
+    def trunk_in(self) -> int:
+        """The id of the trunk that the call came from, 0 for none."""
+        return self.source.id if self.source.kind is SourceKind.SIP_TRUNK else 0
+
+    @property
+    def trunk_out(self) -> int:
+        """The id of the trunk that the call goes to, 0 for none."""
+        target = self.target
+        return target.target_id if target is not None and target.kind is RouteType.SIP_TRUNK else 0
+
+    def row(self) -> CallRow:
+        """The call as the live list shows it."""
+        target = self.target
+        return CallRow(
+            id=self.id,
+            state=self.state,
+            source=self.source.name,
+            target=target.name if target is not None else "",
+            caller_number=self.request.caller_number,
+            called_number=self.request.called_number,
+            sent_number=target.called_number if target is not None else "",
+            trunk_in=self.trunk_in,
+            trunk_out=self.trunk_out,
+            started=self.started,
+            answered=self.answered,
+            ended=self.finished,
+            status=self.status,
+            text=self.text,
+            digits=self.digits,
+            relayed=self.media is not None,
+        )
+
+    def record(self) -> CallRecord:
+        """What is kept of the call. While it runs, what is known so far."""
+        target = self.target
+        trail = [str(step) for step in self.trail]
+        if self.finished:
+            trail.append(f"end: {self.text}")
+        return CallRecord(
+            id=self.id,
+            node=self.node,
+            started=self.started,
+            answered=self.answered,
+            ended=self.finished,
+            caller_number=self.request.caller_number,
+            called_number=self.request.called_number,
+            sent_number=target.called_number if target is not None else "",
+            source=self.source.name,
+            target=target.name if target is not None else "",
+            status=self.status,
+            end_cause=self.cause.value if self.cause is not None else "",
+            ended_by=self.ended_by,
+            talk_seconds=round(max(0.0, self.finished - self.answered), 3) if self.answered and self.finished else 0.0,
+            trail=tuple(trail),
+            attempts=tuple(self.attempts),
+            media=self.media.report() if self.media is not None else (),
+        )
+
+
+class CallMedia(Protocol):
+    """The relayed media of a call."""
+
+    def cross(self, leg: Leg, body: Body, early: bool) -> Body:
+        """A body from this leg as the other side shall get it."""
+
+    def roll_back(self) -> None:
+        """The last offer was refused: media stay as they were."""
+
+    def report(self) -> tuple[dict[str, object], ...]:
+        """What is kept of the streams."""
+
+
+_GLOBAL_FAILURES = range(600, 700)
+
+
+def better_failure(old: Failed | None, new: Failed) -> Failed:
+    """Of the failures of several phones the one that the caller gets (RFC 3261 16.7 step 6)."""
+    if old is None or new.status in _GLOBAL_FAILURES:
+        return new
+    if old.status in _GLOBAL_FAILURES:
+        return old
+    if (old.kind is FailureKind.ANSWER) != (new.kind is FailureKind.ANSWER):
+        return old if old.kind is FailureKind.ANSWER else new
+    return new if new.status < old.status else old
+
+
+def may_fail_over(target: DialTarget, failure: Failed) -> bool:
+    """Whether the next target is tried: after everything but an answer, and after the answers that the record lists."""
+    if failure.kind is not FailureKind.ANSWER and failure.kind is not FailureKind.LOCAL:
+        return True
+    record = target.record
+    return isinstance(record, OutgoingFields) and failure.status in record.failover_statuses
+
+
+def cause_of_failure(status: int, kind: FailureKind) -> EndCause:
+    """The end cause of a call that nobody answered."""
+    if status in (486, 600):
+        return EndCause.BUSY
+    if status in (408, 480):
+        return EndCause.NO_ANSWER if kind in (FailureKind.LOCAL, FailureKind.ANSWER) else EndCause.TRUNK_FAILED
+    if kind is not FailureKind.ANSWER or status in (500, 502, 503, 504):
+        return EndCause.TRUNK_FAILED
+    return EndCause.NO_ROUTE if status == 404 else EndCause.REJECTED
+
+
+def cause_of_rejection(status: int) -> EndCause:
+    """The end cause of a call that the dial plan refused."""
+    if status in (404, 484):
+        return EndCause.NO_ROUTE
+    if status in (503, 486):
+        return EndCause.LIMIT
+    return EndCause.NO_ANSWER if status == 480 else EndCause.REJECTED
+
+
+def is_hold(body: Body) -> bool:
+    """Whether an answer puts the call on hold (RFC 3264 8.4, and the old form with the zero address)."""
+    if not body.content_type.lower().startswith("application/sdp"):
+        return False
+    content = body.content
+    return (
+        b"a=inactive" in content
+        or b"a=sendonly" in content
+        or b"a=recvonly" in content
+        or b"c=IN IP4 0.0.0.0" in content
+    )
+
+
+_DIGITS = frozenset("0123456789*#ABCD")
+
+
+def digit_of(body: Body) -> str:
+    """The DTMF digit of an INFO body, blank where there is none (application/dtmf-relay, application/dtmf)."""
+    kind = body.content_type.partition(";")[0].strip().lower()
+    text = body.content[:200].decode("ascii", "replace")
+    if kind == "application/dtmf-relay":
+        for line in text.splitlines():
+            name, equals, value = line.partition("=")
+            if equals and name.strip().lower() == "signal":
+                text = value
+                break
+        else:
+            return ""
+    elif kind != "application/dtmf":
+        return ""
+    digit = text.strip().upper()
+    digit = {"10": "*", "11": "#"}.get(digit, digit)
+    return digit if digit in _DIGITS and digit else ""
+
+
+_HANDLERS: dict[type, Callable[[Call, Leg, Any], None]] = {
+    Ringing: Call._on_ringing,
+    Answered: Call._on_answered,
+    Failed: Call._on_failed,
+    Redirected: Call._on_redirected,
+    Cancelled: Call._on_cancelled,
+    Acknowledged: Call._on_acknowledged,
+    Offered: Call._on_offered,
+    OfferCancelled: Call._on_offer_cancelled,
+    OfferAnswered: Call._on_offer_answered,
+    OfferRefused: Call._on_offer_refused,
+    Informed: Call._on_informed,
+    InfoAnswered: Call._on_info_answered,
+    HungUp: Call._on_hung_up,
+}

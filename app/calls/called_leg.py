@@ -1,0 +1,227 @@
+"""The leg of the called side: an INVITE that goes out, until it is answered, fails or is cancelled (RFC 3261 13.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from app.calls.leg import Leg, LegOwner, body_of
+from app.calls.leg_events import Answered, Failed, FailureKind, Redirected, Ringing
+from app.calls.outgoing import USER_AGENT
+from app.sip.dialog import Dialog
+from app.sip.endpoint import Endpoint
+from app.sip.message import Request, Response
+from app.sip.transaction import cancel_for
+
+if TYPE_CHECKING:
+    from app.clock import Deadline
+    from app.sip.flow import Flow
+    from app.sip.transaction import Key
+
+CANCEL_PATIENCE = 32.0
+"""Seconds after a CANCEL in which a final answer must come; then the INVITE is forgotten (RFC 3261 9.1: 64*T1)."""
+
+Authorize = Callable[[Request, Response], "tuple[str, str] | None"]
+"""Gives the Authorization or Proxy-Authorization header for a challenge, or None where none should be given."""
+
+
+class CalledLeg(Leg):
+    """The client side of an INVITE."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        owner: LegOwner | None,
+        flow: Flow,
+        request: Request,
+        contact: str,
+        from_tag: str,
+        authorize: Authorize | None = None,
+        target: str = "",
+    ) -> None:
+        super().__init__(endpoint, owner, flow, request.call_id, from_tag)
+        self.contact = contact
+        self.target = target
+        """The name of the target that this leg rings, for the call."""
+        self.request = request
+        self.responded = False
+        """Whether the peer has given any answer at all."""
+        self.rang = False
+        self._authorize = authorize
+        self._authorized = False
+        self._final = False
+        self._cancel_wanted = ""
+        self._cancelling = False
+        self._cancel_key: Key | None = None
+        self._patience: Deadline | None = None
+        self._first_response: Deadline | None = None
+        self.key: Key | None = None
+
+    def invite(self, first_response_within: float) -> None:
+        """Send the INVITE. Without any answer in that time (seconds) the leg fails, so that another target is tried."""
+        self._first_response = self.endpoint.schedule(first_response_within, self._no_first_response)
+        self.key = self.endpoint.send_request(self.request, self.flow, self)
+
+    def _no_first_response(self, _now: float) -> None:
+        self._first_response = None
+        if self.responded or self._final or self.key is None:
+            return
+        self._fail(Failed(408, "no answer from the other side", FailureKind.TIMEOUT))
+        self.cancel()
+
+    def cancel(self, reason: str = "") -> None:
+        """Give the INVITE up; nothing is heard of the leg afterwards (RFC 3261 9.1)."""
+        self.owner = None
+        if self._final or self._cancelling or self.key is None:
+            return
+        self._cancel_wanted = reason or "-"
+        if self._patience is None:
+            self._patience = self.endpoint.schedule(CANCEL_PATIENCE, self._out_of_patience)
+        if self.responded:
+            self._send_cancel()
+
+    def _send_cancel(self) -> None:
+        self._cancelling = True
+        cancel = cancel_for(self.request)
+        if self._cancel_wanted != "-":
+            cancel.add("Reason", self._cancel_wanted)
+        self._cancel_key = self.endpoint.send_cancel(cancel, self.flow, self)
+
+    def _out_of_patience(self, _now: float) -> None:
+        self._patience = None
+        if not self._final and self.key is not None:
+            self._final = True
+            self.endpoint.forget(self.key)
+            self._close()
+
+    def hang_up(self, reason: str = "") -> None:
+        """End the leg: BYE after the answer, CANCEL before it."""
+        if self.dialog is not None and self._final:
+            super().hang_up(reason)
+        else:
+            self.cancel(reason)
+
+    def on_response(self, key: Key, response: Response) -> None:
+        """An answer to the INVITE, or to a request inside the dialog (ClientUser)."""
+        if key != self.key:
+            super().on_response(key, response)
+            return
+        self.responded = True
+        if self._first_response is not None:
+            self._first_response.cancel()
+            self._first_response = None
+        status = response.status
+        if status < 200:
+            self._on_provisional(response)
+        elif status < 300:
+            self._on_success(response)
+        else:
+            self._on_failure(response)
+
+    def _on_provisional(self, response: Response) -> None:
+        if self._cancel_wanted:
+            if not self._cancelling:
+                self._send_cancel()
+            return
+        if response.status > 100:
+            self.rang = True
+            self.tell(Ringing(response.status, response.reason, body_of(response)))
+
+    def _on_success(self, response: Response) -> None:
+        if self._final:
+            self._on_another_success(response)
+            return
+        self._final = True
+        self._stop_patience()
+        dialog = self.dialog = Dialog.as_uac(self.request, response)
+        if self.request.body or self.owner is None:
+            self._send_ack(dialog, self.request.cseq.number, None)
+        else:
+            self._ack_wanted_for = self.request.cseq.number
+        if self.owner is None:
+            # Cancelled, but the answer was faster (RFC 3261 9.1): it is a call now, and it is ended as one.
+            self._send_bye("")
+            return
+        self.tell(Answered(body_of(response)))
+
+    def _on_another_success(self, response: Response) -> None:
+        """RFC 3261 13.2.2.4: the same answer again, or the answer of another fork, which nobody wants."""
+        dialog = self.dialog
+        tag = response.to.tag or ""
+        if dialog is not None and tag == dialog.id.remote_tag:
+            self._repeat_ack(response)
+            return
+        if (self.request.cseq.number, tag) in self._acks:
+            self._repeat_ack(response)
+            return
+        other = Dialog.as_uac(self.request, response)
+        self._send_ack(other, self.request.cseq.number, None)
+        bye = other.create_request("BYE", [("User-Agent", USER_AGENT)], b"")
+        self.endpoint.send_request(bye, self.flow, self)
+
+    def _on_failure(self, response: Response) -> None:
+        if self._final:
+            return
+        status = response.status
+        if status in (401, 407) and self._try_again_with_password(response):
+            return
+        self._final = True
+        self._close()
+        if 300 <= status < 400:
+            contacts = tuple(str(contact.uri) for contact in response.contacts[:5] if contact.uri is not None)
+            self.tell(Redirected(status, response.reason, contacts))
+            return
+        self.tell(Failed(status, response.reason, FailureKind.ANSWER, response.get("Retry-After") or ""))
+
+    def _try_again_with_password(self, response: Response) -> bool:
+        """RFC 3261 22.2: the same INVITE with credentials, once per challenge."""
+        if self._authorize is None or self._authorized or self._cancel_wanted or self.owner is None:
+            return False
+        header = self._authorize(self.request, response)
+        if header is None:
+            return False
+        self._authorized = True
+        old = self.request
+        sequence = old.cseq.number + 1
+        headers = [
+            (name, f"{sequence} INVITE" if name == "CSeq" else value)
+            for name, value in old.headers
+            if name not in ("Via", "Content-Length")
+        ]
+        headers.append(header)
+        self.request = Request("INVITE", old.uri_text, headers, old.body)
+        self.key = self.endpoint.send_request(self.request, self.flow, self)
+        return True
+
+    def on_no_response(self, key: Key, timed_out: bool) -> None:
+        """The INVITE, or a request inside the dialog, got no answer (ClientUser)."""
+        if key != self.key:
+            super().on_no_response(key, timed_out)
+            return
+        if self._final:
+            return
+        self._final = True
+        self._close()
+        if timed_out:
+            self._fail(Failed(408, "no answer from the other side", FailureKind.TIMEOUT))
+        else:
+            self._fail(Failed(503, "the other side cannot be reached", FailureKind.TRANSPORT))
+
+    def _fail(self, failure: Failed) -> None:
+        owner = self.owner
+        self.owner = None
+        if owner is not None:
+            owner.handle(self, failure)
+
+    def _stop_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._first_response is not None:
+            self._first_response.cancel()
+            self._first_response = None
+
+    def _close(self) -> None:
+        """The INVITE has failed: there never was a dialog."""
+        self._stop_patience()
+        self._end()

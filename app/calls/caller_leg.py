@@ -1,0 +1,124 @@
+"""The leg of the caller: an INVITE that came in, until it is answered, refused or cancelled (RFC 3261 13.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from app.calls.leg import Leg, LegOwner, body_headers, body_of
+from app.calls.leg_events import Body, Cancelled, EndCause, HungUp
+from app.calls.outgoing import USER_AGENT
+from app.sip.dialog import Dialog
+from app.sip.endpoint import ALLOW, Endpoint, new_tag
+from app.sip.message import Request
+
+if TYPE_CHECKING:
+    from app.clock import Deadline
+    from app.sip.flow import Flow
+    from app.sip.transaction import Key
+
+TRYING_AFTER = 0.2
+"""RFC 3261 17.2.1: a 100 is due unless another answer goes out within 200 ms."""
+
+
+class CallerLeg(Leg):
+    """The server side of an INVITE. Answer it with `ring`, `answer` or `refuse`."""
+
+    def __init__(self, endpoint: Endpoint, owner: LegOwner | None, key: Key, request: Request, source: Flow) -> None:
+        """RemoteError (400) when the request has no Contact that its dialog could use."""
+        user = request.uri.user if request.uri.scheme != "tel" else None
+        contact = endpoint.contact(source, user or "trunkline")
+        tag = new_tag()
+        dialog = Dialog.as_uas(request, tag, contact)
+        super().__init__(endpoint, owner, source, request.call_id, tag)
+        self.dialog = dialog
+        self.contact = contact
+        self.key = key
+        self.request = request
+        self.offer_body = body_of(request)
+        self._final = False
+        self._trying: Deadline | None = endpoint.schedule(TRYING_AFTER, self._send_trying)
+
+    def _send_trying(self, _now: float) -> None:
+        self._trying = None
+        if not self._final:
+            self.endpoint.respond(self.key, self.request.answer(100))
+
+    def _no_trying(self) -> None:
+        if self._trying is not None:
+            self._trying.cancel()
+            self._trying = None
+
+    def ring(self, status: int, reason: str, body: Body | None) -> None:
+        """Pass a provisional answer on; its body is early media."""
+        if self._final:
+            return
+        self._no_trying()
+        headers = [("Contact", self.contact), ("Server", USER_AGENT), *body_headers(body)]
+        answer = self.request.answer(status, reason or None, self.local_tag, headers, body.content if body else b"")
+        self.endpoint.respond(self.key, answer)
+
+    def answer(self, body: Body | None) -> None:
+        """The called side has answered: 200, repeated until the ACK comes."""
+        if self._final:
+            return
+        self._final = True
+        self._no_trying()
+        if self.dialog is not None:
+            self.dialog.confirm()
+        headers = [("Contact", self.contact), ("Allow", ALLOW), ("Server", USER_AGENT), *body_headers(body)]
+        answer = self.request.answer(200, None, self.local_tag, headers, body.content if body else b"")
+        self.endpoint.respond(self.key, answer)
+        self._await_ack(self.key, answer)
+
+    def refuse(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+        """The call will not be answered: a final status of 300 to 699."""
+        self.owner = None
+        if self._final:
+            return
+        self._final = True
+        self._no_trying()
+        answer = self.request.answer(status, reason or None, self.local_tag, [("Server", USER_AGENT), *headers])
+        self.endpoint.respond(self.key, answer)
+        self._end()
+
+    def on_cancel(self, key: Key, request: Request) -> None:
+        """The CANCEL of the INVITE, or of a later re-INVITE (RFC 3261 9.2)."""
+        if key != self.key:
+            super().on_cancel(key, request)
+            return
+        if self._final:
+            return
+        owner = self.owner
+        self.refuse(487)
+        if owner is not None:
+            owner.handle(self, Cancelled(request.get("Reason") or ""))
+
+    def _on_early_bye(self, key: Key, request: Request) -> None:
+        """RFC 3261 15: a caller may end an early dialog with BYE; it counts as a CANCEL."""
+        self.endpoint.respond(key, request.answer(200))
+        owner = self.owner
+        self.refuse(487)
+        if owner is not None:
+            owner.handle(self, Cancelled(request.get("Reason") or ""))
+
+    def on_request(self, key: Key, request: Request) -> None:
+        """A request inside the dialog; before the answer only a BYE means anything."""
+        if not self._final and request.method == "BYE":
+            self._on_early_bye(key, request)
+            return
+        super().on_request(key, request)
+
+    def hang_up(self, reason: str = "") -> None:
+        """End the leg: BYE after the answer, a refusal before it."""
+        if not self._final:
+            self.refuse(480, headers=[("Reason", reason)] if reason else ())
+            return
+        super().hang_up(reason)
+
+    def ack_missing(self) -> None:
+        """Our refusal was never acknowledged; there is nothing left to do (RFC 3261 17.2.1)."""
+        owner = self.owner
+        self._end()
+        if owner is not None:
+            owner.handle(self, HungUp(EndCause.ACK_MISSING))

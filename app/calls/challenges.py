@@ -1,0 +1,46 @@
+"""Answers to the challenges that this server meets as a client (RFC 3261 22.2, 22.3)."""
+
+from __future__ import annotations
+
+from app.sip.auth import DigestClient, parse_challenges
+from app.sip.message import HeaderError, Request, Response
+
+
+def _header_names(status: int) -> tuple[str, str]:
+    """The header of the challenge and the one of the answer: 401 is from the server itself, 407 from a proxy."""
+    if status == 407:
+        return "Proxy-Authenticate", "Proxy-Authorization"
+    return "WWW-Authenticate", "Authorization"
+
+
+def realms_of(response: Response) -> frozenset[str]:
+    """The realms, in lower case, that a 401 or 407 names."""
+    asked, _ = _header_names(response.status)
+    realms: set[str] = set()
+    for value in response.get_all(asked):
+        try:
+            realms.update(challenge.realm.lower() for challenge in parse_challenges(value))
+        except HeaderError:
+            continue
+    return frozenset(realms)
+
+
+def answer_challenge(
+    request: Request, response: Response, username: str, password: str, realms: frozenset[str] | None = None
+) -> tuple[str, str] | None:
+    """The header that answers a 401 or 407; None where there is nothing to answer.
+
+    With `realms` (lower case) only these get a digest: a password must not help anybody else, however the request
+    came to them.
+    """
+    asked, answered = _header_names(response.status)
+    wanted = realms_of(response)
+    if realms is not None:
+        wanted &= realms
+    for realm in sorted(wanted):
+        value = DigestClient.answer(
+            response.get_all(asked), request.method, request.uri_text, username, password, request.body, realm=realm
+        )
+        if value is not None:
+            return answered, value
+    return None

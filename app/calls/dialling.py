@@ -1,0 +1,151 @@
+"""Makes the legs of a call towards its target, and counts the call there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from app.calls.addresses import Addresses
+from app.calls.called_leg import Authorize, CalledLeg
+from app.calls.counters import CallCounters, Counted, Hold
+from app.calls.destinations import Destinations, Ways
+from app.calls.live import Live
+from app.calls.outgoing import MAXIMUM_FORWARDS, Addressed, address_to_contact, address_to_server, make_invite
+from app.calls.registrar import Registrar
+from app.calls.trace import Trace
+from app.calls.trunks import Trunks
+from app.records import Configuration, ExternalLine, LocalUser, RouteType, SipTrunk
+from app.sip.endpoint import Endpoint, new_call_id, new_tag
+from app.sip.uri import escape_user
+
+if TYPE_CHECKING:
+    from app.calls.call import Call
+    from app.dialplan.decision import DialTarget
+    from app.sip.flow import Flow
+
+MAXIMUM_FORKS = 10
+"""A user's phones that ring at the same time."""
+
+_COUNTED = {
+    RouteType.SIP_TRUNK: Counted.TRUNK_OUT,
+    RouteType.EXTERNAL_LINE: Counted.LINE_OUT,
+    RouteType.LOCAL_USER: Counted.USER_IN,
+}
+
+
+class Dialling:
+    """Legs and counters for targets. `authorize_line(id)` gives what answers a line's provider's challenge."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        addresses: Addresses,
+        destinations: Destinations,
+        ways: Ways,
+        counters: CallCounters,
+        trunks: Trunks,
+        live: Live,
+        registrar: Registrar,
+        trace: Trace,
+        authorize_line: Callable[[int], Authorize | None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._addresses = addresses
+        self._destinations = destinations
+        self._ways = ways
+        self._counters = counters
+        self._trunks = trunks
+        self._live = live
+        self._registrar = registrar
+        self._trace = trace
+        self._authorize_line = authorize_line
+        self._domain = ""
+
+    def configure(self, configuration: Configuration) -> None:
+        """Take a changed configuration."""
+        self._domain = configuration.system.domain
+
+    def hold(self, target: DialTarget) -> Hold | str:
+        """Count a call on its target; in words why there is no room any more (the decision is a moment old)."""
+        record = target.record
+        if isinstance(record, SipTrunk):
+            if self._counters.count(Counted.TRUNK_OUT, record.id) >= record.max_outgoing_calls:
+                return f"outgoing limit {record.max_outgoing_calls} reached"
+            if self._trunks.rate_full(record.id):
+                return f"{record.max_calls_per_second} calls per second reached"
+            down = self._trunks.down(record.id)
+            if down:
+                return f"down: {down}"
+            self._trunks.count_rate(record.id)
+            return self._counters.hold(Counted.TRUNK_OUT, record.id)
+        if isinstance(record, ExternalLine):
+            if self._counters.count(Counted.LINE_OUT, record.id) >= record.max_outgoing_calls:
+                return f"outgoing limit {record.max_outgoing_calls} reached"
+            if self._live.line_rate_full(record.id):
+                return f"{record.max_calls_per_second} calls per second reached"
+            self._live.count_line_rate(record.id)
+            return self._counters.hold(Counted.LINE_OUT, record.id)
+        return self._counters.hold(Counted.USER_IN, target.called_number)
+
+    def dial(self, call: Call, target: DialTarget, way: int) -> list[CalledLeg] | str:
+        """The legs of one attempt, ready to be invited; in words why there are none."""
+        record = target.record
+        if isinstance(record, LocalUser):
+            if way:
+                return "no further address"
+            return self._dial_user(call, target, record)
+        flow = self._destinations.way_to(record, way)
+        if isinstance(flow, str):
+            return flow
+        authorize = self._authorize_line(record.id) if isinstance(record, ExternalLine) else None
+        addressed = address_to_server(target, self._own_host(flow))
+        return [self._leg(call, target, flow, addressed, authorize)]
+
+    def _dial_user(self, call: Call, target: DialTarget, user: LocalUser) -> list[CalledLeg] | str:
+        """Every phone of a user rings at the same time."""
+        legs = [
+            self._leg(
+                call,
+                target,
+                binding.flow,
+                address_to_contact(target, binding.contact, self._own_host(binding.flow)),
+                None,
+            )
+            for binding in self._registrar.bindings(user.number)[-MAXIMUM_FORKS:]
+        ]
+        if user.trusted_address:
+            flow = self._ways.flow_to("udp", user.trusted_address, 5060)
+            if flow is not None:
+                host = f"[{user.trusted_address}]" if ":" in user.trusted_address else user.trusted_address
+                contact = f"sip:{escape_user(user.number)}@{host}"
+                legs.append(
+                    self._leg(call, target, flow, address_to_contact(target, contact, self._own_host(flow)), None)
+                )
+        return legs or f"local user {user.number} is not registered"
+
+    def _own_host(self, flow: Flow) -> str:
+        return self._domain or self._addresses.signalling_host(flow)
+
+    def _leg(
+        self, call: Call, target: DialTarget, flow: Flow, addressed: Addressed, authorize: Authorize | None
+    ) -> CalledLeg:
+        from_tag = new_tag()
+        call_id = new_call_id()
+        contact = self._endpoint.contact(flow, escape_user(target.caller_number) or "trunkline")
+        forwards = call.caller.request.max_forwards
+        offer = call.caller.offer_body
+        if call.media is not None and offer is not None:
+            offer = call.media.cross(call.caller, offer, False)
+        invite = make_invite(
+            target,
+            addressed,
+            call.identity,
+            own_sent_by=self._endpoint.sent_by(flow),
+            contact=contact,
+            call_id=call_id,
+            from_tag=from_tag,
+            max_forwards=MAXIMUM_FORWARDS if forwards is None else max(0, forwards - 1),
+            body=offer,
+        )
+        self._trace.leg(call.id, call_id)
+        return CalledLeg(self._endpoint, call, flow, invite, contact, from_tag, authorize, target.name)

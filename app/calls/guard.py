@@ -1,0 +1,225 @@
+"""The guard: decides before anything is read whether an address is listened to (lists, bans, message rates)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from collections.abc import Callable
+
+from app.events import Ban
+from app.records import AddressAction, AddressList, Configuration
+
+MAXIMUM_SOURCES = 50_000
+"""So many addresses are remembered; the oldest is forgotten for a new one."""
+MAXIMUM_BANS = 10_000
+"""So many addresses are banned at once; the oldest ban ends for a new one."""
+FAILURE_WINDOW = 60.0
+"""Failures count for so many seconds."""
+NUMBERS_OF_A_SCANNER = 10
+"""A stranger that tries so many different numbers within the window is scanning."""
+BURST_SECONDS = 2.0
+"""An address may save up the messages of so many seconds."""
+VOUCHED_MESSAGES = 16.0
+"""So many messages more may come from an address for each password that it showed."""
+
+SCANNERS = (
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sipcli",
+    "sundayddr",
+    "sip-scan",
+    "sipsak",
+    "vaxsipuseragent",
+    "pplsip",
+    "iwar",
+    "smap",
+    "scanner",
+)
+"""What the User-Agent of well-known scanners holds, in lower case."""
+
+_EXEMPT, _DROPPED, _LIMITED = range(3)
+
+
+class _Source:
+    """One address."""
+
+    __slots__ = ("at", "banned_until", "failures", "numbers", "tokens", "treatment")
+
+    def __init__(self, treatment: int, tokens: float, now: float) -> None:
+        self.treatment = treatment
+        self.tokens = tokens
+        self.at = now
+        self.banned_until = 0.0
+        self.failures: deque[float] | None = None
+        self.numbers: dict[str, float] | None = None
+
+
+class Guard:
+    """Pure: every time is an argument. `is_trusted(host)` says whose addresses are never limited or banned."""
+
+    def __init__(self, wall: Callable[[], float], on_change: Callable[[], None]) -> None:
+        self._wall = wall
+        self._on_change = on_change
+        self._is_trusted: Callable[[str], bool] = lambda _host: False
+        self._sources: dict[str, _Source] = {}
+        self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, AddressAction]] = []
+        self._bans: dict[str, tuple[Ban, float]] = {}
+        self._rate = 0.0
+        self._ban_failures = 0
+        self._ban_seconds = 0.0
+        self.dropped = 0
+        """Messages that were not read."""
+
+    def configure(self, configuration: Configuration, is_trusted: Callable[[str], bool]) -> None:
+        """Take a changed configuration; addresses that became trusted are listened to again."""
+        system = configuration.system
+        self._is_trusted = is_trusted
+        self._rate = float(system.max_messages_per_second)
+        self._ban_failures = system.ban_failures
+        self._ban_seconds = float(system.ban_seconds)
+        self._networks = [
+            (ipaddress.ip_network(entry.network), entry.action)
+            for entry in configuration.records(AddressList)
+            if entry.enabled
+        ]
+        # The longest network decides.
+        self._networks.sort(key=lambda pair: -pair[0].prefixlen)
+        banned = {host: source for host, source in self._sources.items() if source.banned_until}
+        self._sources.clear()
+        lifted = False
+        for host, source in banned.items():
+            if self._treatment(host) == _EXEMPT:
+                self._bans.pop(host, None)
+                lifted = True
+            else:
+                source.treatment = self._treatment(host)
+                self._sources[host] = source
+        if lifted:
+            self._on_change()
+
+    def _treatment(self, host: str) -> int:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return _LIMITED
+        for network, action in self._networks:
+            if network.version == address.version and address in network:
+                return _EXEMPT if action is AddressAction.ACCEPT else _DROPPED
+        return _EXEMPT if self._is_trusted(host) else _LIMITED
+
+    def admit(self, host: str, now: float) -> bool:
+        """Whether a message from this address is read at all. Cheap: asked for every packet."""
+        source = self._sources.get(host)
+        if source is None:
+            source = self._remember(host, now)
+        treatment = source.treatment
+        if treatment == _EXEMPT:
+            return True
+        if treatment == _DROPPED:
+            self.dropped += 1
+            return False
+        if source.banned_until:
+            if now < source.banned_until:
+                self.dropped += 1
+                return False
+            self.lift(host)
+        rate = self._rate
+        if not rate:
+            return True
+        tokens = source.tokens + (now - source.at) * rate
+        source.at = now
+        tokens = min(tokens, rate * BURST_SECONDS)
+        if tokens < 1.0:
+            source.tokens = tokens
+            self.dropped += 1
+            return False
+        source.tokens = tokens - 1.0
+        return True
+
+    def _remember(self, host: str, now: float) -> _Source:
+        sources = self._sources
+        if len(sources) >= MAXIMUM_SOURCES:
+            oldest = next(iter(sources))
+            if oldest in self._bans:
+                # A ban outlives the bound: it moves to the young end instead of being forgotten.
+                sources[oldest] = sources.pop(oldest)
+            else:
+                del sources[oldest]
+        source = sources[host] = _Source(self._treatment(host), self._rate * BURST_SECONDS, now)
+        return source
+
+    def vouch(self, host: str) -> None:
+        """The address has shown a right password: many phones may share it."""
+        source = self._sources.get(host)
+        if source is not None:
+            source.tokens = min(source.tokens + VOUCHED_MESSAGES, self._rate * BURST_SECONDS)
+
+    def failed(self, host: str, reason: str, now: float) -> bool:
+        """The address has shown a wrong password; True when that bans it."""
+        if not self._ban_failures:
+            return False
+        source = self._sources.get(host) or self._remember(host, now)
+        if source.treatment != _LIMITED:
+            return False
+        failures = source.failures
+        if failures is None:
+            failures = source.failures = deque(maxlen=1000)
+        while failures and failures[0] < now - FAILURE_WINDOW:
+            failures.popleft()
+        failures.append(now)
+        if len(failures) < self._ban_failures:
+            return False
+        self._ban(host, source, f"{len(failures)} times {reason} within a minute", now)
+        return True
+
+    def strange(self, host: str, called_number: str, user_agent: str, now: float) -> bool:
+        """A stranger was turned away; True when it is a scanner and that bans it."""
+        if not self._ban_failures:
+            return False
+        source = self._sources.get(host) or self._remember(host, now)
+        if source.treatment != _LIMITED or source.banned_until:
+            return False
+        agent = user_agent.lower()
+        known = next((name for name in SCANNERS if name in agent), None)
+        if known is not None:
+            self._ban(host, source, f"scanner: User-Agent {user_agent[:40]}", now)
+            return True
+        numbers = source.numbers
+        if numbers is None:
+            numbers = source.numbers = {}
+        for number in [number for number, at in numbers.items() if at < now - FAILURE_WINDOW]:
+            del numbers[number]
+        numbers[called_number[:32]] = now
+        if len(numbers) < NUMBERS_OF_A_SCANNER:
+            return False
+        self._ban(host, source, f"scanner: tried {len(numbers)} numbers within a minute", now)
+        return True
+
+    def _ban(self, host: str, source: _Source, reason: str, now: float) -> None:
+        source.banned_until = now + self._ban_seconds
+        source.failures = None
+        source.numbers = None
+        if len(self._bans) >= MAXIMUM_BANS:
+            self.lift(next(iter(self._bans)))
+        wall = self._wall()
+        self._bans[host] = (Ban(host, reason, wall, wall + self._ban_seconds), source.banned_until)
+        self._on_change()
+
+    def lift(self, host: str) -> None:
+        """End a ban."""
+        source = self._sources.get(host)
+        if source is not None:
+            source.banned_until = 0.0
+            source.failures = None
+        if self._bans.pop(host, None) is not None:
+            self._on_change()
+
+    def expire(self, now: float) -> None:
+        """End the bans whose time is over."""
+        for host in [host for host, (_, until) in self._bans.items() if until <= now]:
+            self.lift(host)
+
+    def bans(self) -> tuple[Ban, ...]:
+        """The addresses that are banned now, newest first."""
+        return tuple(ban for ban, _ in reversed(self._bans.values()))

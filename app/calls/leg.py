@@ -1,0 +1,416 @@
+"""One leg of a call: a SIP dialog with one peer on one side, leg events on the other."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Protocol
+
+from app.calls.leg_events import (
+    Acknowledged,
+    Body,
+    EndCause,
+    HungUp,
+    InfoAnswered,
+    Informed,
+    LegEvent,
+    OfferAnswered,
+    OfferCancelled,
+    Offered,
+    OfferRefused,
+)
+from app.calls.outgoing import USER_AGENT
+from app.sip.dialog import AcceptedRetransmission, Dialog, DialogState
+from app.sip.endpoint import ALLOW, DialogKey, Endpoint
+from app.sip.message import Message, Request, Response
+
+if TYPE_CHECKING:
+    from app.clock import Deadline
+    from app.sip.flow import Flow
+    from app.sip.transaction import Key
+
+SERVER_BUSY_RETRY_AFTER = 1
+"""Seconds after which a peer may send a second re-INVITE while its first waits (RFC 3261 14.2 says 0 to 10)."""
+
+
+class LegOwner(Protocol):
+    """The call that a leg belongs to."""
+
+    def handle(self, leg: Leg, event: LegEvent) -> None:
+        """Something happened on the leg."""
+
+
+def body_of(message: Message) -> Body | None:
+    """A message's body with its type, None where there is none."""
+    if not message.body:
+        return None
+    return Body(message.get("Content-Type") or "application/octet-stream", message.body)
+
+
+def body_headers(body: Body | None) -> list[tuple[str, str]]:
+    """The headers that describe a body."""
+    return [] if body is None else [("Content-Type", body.content_type)]
+
+
+def next_hop(uri_host: str, uri_port: int | None, flow: Flow) -> Flow:
+    """Where a request inside a dialog goes (RFC 3261 12.2.1.1, with the care that NAT needs).
+
+    The URI's address is used when it is one that can be reached from where the peer is: an address of the same kind
+    (private or public) as the one the peer speaks from. Otherwise, and for names, since no DNS is asked on the path
+    of a message, the flow that the peer was heard on is the way.
+    """
+    host = uri_host.strip("[]")
+    port = uri_port or (5061 if flow.transport == "tls" else 5060)
+    if (host == flow.remote_host and port == flow.remote_port) or flow.transport != "udp":
+        return flow
+    try:
+        named = ipaddress.ip_address(host)
+        heard = ipaddress.ip_address(flow.remote_host)
+    except ValueError:
+        return flow
+    if named.version != heard.version or named.is_unspecified or named.is_multicast:
+        return flow
+    if named.is_private and not heard.is_private:
+        return flow
+    if host == flow.remote_host and heard.is_private is False:
+        # Same host, other port: behind a NAT the port that was heard is the one that is open.
+        return flow
+    return flow._replace(remote_host=host, remote_port=port)
+
+
+class Leg:
+    """What both kinds of leg can do once there is a dialog: offers, INFO and hanging up, in both directions."""
+
+    def __init__(self, endpoint: Endpoint, owner: LegOwner | None, flow: Flow, call_id: str, local_tag: str) -> None:
+        self.endpoint = endpoint
+        self.owner = owner
+        self.flow = flow
+        """The way that the peer was last heard on."""
+        self.call_id = call_id
+        self.local_tag = local_tag
+        self.contact = ""
+        """Our Contact value towards the peer."""
+        self.dialog: Dialog | None = None
+        self.ended = False
+        self._invited_by: tuple[Key, Request] | None = None
+        """The peer's re-INVITE or UPDATE that waits for our answer."""
+        self._informed_by: list[tuple[Key, Request]] = []
+        """The peer's INFO requests that wait for the other leg's answer."""
+        self._offer_key: Key | None = None
+        """Our own re-INVITE or UPDATE that waits for the peer's answer."""
+        self._offer_request: Request | None = None
+        self._offer_cancel: Key | None = None
+        self._info_keys: set[Key] = set()
+        self._bye_key: Key | None = None
+        self._unacknowledged: Response | None = None
+        self._ack_wanted_for: int | None = None
+        """The CSeq of our INVITE whose 2xx carried an offer: its ACK waits for the answer."""
+        self._acks: dict[tuple[int, str], bytes] = {}
+        """The ACKs we sent by CSeq and the peer's tag, to repeat them for repeated 2xx."""
+        self._repeat: Deadline | None = None
+        self._repetition: AcceptedRetransmission | None = None
+        self._repeat_key: Key | None = None
+        self._registered: DialogKey = (call_id, local_tag)
+        endpoint.dialogs[self._registered] = self
+
+    # --- telling the call ---------------------------------------------------------------------------------------------
+
+    def tell(self, event: LegEvent) -> None:
+        """Give an event to the call, if it still listens."""
+        if self.owner is not None:
+            self.owner.handle(self, event)
+
+    # --- what the call asks for ---------------------------------------------------------------------------------------
+
+    def offer(self, method: str, body: Body | None) -> bool:
+        """Carry an offer to the peer in a re-INVITE or UPDATE; False (491) while another is under way."""
+        dialog = self.dialog
+        if dialog is None or self.ended or self._offer_key is not None or self._invited_by is not None:
+            return False
+        headers = [("Contact", self.contact), ("Allow", ALLOW), ("User-Agent", USER_AGENT), *body_headers(body)]
+        request = dialog.create_request(method, headers, body.content if body else b"")
+        self._offer_request = request
+        self._offer_key = self.endpoint.send_request(request, self._way(), self)
+        return True
+
+    def cancel_offer(self) -> None:
+        """Take back a re-INVITE that the peer has not answered yet (RFC 3261 9.1)."""
+        request = self._offer_request
+        if self._offer_key is None or request is None or request.method != "INVITE":
+            return
+        from app.sip.transaction import cancel_for
+
+        self._offer_cancel = self.endpoint.send_cancel(cancel_for(request), self._way(), self)
+
+    def accept_offer(self, body: Body | None) -> None:
+        """Answer the peer's re-INVITE or UPDATE with 200."""
+        pending, self._invited_by = self._invited_by, None
+        if pending is None or self.ended:
+            return
+        key, request = pending
+        answer = self._answer(request, 200, None, body)
+        self.endpoint.respond(key, answer)
+        if request.method == "INVITE":
+            self._await_ack(key, answer)
+
+    def refuse_offer(self, status: int, reason: str) -> None:
+        """Answer the peer's re-INVITE or UPDATE with a failure; media stay as they were (RFC 3261 14.1)."""
+        pending, self._invited_by = self._invited_by, None
+        if pending is not None:
+            key, request = pending
+            self.endpoint.respond(key, request.answer(status, reason or None))
+
+    def inform(self, body: Body | None, package: str) -> bool:
+        """Carry an INFO to the peer."""
+        dialog = self.dialog
+        if dialog is None or self.ended or len(self._info_keys) >= 32:
+            return False
+        headers = [("User-Agent", USER_AGENT), *body_headers(body)]
+        if package:
+            headers.append(("Info-Package", package))
+        request = dialog.create_request("INFO", headers, body.content if body else b"")
+        self._info_keys.add(self.endpoint.send_request(request, self._way(), self))
+        return True
+
+    def answer_info(self, status: int, reason: str) -> None:
+        """Answer the peer's oldest INFO."""
+        if self._informed_by:
+            key, request = self._informed_by.pop(0)
+            self.endpoint.respond(key, request.answer(status, reason or None))
+
+    def acknowledge(self, body: Body | None) -> None:
+        """Send the ACK that waited for the answer to the peer's offer (RFC 3264 in RFC 3261 13.2.1)."""
+        sequence, self._ack_wanted_for = self._ack_wanted_for, None
+        if sequence is not None and self.dialog is not None:
+            self._send_ack(self.dialog, sequence, body)
+
+    def hang_up(self, reason: str = "") -> None:
+        """End the leg whatever it is doing; nothing is heard of it afterwards. `reason`: a Reason header's value."""
+        self.owner = None
+        if self.ended:
+            return
+        self._send_bye(reason)
+
+    # --- inside the dialog, from the peer -----------------------------------------------------------------------------
+
+    def on_request(self, key: Key, request: Request) -> None:
+        """A request inside the dialog (DialogUser)."""
+        dialog = self.dialog
+        if self.ended or dialog is None:
+            # RFC 3261 15.1.2: a BYE that crosses ours is answered like any other.
+            self.endpoint.respond(key, request.answer(200 if request.method == "BYE" else 481))
+            return
+        refusal = dialog.receive_request(request)
+        if refusal is not None:
+            self.endpoint.respond(key, refusal)
+            return
+        handler = _REQUESTS.get(request.method)
+        if handler is None:
+            self.endpoint.respond(key, request.answer(405, None, None, [("Allow", ALLOW)]))
+            return
+        handler(self, key, request)
+
+    def _on_bye(self, key: Key, request: Request) -> None:
+        self.endpoint.respond(key, request.answer(200))
+        self._refuse_pending()
+        self._end()
+        self.tell(HungUp(EndCause.NORMAL, request.get("Reason") or ""))
+
+    def _on_offer(self, key: Key, request: Request) -> None:
+        if self._invited_by is not None or self._unacknowledged is not None:
+            # RFC 3261 14.2, RFC 3311 5.2: one at a time.
+            self.endpoint.respond(key, request.answer(500, None, None, [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))]))
+            return
+        if self._offer_key is not None or self._ack_wanted_for is not None:
+            self.endpoint.respond(key, request.answer(491))
+            return
+        if request.method == "UPDATE" and not request.body:
+            # A refresh of the session or of the target: no offer in it for the other side (RFC 3311 5.2).
+            self.endpoint.respond(key, self._answer(request, 200, None, None))
+            return
+        self._invited_by = (key, request)
+        self.tell(Offered(request.method, body_of(request)))
+
+    def _on_info(self, key: Key, request: Request) -> None:
+        if self.owner is None or len(self._informed_by) >= 32:
+            self.endpoint.respond(key, request.answer(500))
+            return
+        self._informed_by.append((key, request))
+        self.tell(Informed(body_of(request), request.get("Info-Package") or ""))
+
+    def _on_options(self, key: Key, request: Request) -> None:
+        self.endpoint.respond(key, self._answer(request, 200, None, None))
+
+    def on_cancel(self, key: Key, _request: Request) -> None:
+        """The peer takes back its re-INVITE (RFC 3261 9.2)."""
+        if self._invited_by is not None and self._invited_by[0] == key:
+            self.refuse_offer(487, "")
+            self.tell(OfferCancelled())
+
+    def on_ack(self, request: Request) -> None:
+        """The ACK of our 2xx (DialogUser)."""
+        if self._unacknowledged is None:
+            return
+        self._unacknowledged = None
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
+        if request.body:
+            self.tell(Acknowledged(body_of(request)))
+
+    # --- answers to our own requests ----------------------------------------------------------------------------------
+
+    def on_response(self, key: Key, response: Response) -> None:
+        """An answer to a request of ours inside the dialog (ClientUser)."""
+        if key == self._offer_key:
+            self._on_offer_response(response)
+        elif response.status >= 200 and key in self._info_keys:
+            self._info_keys.discard(key)
+            self.tell(InfoAnswered(response.status, response.reason))
+        elif response.status >= 200 and key == self._bye_key:
+            self._forget_dialog()
+        elif 200 <= response.status < 300 and response.cseq.method == "INVITE":
+            self._repeat_ack(response)
+
+    def _on_offer_response(self, response: Response) -> None:
+        status = response.status
+        if status < 200:
+            return
+        request, self._offer_request = self._offer_request, None
+        self._offer_key = None
+        dialog = self.dialog
+        if request is None or dialog is None:
+            return
+        if status < 300:
+            dialog.refresh_target(response)
+            if request.method == "INVITE":
+                if request.body or self.owner is None:
+                    self._send_ack(dialog, request.cseq.number, None)
+                else:
+                    self._ack_wanted_for = request.cseq.number
+            self.tell(OfferAnswered(body_of(response)))
+            return
+        if status in (408, 481):
+            # RFC 3261 12.2.1.2: the peer knows nothing of this dialog (any more).
+            self._lost()
+            return
+        self.tell(OfferRefused(status, response.reason))
+
+    def on_no_response(self, key: Key, timed_out: bool) -> None:
+        """A request of ours got no answer (ClientUser)."""
+        if key == self._offer_key:
+            self._offer_key = self._offer_request = None
+            self._lost()
+        elif key in self._info_keys:
+            self._info_keys.discard(key)
+            self.tell(InfoAnswered(408 if timed_out else 503, ""))
+        elif key == self._bye_key:
+            self._forget_dialog()
+
+    def _lost(self) -> None:
+        """The peer is gone in the middle of the call: end this leg with a BYE all the same and tell the call."""
+        owner = self.owner
+        self.owner = None
+        self._send_bye("")
+        if owner is not None:
+            owner.handle(self, HungUp(EndCause.ERROR, ""))
+
+    # --- helpers ------------------------------------------------------------------------------------------------------
+
+    def _way(self) -> Flow:
+        """Where the next request inside the dialog goes."""
+        dialog = self.dialog
+        if dialog is None:
+            return self.flow
+        uri = dialog.next_hop()
+        return next_hop(uri.host, uri.port, self.flow)
+
+    def _answer(self, request: Request, status: int, reason: str | None, body: Body | None) -> Response:
+        """An answer with what the peer needs to reach us."""
+        headers = [("Contact", self.contact), ("Allow", ALLOW), ("Server", USER_AGENT), *body_headers(body)]
+        return request.answer(status, reason, self.local_tag, headers, body.content if body else b"")
+
+    def _send_ack(self, dialog: Dialog, sequence: int, body: Body | None) -> None:
+        ack = dialog.create_ack(sequence, body_headers(body), body.content if body else b"")
+        uri = dialog.next_hop()
+        way = next_hop(uri.host, uri.port, self.flow)
+        if len(self._acks) >= 8:
+            self._acks.clear()
+        self._acks[sequence, dialog.id.remote_tag] = self.endpoint.send_ack(ack, way)
+
+    def _repeat_ack(self, response: Response) -> None:
+        """RFC 3261 13.2.2.4: a repeated 2xx means that the ACK was lost."""
+        data = self._acks.get((response.cseq.number, response.to.tag or ""))
+        if data is not None:
+            self.endpoint.send_again(self._way(), data)
+
+    def _await_ack(self, key: Key, answer: Response) -> None:
+        """Repeat a 2xx until its ACK comes (RFC 3261 13.3.1.4), whatever the transport."""
+        now = self.endpoint.now()
+        self._unacknowledged = answer
+        self._repeat_key = key
+        self._repetition = AcceptedRetransmission.begin(now)
+        self._repeat = self.endpoint.schedule(self._repetition.next_at - now, self._repeat_answer)
+
+    def _repeat_answer(self, now: float) -> None:
+        self._repeat = None
+        answer, repetition = self._unacknowledged, self._repetition
+        if answer is None or repetition is None or self._repeat_key is None:
+            return
+        if now >= repetition.give_up_at:
+            self._unacknowledged = None
+            owner = self.owner
+            self.owner = None
+            self._send_bye('SIP;cause=408;text="ACK missing"')
+            if owner is not None:
+                owner.handle(self, HungUp(EndCause.ACK_MISSING, ""))
+            return
+        self.endpoint.respond(self._repeat_key, answer)
+        self._repetition = repetition = repetition.after(now)
+        self._repeat = self.endpoint.schedule(repetition.next_at - now, self._repeat_answer)
+
+    def _refuse_pending(self) -> None:
+        """RFC 3261 15.1.2: what the peer still waits for is refused when the dialog ends."""
+        if self._invited_by is not None:
+            self.refuse_offer(487, "")
+        while self._informed_by:
+            self.answer_info(481, "")
+
+    def _send_bye(self, reason: str) -> None:
+        """End the dialog with a BYE."""
+        self._refuse_pending()
+        self._end(keep_dialog=True)
+        dialog = self.dialog
+        if dialog is None:
+            self._forget_dialog()
+            return
+        if self._ack_wanted_for is not None:
+            # The peer's 2xx must be acknowledged even though nobody is there to answer its offer.
+            self.acknowledge(None)
+        headers = [("User-Agent", USER_AGENT)]
+        if reason:
+            headers.append(("Reason", reason))
+        bye = dialog.create_request("BYE", headers, b"")
+        dialog.state = DialogState.TERMINATED
+        self._bye_key = self.endpoint.send_request(bye, self._way(), self)
+
+    def _end(self, keep_dialog: bool = False) -> None:
+        """Nothing more happens on this leg but the end of its own transactions."""
+        self.ended = True
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
+        self._unacknowledged = None
+        if not keep_dialog:
+            self._forget_dialog()
+
+    def _forget_dialog(self) -> None:
+        self.endpoint.dialogs.pop(self._registered, None)
+
+
+_REQUESTS = {
+    "BYE": Leg._on_bye,
+    "INVITE": Leg._on_offer,
+    "UPDATE": Leg._on_offer,
+    "INFO": Leg._on_info,
+    "OPTIONS": Leg._on_options,
+}

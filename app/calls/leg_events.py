@@ -1,0 +1,152 @@
+"""What a leg tells its call. Legs speak these events, never SIP, so that any leg can be joined with any other."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class EndCause(StrEnum):
+    """Why a call ended, as its record says."""
+
+    NORMAL = "normal"
+    CANCELLED = "cancelled"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    NO_ROUTE = "no_route"
+    TRUNK_FAILED = "trunk_failed"
+    LIMIT = "limit"
+    MEDIA_TIMEOUT = "media_timeout"
+    SESSION_EXPIRED = "session_expired"
+    LONGEST_CALL = "longest_call"
+    ACK_MISSING = "ack_missing"
+    HUNG_UP_HERE = "hung_up_here"
+    SHUTDOWN = "shutdown"
+    ERROR = "error"
+
+
+class Body(NamedTuple):
+    """A message body with its type."""
+
+    content_type: str
+    content: bytes
+
+
+class FailureKind(StrEnum):
+    """Where a failure comes from: a peer's answer, or what happened instead of one."""
+
+    ANSWER = "answer"
+    TIMEOUT = "timeout"
+    TRANSPORT = "transport"
+    LOCAL = "local"
+
+
+class Ringing(NamedTuple):
+    """A provisional answer above 100; with a body it is early media (whatever the status)."""
+
+    status: int
+    reason: str
+    body: Body | None
+
+
+class Answered(NamedTuple):
+    """The called side has answered."""
+
+    body: Body | None
+
+
+class Acknowledged(NamedTuple):
+    """The ACK of an answer that was an offer has come, with the answer in it."""
+
+    body: Body | None
+
+
+class Failed(NamedTuple):
+    """The called side will not answer."""
+
+    status: int
+    """The final status; 408 or 503 stands for what happened here."""
+    reason: str
+    kind: FailureKind
+    retry_after: str = ""
+
+
+class Redirected(NamedTuple):
+    """The called side names other addresses (3xx)."""
+
+    status: int
+    reason: str
+    contacts: tuple[str, ...]
+
+
+class Cancelled(NamedTuple):
+    """The caller has given up before the answer."""
+
+    reason: str = ""
+    """A Reason header's value, when the caller gave one (RFC 3326)."""
+
+
+class Offered(NamedTuple):
+    """A new offer (or the wish for one: no body) in a running call: hold, resume, other media."""
+
+    method: str
+    """INVITE or UPDATE."""
+    body: Body | None
+
+
+class OfferCancelled(NamedTuple):
+    """The peer has taken its offer back."""
+
+
+class OfferAnswered(NamedTuple):
+    """The answer to an offer that this leg carried."""
+
+    body: Body | None
+
+
+class OfferRefused(NamedTuple):
+    """The peer keeps the media as they are."""
+
+    status: int
+    reason: str
+
+
+class Informed(NamedTuple):
+    """An INFO request, such as a DTMF digit."""
+
+    body: Body | None
+    package: str = ""
+    """The Info-Package, if the peer named one (RFC 6086)."""
+
+
+class InfoAnswered(NamedTuple):
+    """The answer to an INFO that this leg carried."""
+
+    status: int
+    reason: str
+
+
+class HungUp(NamedTuple):
+    """The peer has ended the call, or the leg has ended because the peer is gone."""
+
+    cause: EndCause
+    reason: str = ""
+    """A Reason header's value, when the peer gave one (RFC 3326)."""
+
+
+LegEvent = (
+    Ringing
+    | Answered
+    | Acknowledged
+    | Failed
+    | Redirected
+    | Cancelled
+    | Offered
+    | OfferCancelled
+    | OfferAnswered
+    | OfferRefused
+    | Informed
+    | InfoAnswered
+    | HungUp
+)

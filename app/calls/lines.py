@@ -1,0 +1,419 @@
+"""External lines while the server runs: their registration, its refresh and back-off, and their digest answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from app.calls.challenges import answer_challenge, realms_of
+from app.calls.counters import CallCounters, Counted
+from app.calls.destinations import Destinations
+from app.calls.outgoing import USER_AGENT, host_port_of
+from app.events import EventBus, LineChanged, LineRow, LineState
+from app.records import Configuration, ExternalLine
+from app.sip.endpoint import Endpoint, new_call_id, new_tag
+from app.sip.message import Request, Response, parse_seconds
+from app.sip.uri import escape_user
+
+if TYPE_CHECKING:
+    from app.clock import Clock, Deadline
+    from app.sip.flow import Flow
+    from app.sip.transaction import Key
+
+FIRST_BACK_OFF = 5.0
+"""Seconds before the second try after a failure; doubled with each further one."""
+LONGEST_BACK_OFF = 600.0
+REJECTED_BACK_OFF = 60.0
+"""Seconds before another try after the provider refused the account: a wrong password must not become a flood."""
+FIRST_REGISTRATION_AFTER = 0.05
+"""Seconds: enough for the records of one import to be there together."""
+SHORTEST_EXPIRES = 30
+MAXIMUM_CHALLENGES = 3
+"""So many challenges of one registration are answered; a provider that asks for more refuses the password."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is known of a line beside its record."""
+
+    state: LineState = LineState.UNREGISTERED
+    reason: str = "not registered yet"
+    last_status: int = 0
+    until: float = 0.0
+    """Monotonic time of the end of the registration, or of the next try."""
+    expires: int = 0
+    call_id: str = field(default_factory=new_call_id)
+    tag: str = field(default_factory=new_tag)
+    sequence: int = 0
+    challenges: int = 0
+    failures: int = 0
+    way: int = 0
+    realms: set[str] = field(default_factory=set)
+    """The realms that the configured server itself named when the line registered."""
+    timer: Deadline | None = None
+    key: Key | None = None
+    request: Request | None = None
+    leaving: bool = False
+
+
+class Lines:
+    """The registration of every line, and who may be called through it now."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        clock: Clock,
+        counters: CallCounters,
+        destinations: Destinations,
+        events: EventBus,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._counters = counters
+        self._destinations = destinations
+        self._events = events
+        self._jitter = jitter
+        self._records: dict[int, ExternalLine] = {}
+        self._watches: dict[int, _Watch] = {}
+        self._asking: dict[Key, int] = {}
+
+    def configure(self, configuration: Configuration) -> None:
+        """Take a changed configuration: changed lines register anew at once, deleted ones unregister."""
+        records = {line.id: line for line in configuration.records(ExternalLine)}
+        for line_id in [number for number in self._records if number not in records]:
+            self._leave(line_id)
+            row = self._row_of(self._records.pop(line_id), self._watches.pop(line_id))
+            self._events.publish(LineChanged(row, gone=True))
+        for line_id, record in records.items():
+            old = self._records.get(line_id)
+            if old == record:
+                continue
+            if old is not None and _account_of(old) == _account_of(record):
+                self._records[line_id] = record
+                self.publish(line_id)
+                continue
+            if old is not None:
+                self._leave(line_id)
+            self._records[line_id] = record
+            watch = self._watches[line_id] = _Watch()
+            if record.enabled:
+                self._plan(line_id, watch, FIRST_REGISTRATION_AFTER)
+            else:
+                watch.state, watch.reason = LineState.DISABLED, "disabled in its record"
+            self.publish(line_id)
+
+    def stop(self) -> None:
+        """Unregister every line: the provider shall not send calls to a server that is gone."""
+        for line_id in tuple(self._records):
+            self._leave(line_id)
+
+    # --- asked by the dial plan and by calls --------------------------------------------------------------------------
+
+    def down(self, line_id: int) -> str:
+        """Why nothing can go out through a line, blank when it can."""
+        watch = self._watches.get(line_id)
+        if watch is None:
+            return "it does not exist"
+        if watch.state is LineState.REGISTERED or self._is_refreshing(watch):
+            return ""
+        return f"not registered: {watch.reason}"
+
+    def _is_refreshing(self, watch: _Watch) -> bool:
+        """Whether a registration still holds while it is being renewed."""
+        return watch.expires > 0 and watch.until > self._clock.monotonic() and watch.state is LineState.REGISTERING
+
+    def authorize(self, line_id: int) -> Callable[[Request, Response], tuple[str, str] | None] | None:
+        """What answers the challenge that a call through this line meets; only its own provider's realms."""
+        record = self._records.get(line_id)
+        if record is None or not record.password:
+            return None
+        return lambda request, response: self._answer(line_id, request, response, known_realms_only=True)
+
+    def _answer(
+        self, line_id: int, request: Request, response: Response, *, known_realms_only: bool
+    ) -> tuple[str, str] | None:
+        record = self._records.get(line_id)
+        watch = self._watches.get(line_id)
+        if record is None or watch is None or not record.password:
+            return None
+        realms: frozenset[str] | None = None
+        if known_realms_only:
+            realms = frozenset({record.domain.lower(), record.server_address.lower()} | watch.realms)
+        return answer_challenge(request, response, username_of(record), record.password, realms)
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def rows(self) -> tuple[LineRow, ...]:
+        """Every line, by id."""
+        return tuple(self._row_of(self._records[number], self._watches[number]) for number in sorted(self._records))
+
+    def publish(self, line_id: int) -> None:
+        """A line's row is new."""
+        record = self._records.get(line_id)
+        if record is not None and self._events.wanted(LineChanged):
+            self._events.publish(LineChanged(self._row_of(record, self._watches[line_id])))
+
+    def _row_of(self, record: ExternalLine, watch: _Watch) -> LineRow:
+        until = 0.0
+        if watch.until:
+            until = self._clock.wall() + watch.until - self._clock.monotonic()
+        return LineRow(
+            id=record.id,
+            name=record.caption(),
+            state=watch.state,
+            reason=watch.reason,
+            last_status=watch.last_status,
+            expires_at=until,
+            active_in=self._counters.count(Counted.LINE_IN, record.id),
+            active_out=self._counters.count(Counted.LINE_OUT, record.id),
+            max_out=record.max_outgoing_calls,
+        )
+
+    # --- registering --------------------------------------------------------------------------------------------------
+
+    def _register(self, line_id: int) -> None:
+        """Begin a registration, or its refresh."""
+        record = self._records.get(line_id)
+        watch = self._watches.get(line_id)
+        if record is None or watch is None:
+            return
+        watch.timer = None
+        watch.challenges = 0
+        watch.state = LineState.REGISTERING
+        self._send(line_id, record, watch, record.register_expires, None)
+        self.publish(line_id)
+
+    def _send(
+        self, line_id: int, record: ExternalLine, watch: _Watch, expires: int, credentials: tuple[str, str] | None
+    ) -> None:
+        flow = self._destinations.way_to(record, watch.way)
+        if isinstance(flow, str) and watch.way:
+            watch.way = 0
+            flow = self._destinations.way_to(record, 0)
+        if isinstance(flow, str):
+            self._failed(line_id, flow)
+            return
+        domain = record.domain or host_port_of(record)
+        address = f"<sip:{escape_user(record.account)}@{domain}>"
+        watch.sequence += 1
+        headers = [
+            ("Max-Forwards", "70"),
+            ("From", f"{address};tag={watch.tag}"),
+            ("To", address),
+            ("Call-ID", watch.call_id),
+            ("CSeq", f"{watch.sequence} REGISTER"),
+            ("Contact", self._endpoint.contact(flow, escape_user(record.account))),
+            ("Expires", str(expires)),
+            ("User-Agent", USER_AGENT),
+        ]
+        if credentials is not None:
+            headers.append(credentials)
+        transport = "" if record.transport == "udp" else f";transport={record.transport}"
+        watch.request = Request("REGISTER", f"sip:{domain}{transport}", headers)
+        watch.key = self._endpoint.send_request(watch.request, flow, self)
+        self._asking[watch.key] = line_id
+
+    def on_response(self, key: Key, response: Response) -> None:
+        """An answer to a REGISTER (ClientUser)."""
+        line_id = self._asking.get(key)
+        if line_id is None or response.status < 200:
+            return
+        watch = self._watches.get(line_id)
+        record = self._records.get(line_id)
+        self._asking.pop(key, None)
+        if watch is None or record is None or watch.key != key:
+            return
+        watch.key = None
+        watch.last_status = response.status
+        status = response.status
+        if status < 300:
+            self._registered(line_id, record, watch, response)
+        elif status in (401, 407):
+            self._challenged(line_id, record, watch, response)
+        elif status == 423:
+            self._too_brief(line_id, record, watch, response)
+        else:
+            self._refused(line_id, watch, response)
+
+    def _registered(self, line_id: int, record: ExternalLine, watch: _Watch, response: Response) -> None:
+        expires = self._granted(record, response)
+        watch.failures = 0
+        watch.expires = expires
+        watch.until = self._clock.monotonic() + expires
+        watch.state, watch.reason = LineState.REGISTERED, "registered"
+        # Early enough for several tries before it ends, spread so that many lines do not all refresh at once.
+        early = max(expires * 0.5, expires - 60.0) - expires * 0.05 * self._jitter()
+        self._plan(line_id, watch, max(early, 5.0))
+        self.publish(line_id)
+
+    def _granted(self, record: ExternalLine, response: Response) -> int:
+        """The seconds that the provider granted: of our own contact, else of the answer, else what we asked for."""
+        for contact in response.contacts:
+            if contact.uri is not None and contact.uri.username == record.account:
+                own = contact.params.get("expires")
+                if own:
+                    return max(SHORTEST_EXPIRES, parse_seconds(own))
+        expires = response.expires
+        return max(SHORTEST_EXPIRES, expires if expires is not None else record.register_expires)
+
+    def _challenged(self, line_id: int, record: ExternalLine, watch: _Watch, response: Response) -> None:
+        watch.challenges += 1
+        request = watch.request
+        if request is None or watch.challenges > MAXIMUM_CHALLENGES:
+            self._refused(line_id, watch, response, "the provider refuses the password")
+            return
+        credentials = self._answer(line_id, request, response, known_realms_only=False)
+        if credentials is None or (watch.challenges > 1 and not self._is_stale(response)):
+            text = "the provider refuses the password" if record.password else "the provider asks for a password"
+            self._refused(line_id, watch, response, text)
+            return
+        watch.realms |= realms_of(response)
+        expires = request.expires
+        self._send(line_id, record, watch, record.register_expires if expires is None else expires, credentials)
+
+    @staticmethod
+    def _is_stale(response: Response) -> bool:
+        values = [*response.get_all("WWW-Authenticate"), *response.get_all("Proxy-Authenticate")]
+        return any("stale=true" in value.lower().replace(" ", "").replace('"', "") for value in values)
+
+    def _too_brief(self, line_id: int, record: ExternalLine, watch: _Watch, response: Response) -> None:
+        """RFC 3261 10.2.8: the provider wants a longer time."""
+        minimum = parse_seconds(response.get("Min-Expires") or "")
+        watch.challenges += 1
+        if watch.challenges > MAXIMUM_CHALLENGES or minimum <= record.register_expires:
+            self._refused(line_id, watch, response)
+            return
+        self._send(line_id, record, watch, minimum, None)
+
+    def _refused(self, line_id: int, watch: _Watch, response: Response, text: str = "") -> None:
+        words = f"{response.status} {response.reason}".strip()
+        watch.state = LineState.REJECTED
+        watch.reason = f"{text} ({words})" if text else words
+        watch.expires = 0
+        retry_after = response.get("Retry-After")
+        delay = self._back_off(watch, REJECTED_BACK_OFF)
+        if retry_after is not None:
+            delay = max(delay, min(float(parse_seconds(retry_after.partition("(")[0])), LONGEST_BACK_OFF))
+        self._plan(line_id, watch, delay)
+        watch.until = self._clock.monotonic() + delay
+        self.publish(line_id)
+
+    def on_no_response(self, key: Key, timed_out: bool) -> None:
+        """A REGISTER got no answer (ClientUser)."""
+        line_id = self._asking.pop(key, None)
+        watch = self._watches.get(line_id) if line_id is not None else None
+        if line_id is None or watch is None or watch.key != key:
+            return
+        watch.key = None
+        self._failed(line_id, "no answer from the server" if timed_out else "the server cannot be reached")
+
+    def _failed(self, line_id: int, reason: str) -> None:
+        watch = self._watches[line_id]
+        watch.way += 1
+        watch.state, watch.reason = LineState.RETRYING, reason
+        delay = self._back_off(watch, FIRST_BACK_OFF)
+        if watch.until < self._clock.monotonic():
+            watch.expires = 0
+        self._plan(line_id, watch, delay)
+        watch.until = self._clock.monotonic() + delay
+        self.publish(line_id)
+
+    def _back_off(self, watch: _Watch, first: float) -> float:
+        """RFC 5626 4.5: twice as long after each failure, somewhere between half of it and all of it."""
+        watch.failures += 1
+        longest = min(first * 2.0 ** min(watch.failures - 1, 10), LONGEST_BACK_OFF)
+        return longest * (0.5 + 0.5 * self._jitter())
+
+    def _plan(self, line_id: int, watch: _Watch, delay: float) -> None:
+        if watch.timer is not None:
+            watch.timer.cancel()
+        watch.timer = self._endpoint.schedule(delay, lambda _now: self._register(line_id))
+
+    def register_now(self, line_id: int | None = None) -> None:
+        """Register at once: the user asked for it, or the network came back."""
+        for number in [line_id] if line_id is not None else list(self._records):
+            watch = self._watches.get(number)
+            if watch is not None and watch.key is None and self._records[number].enabled:
+                watch.failures = 0
+                self._plan(number, watch, 0.0)
+
+    def _leave(self, line_id: int) -> None:
+        """Stop registering; a registration that holds is taken back, without waiting for the answer."""
+        watch = self._watches[line_id]
+        record = self._records[line_id]
+        if watch.timer is not None:
+            watch.timer.cancel()
+            watch.timer = None
+        if watch.key is not None:
+            self._asking.pop(watch.key, None)
+            self._endpoint.release(watch.key)
+            watch.key = None
+        if watch.state is LineState.REGISTERED and not watch.leaving:
+            watch.leaving = True
+            self._unregister(record, watch)
+        watch.state, watch.reason = LineState.UNREGISTERED, "unregistered"
+
+    def _unregister(self, record: ExternalLine, watch: _Watch) -> None:
+        """Take the registration back (RFC 3261 10.2.2)."""
+        flow = self._destinations.way_to(record, watch.way)
+        if not isinstance(flow, str) and watch.request is not None:
+            _Farewell(self._endpoint, flow, record, watch.request, watch.sequence).say(None)
+
+
+class _Farewell:
+    """A REGISTER with Expires 0 that answers one challenge, and whose outcome does not matter (ClientUser)."""
+
+    def __init__(self, endpoint: Endpoint, flow: Flow, record: ExternalLine, last: Request, sequence: int) -> None:
+        self._endpoint = endpoint
+        self._flow = flow
+        self._record = record
+        self._request = last
+        self._sequence = sequence
+        self._challenged = False
+
+    def say(self, credentials: tuple[str, str] | None) -> None:
+        """Send it."""
+        self._sequence += 1
+        changed = {"CSeq": f"{self._sequence} REGISTER", "Expires": "0"}
+        dropped = ("Via", "Content-Length", "Authorization", "Proxy-Authorization")
+        old = self._request
+        headers = [(name, changed.get(name, value)) for name, value in old.headers if name not in dropped]
+        if credentials is not None:
+            headers.append(credentials)
+        self._request = Request("REGISTER", old.uri_text, headers)
+        self._endpoint.send_request(self._request, self._flow, self)
+
+    def on_response(self, key: Key, response: Response) -> None:  # noqa: ARG002 - ClientUser
+        """Answer a challenge once."""
+        if response.status not in (401, 407) or self._challenged or not self._record.password:
+            return
+        self._challenged = True
+        credentials = answer_challenge(self._request, response, username_of(self._record), self._record.password)
+        if credentials is not None:
+            self.say(credentials)
+
+    def on_no_response(self, key: Key, timed_out: bool) -> None:
+        """The provider does not hear us; the registration ends by itself."""
+
+
+def username_of(record: ExternalLine) -> str:
+    """The digest user name of a line."""
+    return record.authorization_id or record.account
+
+
+def _account_of(record: ExternalLine) -> tuple[object, ...]:
+    """What makes a line register anew when it changes."""
+    return (
+        record.enabled,
+        record.account,
+        record.password,
+        record.authorization_id,
+        record.domain,
+        record.server_address,
+        record.server_port,
+        record.transport,
+        record.register_expires,
+    )

@@ -1,0 +1,90 @@
+"""The gauges of the whole server: a sample a second, kept for 24 hours in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from app.events import GaugeSample
+
+ANSWER_RATIO_SECONDS = 300.0
+"""The answer ratio looks back so far."""
+SPANS: Mapping[str, tuple[int, int]] = {"5 minutes": (1, 300), "1 hour": (10, 360), "24 hours": (240, 360)}
+"""Name -> (seconds between two samples, how many are kept)."""
+MAXIMUM_ENDED = 200_000
+"""So many ended calls are remembered for the answer ratio; at the bound the oldest go first."""
+
+
+class Metrics:
+    """Counts calls and keeps the samples of every span."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        """Calls since the start."""
+        self.answered = 0
+        self.ended = 0
+        self._ended: deque[tuple[float, bool]] = deque(maxlen=MAXIMUM_ENDED)
+        self._answered_in_window = 0
+        self._begun_before = 0
+        self._sampled_at = 0.0
+        self._ticks = 0
+        self._samples: dict[str, deque[GaugeSample]] = {name: deque(maxlen=count) for name, (_, count) in SPANS.items()}
+
+    def call_begun(self) -> None:
+        """A call was admitted or refused: it is one more."""
+        self.begun += 1
+
+    def call_ended(self, answered: bool, now: float) -> None:
+        """A call has ended."""
+        self.ended += 1
+        self.answered += answered
+        if len(self._ended) == MAXIMUM_ENDED:
+            self._answered_in_window -= self._ended[0][1]
+        self._ended.append((now, answered))
+        self._answered_in_window += answered
+
+    def answer_ratio(self, now: float) -> float:
+        """Percent of the calls that ended lately and were answered; -1 while none ended."""
+        ended = self._ended
+        while ended and ended[0][0] < now - ANSWER_RATIO_SECONDS:
+            self._answered_in_window -= ended.popleft()[1]
+        return 100.0 * self._answered_in_window / len(ended) if ended else -1.0
+
+    def sample(
+        self,
+        now: float,
+        wall: float,
+        calls: int,
+        registered: int,
+        trunks: Iterable[tuple[int, int, int]],
+        media: Mapping[str, float] | None = None,
+    ) -> GaugeSample:
+        """Take the sample of this second and keep it."""
+        passed = now - self._sampled_at if self._sampled_at else 1.0
+        rate = (self.begun - self._begun_before) / max(passed, 0.001)
+        self._begun_before = self.begun
+        self._sampled_at = now
+        figures = media or {}
+        sample = GaugeSample(
+            at=wall,
+            calls=calls,
+            calls_per_second=round(rate, 2),
+            answer_ratio=round(self.answer_ratio(now), 1),
+            registered=registered,
+            trunks=tuple(trunks),
+            relayed=int(figures.get("relayed", 0)),
+            packets_per_second=figures.get("packets_per_second", 0.0),
+            mos_worst=figures.get("mos_worst", 0.0),
+            mos_median=figures.get("mos_median", 0.0),
+            jitter_ms=figures.get("jitter_ms", 0.0),
+            loss_percent=figures.get("loss_percent", 0.0),
+        )
+        for name, (every, _) in SPANS.items():
+            if self._ticks % every == 0:
+                self._samples[name].append(sample)
+        self._ticks += 1
+        return sample
+
+    def samples(self, span: str) -> tuple[GaugeSample, ...]:
+        """The samples of a span, oldest first."""
+        return tuple(self._samples[span])

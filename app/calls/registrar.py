@@ -1,0 +1,189 @@
+"""The registrar: which phones are where, by their REGISTER requests (RFC 3261 section 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.errors import RemoteError
+from app.sip.endpoint import Endpoint, new_tag
+from app.sip.flow import Flow
+from app.sip.message import Request, parse_seconds
+from app.sip.uri import NameAddr
+
+if TYPE_CHECKING:
+    from app.clock import Clock, Deadline
+    from app.sip.transaction import Key
+
+MAXIMUM_CONTACTS = 10
+"""A user may be registered at so many places; the oldest makes room for a new one."""
+
+
+@dataclass(slots=True)
+class Binding:
+    """One place where a user can be reached."""
+
+    contact: str
+    """The Contact URI as the phone gave it: the Request-URI of calls to it."""
+    flow: Flow
+    """The way that the REGISTER came: the way that works through NAT."""
+    call_id: str
+    sequence: int
+    expires_at: float
+    """Monotonic time."""
+    user_agent: str
+    timer: Deadline | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrarLimits:
+    """Bounds on the time of a registration, in seconds."""
+
+    minimum: int = 30
+    maximum: int = 3600
+
+
+class Registrar:
+    """All bindings. `on_change(number)` is called when a user's bindings are new."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        self.limits = RegistrarLimits()
+        self.on_change: Callable[[str], None] | None = None
+        self._endpoint = endpoint
+        self._clock = clock
+        self._bindings: dict[str, list[Binding]] = {}
+        self._sources: dict[tuple[str, int], int] = {}
+
+    @property
+    def registered(self) -> int:
+        """How many users are registered."""
+        return len(self._bindings)
+
+    def bindings(self, number: str) -> tuple[Binding, ...]:
+        """Where a user can be reached, the newest registration last."""
+        return tuple(self._bindings.get(number, ()))
+
+    def count(self, number: str) -> int:
+        """At how many places a user is registered."""
+        return len(self._bindings.get(number, ()))
+
+    def is_source(self, host: str, port: int) -> bool:
+        """Whether somebody is registered from this address and port."""
+        return (host, port) in self._sources
+
+    def register(self, key: Key, request: Request, source: Flow, number: str) -> None:
+        """Answer the REGISTER of an authenticated user. Bad contacts get 400, too short a time 423."""
+        endpoint = self._endpoint
+        try:
+            refusal = self._apply(request, source, number)
+        except RemoteError as error:
+            refusal = (error.status, error.reason, [])
+        if refusal is not None:
+            status, reason, headers = refusal
+            endpoint.respond(key, request.answer(status, reason, new_tag(), headers))
+            return
+        now = self._clock.monotonic()
+        headers = [
+            ("Contact", f"<{binding.contact}>;expires={max(0, round(binding.expires_at - now))}")
+            for binding in self._bindings.get(number, ())
+        ]
+        endpoint.respond(key, request.answer(200, None, new_tag(), headers))
+
+    def _apply(
+        self, request: Request, source: Flow, number: str
+    ) -> tuple[int, str | None, list[tuple[str, str]]] | None:
+        """Change the bindings as RFC 3261 10.3 says, all or nothing; returns the refusal."""
+        contacts = request.contacts
+        if not contacts:
+            return None
+        expires = request.expires
+        call_id, sequence = request.call_id, request.cseq.number
+        old = self._bindings.get(number, [])
+        for binding in old:
+            # RFC 3261 10.3 step 7: an older request of the same phone must not undo a newer one.
+            if binding.call_id == call_id and sequence <= binding.sequence:
+                return 500, "CSeq out of order", []
+        if contacts[0].uri is None:
+            if len(contacts) > 1 or expires != 0:
+                return 400, "Contact * needs Expires: 0 and no other Contact", []
+            self._replace(number, [])
+            return None
+        if len(contacts) > MAXIMUM_CONTACTS:
+            return 400, f"More than {MAXIMUM_CONTACTS} contacts", []
+        changed = list(old)
+        now = self._clock.monotonic()
+        user_agent = (request.get("User-Agent") or "")[:80]
+        for contact in contacts:
+            uri = contact.uri
+            if uri is None or not uri.is_sip:
+                return 400, "Bad Contact", []
+            seconds = self._seconds(contact, expires)
+            same = next((each for each in changed if _same_place(each, str(uri), source)), None)
+            if same is not None:
+                changed.remove(same)
+            if seconds == 0:
+                continue
+            if seconds < self.limits.minimum:
+                return 423, None, [("Min-Expires", str(self.limits.minimum))]
+            seconds = min(seconds, self.limits.maximum)
+            changed.append(Binding(str(uri), source, call_id, sequence, now + seconds, user_agent))
+        self._replace(number, changed[-MAXIMUM_CONTACTS:])
+        return None
+
+    def _seconds(self, contact: NameAddr, expires: int | None) -> int:
+        """RFC 3261 10.2.1.1: the Contact's own parameter, then the header, then our own choice."""
+        own = contact.params.get("expires")
+        if own:
+            return parse_seconds(own)
+        return self.limits.maximum if expires is None else expires
+
+    def _replace(self, number: str, bindings: list[Binding]) -> None:
+        """Take new bindings for a user and arm their end."""
+        kept = set(map(id, bindings))
+        for binding in self._bindings.get(number, ()):
+            if id(binding) not in kept:
+                self._drop(binding)
+        now = self._clock.monotonic()
+        for binding in bindings:
+            if binding.timer is None:
+                place = (binding.flow.remote_host, binding.flow.remote_port)
+                self._sources[place] = self._sources.get(place, 0) + 1
+                self._arm(number, binding, now)
+        if bindings:
+            self._bindings[number] = bindings
+        else:
+            self._bindings.pop(number, None)
+        if self.on_change is not None:
+            self.on_change(number)
+
+    def _arm(self, number: str, binding: Binding, now: float) -> None:
+        binding.timer = self._endpoint.schedule(binding.expires_at - now, lambda _now: self._expired(number, binding))
+
+    def _drop(self, binding: Binding) -> None:
+        if binding.timer is not None:
+            binding.timer.cancel()
+            binding.timer = None
+        place = (binding.flow.remote_host, binding.flow.remote_port)
+        left = self._sources.get(place, 1) - 1
+        if left > 0:
+            self._sources[place] = left
+        else:
+            self._sources.pop(place, None)
+
+    def _expired(self, number: str, binding: Binding) -> None:
+        rest = [each for each in self._bindings.get(number, ()) if each is not binding]
+        self._replace(number, rest)
+
+    def forget(self, number: str) -> None:
+        """Drop a user's bindings: the user was deleted, disabled or given a new password."""
+        if number in self._bindings:
+            self._replace(number, [])
+
+
+def _same_place(binding: Binding, contact: str, source: Flow) -> bool:
+    """Whether a REGISTER renews this binding: the same Contact from the same host.
+
+    Two phones behind different NATs may well give the same private Contact; they stay apart.
+    """
+    return binding.contact == contact and binding.flow.remote_host == source.remote_host

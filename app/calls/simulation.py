@@ -1,0 +1,101 @@
+"""What would happen to a call: the decision, and the exact INVITE that each target would get; nothing is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.calls.destinations import DEFAULT_PORTS
+from app.calls.identity import CallerIdentity
+from app.calls.outgoing import MAXIMUM_FORWARDS, Addressed, address_to_contact, address_to_server, make_invite
+from app.dialplan.decide import decide
+from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision
+from app.dialplan.live import IdleState, LiveState
+from app.dialplan.plan import DialPlan
+from app.dialplan.request import CallRequest, Source, SourceKind
+from app.records import Configuration, Transport
+from app.records.trunks import OutgoingFields
+from app.sip.uri import escape_user
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedTarget:
+    """One target of a simulated call."""
+
+    name: str
+    """`trunk:1`, `line:1`, `user:100`."""
+    caption: str
+    """As lists show the record."""
+    caller_number: str
+    called_number: str
+    invite: str
+    """The whole INVITE as text; only the tags, the branch and the Call-ID differ in a real one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """The outcome of a simulated call."""
+
+    decision: RouteDecision
+    targets: tuple[SimulatedTarget, ...]
+    refusals: tuple[str, ...]
+    """What would refuse the call, or a target of it, in words."""
+
+
+def simulate(
+    configuration: Configuration,
+    source: Source,
+    caller_number: str,
+    called_number: str,
+    live: LiveState | None = None,
+    *,
+    draw: float = 0.0,
+) -> Simulation:
+    """Decide about a call as if it came in now. Without `live` everybody is reachable and nothing is busy."""
+    if not caller_number and source.kind is SourceKind.LOCAL_USER:
+        caller_number = source.number
+    request = CallRequest(source, caller_number, called_number, False, draw)
+    decision = decide(request, DialPlan(configuration), live if live is not None else IdleState())
+    targets: tuple[SimulatedTarget, ...] = ()
+    refusals = tuple(f"{skipped.name}: {skipped.reason}" for skipped in decision.skipped)
+    if isinstance(decision, Dial):
+        caller = CallerIdentity(caller_number, _display_of(configuration, source), False)
+        targets = tuple(_simulated(configuration, target, caller) for target in decision.targets)
+    elif isinstance(decision, Reject):
+        refusals = (*refusals, f"{decision.status} {decision.reason}: {decision.text}")
+    return Simulation(decision, targets, refusals)
+
+
+def _display_of(configuration: Configuration, source: Source) -> str:
+    user = configuration.users_by_number.get(source.number)
+    return user.display_name if user is not None else ""
+
+
+def _simulated(configuration: Configuration, target: DialTarget, caller: CallerIdentity) -> SimulatedTarget:
+    record = target.record
+    system = configuration.system
+    host = system.external_signalling_address or system.sip_address
+    host = f"[{host}]" if ":" in host else host
+    transport = record.transport if isinstance(record, OutgoingFields) else Transport.UDP
+    ports = {Transport.UDP: system.sip_udp_port, Transport.TCP: system.sip_tcp_port, Transport.TLS: system.sip_tls_port}
+    own = f"{host}:{ports[transport] or DEFAULT_PORTS[transport]}"
+    from_host = system.domain or host
+    addressed: Addressed
+    if isinstance(record, OutgoingFields):
+        addressed = address_to_server(target, from_host)
+    else:
+        addressed = address_to_contact(target, f"sip:{escape_user(target.called_number)}@phone.invalid", from_host)
+    parameter = "" if transport is Transport.UDP else f";transport={transport.value}"
+    invite = make_invite(
+        target,
+        addressed,
+        caller,
+        own_sent_by=own,
+        contact=f"<sip:{escape_user(target.caller_number) or 'trunkline'}@{own}{parameter}>",
+        call_id="simulated-call",
+        from_tag="simulated",
+        max_forwards=MAXIMUM_FORWARDS - 1,
+        body=None,
+    )
+    invite.prepend("Via", f"SIP/2.0/{transport.value.upper()} {own};branch=z9hG4bKsimulated;rport")
+    text = invite.to_bytes().decode("utf-8", "replace")
+    return SimulatedTarget(target.name, record.caption(), target.caller_number, target.called_number, text)

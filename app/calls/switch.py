@@ -1,0 +1,409 @@
+"""The switch: every call of one server, from the packet to the call record, without a socket, a thread or a clock."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from app.calls.addresses import Addresses
+from app.calls.authentication import Authentication
+from app.calls.call import Call
+from app.calls.called_leg import CalledLeg
+from app.calls.caller_leg import CallerLeg
+from app.calls.counters import CallCounters, Counted, CounterKey, Hold, RateLimit
+from app.calls.destinations import Destinations, Lookup, Ways
+from app.calls.dialling import Dialling
+from app.calls.guard import Guard
+from app.calls.identity import CallerIdentity, caller_of, number_of
+from app.calls.leg import Leg
+from app.calls.leg_events import EndCause, Failed, FailureKind
+from app.calls.lines import Lines
+from app.calls.live import Live
+from app.calls.metrics import Metrics
+from app.calls.registrar import Registrar, RegistrarLimits
+from app.calls.rejected import RejectedSources
+from app.calls.sources import Sources
+from app.calls.trace import Trace
+from app.calls.trunks import Trunks
+from app.calls.users import Users
+from app.dialplan.decide import decide
+from app.dialplan.decision import Dial, DialTarget, Reject, RejectCause, RouteDecision
+from app.dialplan.plan import DialPlan
+from app.dialplan.request import CallRequest, Source, SourceKind
+from app.errors import RemoteError
+from app.events import BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample
+from app.records import Configuration, RouteType
+from app.sip.endpoint import ALLOW, Endpoint, new_tag
+from app.sip.uri import Uri, UriError
+
+if TYPE_CHECKING:
+    from app.clock import Clock, Deadline, DeadlineHeap
+    from app.sip.flow import Flow
+    from app.sip.message import Request
+    from app.sip.transaction import Key, TransactionLayer
+
+_log = logging.getLogger(__name__)
+
+OVERLOAD_RETRY_AFTER = "5"
+MAXIMUM_REDIRECTS = 5
+
+_COUNTED_SOURCE = {
+    SourceKind.SIP_TRUNK: Counted.TRUNK_IN,
+    SourceKind.EXTERNAL_LINE: Counted.LINE_IN,
+    SourceKind.LOCAL_USER: Counted.USER_OUT,
+}
+
+
+class Recorder(Protocol):
+    """Where call records go. Neither call may wait or raise."""
+
+    def call_started(self, record: CallRecord) -> None:
+        """A call was admitted; should the program die, this is what is known of it."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """A call has ended."""
+
+
+class Switch:
+    """All call logic of a server. Synchronous: `receive` returns with everything done that the message asks for."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        clock: Clock,
+        deadlines: DeadlineHeap,
+        send: Callable[[Flow, bytes], None],
+        ways: Ways,
+        local_address_towards: Callable[[str], str],
+        lookup: Lookup | None,
+        events: EventBus,
+        recorder: Recorder,
+        node: str,
+        layer: TransactionLayer | None = None,
+        draw: Callable[[], float] = lambda: secrets.randbelow(1 << 30) / (1 << 30),
+    ) -> None:
+        self.events = events
+        self.clock = clock
+        self.node = node
+        self.calls: dict[str, Call] = {}
+        self.counters = CallCounters()
+        self.counters.on_change = self._on_counter
+        self.metrics = Metrics()
+        self.rejected = RejectedSources(events)
+        self.trace = Trace(clock.wall)
+        self.addresses = Addresses(configuration.system, local_address_towards)
+        self.endpoint = Endpoint(deadlines, clock.monotonic, send, self.addresses.sent_by, layer)
+        self.endpoint.core = self
+        self.endpoint.trace = self.trace.message
+        self.registrar = Registrar(self.endpoint, clock)
+        self.registrar.on_change = self._on_registration
+        self.destinations = Destinations(ways, lookup, self._on_addresses)
+        self.trunks = Trunks(self.endpoint, clock, self.counters, self.destinations, events)
+        self.lines = Lines(self.endpoint, clock, self.counters, self.destinations, events)
+        self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines)
+        self.users = Users(clock, self.registrar, events)
+        self.guard = Guard(clock.wall, self._on_bans)
+        self.authentication = Authentication(
+            self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard
+        )
+        self._dialling = Dialling(
+            self.endpoint,
+            self.addresses,
+            self.destinations,
+            ways,
+            self.counters,
+            self.trunks,
+            self.live,
+            self.registrar,
+            self.trace,
+            self.lines.authorize,
+        )
+        self._recorder = recorder
+        self._draw = draw
+        self._cancellable: dict[Key, CallerLeg] = {}
+        self._rate = RateLimit()
+        self._closing = False
+        self.configuration = configuration
+        self.plan = DialPlan(configuration)
+        self.configure(configuration)
+
+    def configure(self, configuration: Configuration) -> None:
+        """Take a changed configuration at once; calls that run keep what they were set up with."""
+        before = self.configuration
+        self.configuration = configuration
+        self.plan = DialPlan(configuration)
+        system = configuration.system
+        self.addresses.configure(system)
+        self.registrar.limits = RegistrarLimits(system.register_expires_minimum, system.register_expires_maximum)
+        self.destinations.configure(configuration)
+        self._on_addresses()
+        self.authentication.configure(configuration)
+        self._dialling.configure(configuration)
+        self.live.configure(configuration)
+        self.trunks.configure(configuration)
+        self.lines.configure(configuration)
+        for number, user in before.users_by_number.items():
+            now = configuration.users_by_number.get(number)
+            if now is None or not now.enabled or now.password != user.password:
+                self.registrar.forget(number)
+        self.users.configure(configuration)
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def admit(self, host: str, now: float) -> bool:
+        """Whether a message from this address is read at all."""
+        return self.guard.admit(host, now)
+
+    def receive(self, data: bytes, source: Flow) -> None:
+        """Take one message from the network."""
+        try:
+            self.endpoint.receive(data, source)
+        except Exception:
+            # A bug of ours must cost one message, never the server.
+            _log.exception("a message from %s could not be handled", source.source)
+
+    def on_request(self, key: Key, request: Request, source: Flow) -> None:
+        """A request outside any dialog (Core)."""
+        method = request.method
+        if method == "INVITE":
+            self._on_invite(key, request, source)
+        elif method == "REGISTER":
+            self._on_register(key, request, source)
+        elif method == "OPTIONS":
+            headers = [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "")]
+            self.endpoint.respond(key, request.answer(200, None, new_tag(), headers))
+        elif method in ("BYE", "INFO", "UPDATE", "PRACK"):
+            # RFC 3261 15.1.2: these mean nothing outside a dialog.
+            self.endpoint.respond(key, request.answer(481, None, new_tag()))
+        else:
+            self.endpoint.respond(key, request.answer(405, None, new_tag(), [("Allow", ALLOW)]))
+
+    def on_cancel(self, key: Key, request: Request) -> None:
+        """An INVITE is cancelled (Core)."""
+        leg = self._cancellable.get(key)
+        if leg is not None:
+            leg.on_cancel(key, request)
+            return
+        tag = request.to.tag
+        user = self.endpoint.dialogs.get((request.call_id, tag)) if tag else None
+        if isinstance(user, Leg):
+            user.on_cancel(key, request)
+
+    def on_ack_missing(self, key: Key) -> None:
+        """A refusal was never acknowledged (Core): the call has ended already, there is nothing to do."""
+
+    def on_refused(self, request: Request | None, source: Flow, status: int, reason: str) -> None:
+        """The endpoint refused or dropped something (Core)."""
+        _log.debug("refused %s from %s: %d %s", request, source.source, status, reason)
+
+    def _on_register(self, key: Key, request: Request, source: Flow) -> None:
+        number = self.authentication.check_password(key, request, source)
+        if number is None:
+            return
+        uri = request.to.uri
+        if uri is None or number_of(uri) != number:
+            self.authentication.turn_away(
+                key, request, source, f"{number} tried to register another number", always_answer=True
+            )
+            return
+        self.registrar.register(key, request, source, number)
+
+    def _on_invite(self, key: Key, request: Request, source: Flow) -> None:
+        who = self.authentication.identify(key, request, source)
+        if who is None:
+            return
+        try:
+            leg = CallerLeg(self.endpoint, None, key, request, source)
+        except RemoteError as error:
+            self.endpoint.respond(key, request.answer(error.status, error.reason, new_tag()))
+            return
+        self.metrics.call_begun()
+        system = self.configuration.system
+        now = self.clock.monotonic()
+        identity = self._identity(who, request)
+        asked = CallRequest(who, identity.number, number_of(request.uri), False, self._draw())
+        call_id = secrets.token_hex(8)
+        call = Call(self, call_id, self.node, leg, who, asked, identity, system.no_answer_timeout)
+        leg.owner = call
+        self.calls[call_id] = call
+        self._cancellable[key] = leg
+        self.trace.leg(call_id, request.call_id)
+        if self._closing:
+            call.refuse(503, "", EndCause.SHUTDOWN, "the server is shutting down")
+        elif len(self.calls) > system.max_calls or self._rate.full(system.max_calls_per_second, now):
+            call.refuse(
+                503, "", EndCause.LIMIT, "the server has all the calls it may have", self._overload_headers("server")
+            )
+        else:
+            self._rate.add(now)
+            self._route(call, asked)
+        if call.finished == 0.0:
+            self._recorder.call_started(call.record())
+            call.limit_to(system.max_call_seconds)
+
+    def _identity(self, who: Source, request: Request) -> CallerIdentity:
+        """The caller as the dial plan and the target shall see it."""
+        identity = caller_of(request, trusted=who.kind is SourceKind.SIP_TRUNK)
+        if who.kind is SourceKind.LOCAL_USER:
+            # A phone may write what it likes into From; the number that showed its password is who it is.
+            user = self.configuration.users_by_number.get(who.number)
+            display = user.display_name if user is not None else ""
+            identity = identity._replace(number=who.number, display=display or identity.display)
+        return identity
+
+    def _route(self, call: Call, asked: CallRequest) -> None:
+        decision = decide(asked, self.plan, self.live)
+        who = call.source
+        if isinstance(decision, Reject):
+            call.trail.extend(decision.trail)
+            headers: tuple[tuple[str, str], ...] = ()
+            if decision.retry_after:
+                headers = self._overload_headers(decision.text, decision.retry_after)
+            for skipped in decision.skipped:
+                call.note_skipped(skipped)
+            call.refuse(decision.status, decision.reason, _CAUSES[decision.cause], decision.text, headers)
+            return
+        whose = who.number if who.kind is SourceKind.LOCAL_USER else who.id
+        call.holds.append(self.counters.hold(_COUNTED_SOURCE[who.kind], whose))
+        if who.kind is SourceKind.SIP_TRUNK:
+            self.trunks.heard(who.id, 0)
+        if decision.group_id:
+            self.live.took_turn(decision.group_id)
+        call.route(decision)
+
+    def _overload_headers(self, text: str, retry_after: int = 5) -> tuple[tuple[str, str], ...]:
+        """What a 503 of ours says beside its status (RFC 3261 21.5.4, RFC 3326)."""
+        words = text.replace("\\", "").replace('"', "'")
+        return ("Retry-After", str(retry_after)), ("Reason", f'SIP;cause=503;text="{words}"')
+
+    # --- what calls ask for (Dialler) ---------------------------------------------------------------------------------
+
+    def dial(self, call: Call, target: DialTarget, way: int) -> list[CalledLeg] | str:
+        """Begin an attempt."""
+        return self._dialling.dial(call, target, way)
+
+    def hold(self, target: DialTarget) -> Hold | str:
+        """Count a call on its target."""
+        return self._dialling.hold(target)
+
+    def redirect(self, call: Call, target: DialTarget, contacts: tuple[str, ...]) -> RouteDecision | None:
+        """A local user's phone forwards its call: the dial plan decides as if that user had dialled the number."""
+        if target.name.partition(":")[0] != "user" or call.redirects >= MAXIMUM_REDIRECTS or not contacts:
+            return None
+        try:
+            number = number_of(Uri.parse(contacts[0]))
+        except UriError:
+            return None
+        if not number:
+            return None
+        call.redirects += 1
+        user = target.name.partition(":")[2]
+        asked = CallRequest(Source.user(user), call.request.caller_number, number, True, self._draw())
+        decision = decide(asked, self.plan, self.live)
+        if isinstance(decision, Dial):
+            diversion = f"<sip:{user}@{self.configuration.system.domain or 'trunkline.invalid'}>;reason=unconditional"
+            call.identity = call.identity._replace(diversions=(diversion, *call.identity.diversions))
+        return decision
+
+    def outcome(self, target: DialTarget, failure: Failed | None) -> None:
+        """What became of an attempt: a trunk that was heard is up, one that was not may be in trouble."""
+        if target.kind is not RouteType.SIP_TRUNK:
+            return
+        if failure is None:
+            self.trunks.heard(target.target_id, 200)
+        elif failure.kind is FailureKind.ANSWER:
+            self.trunks.heard(target.target_id, failure.status)
+        elif failure.kind is not FailureKind.LOCAL:
+            self.trunks.silent(target.target_id, f"a call got {failure.reason}")
+
+    def changed(self, call: Call) -> None:
+        """A call's row is new."""
+        if self.events.wanted(CallChanged):
+            self.events.publish(CallChanged(call.row()))
+        self.users.call_changed(call)
+
+    def ended(self, call: Call) -> None:
+        """A call has ended; everything it held has been given back."""
+        del self.calls[call.id]
+        self._cancellable.pop(call.caller.key, None)
+        self.metrics.call_ended(bool(call.answered), self.clock.monotonic())
+        record = call.record()
+        self._recorder.call_ended(record)
+        self.users.call_ended(call)
+        if self.events.wanted(CallChanged):
+            self.events.publish(CallChanged(call.row()))
+        if self.events.wanted(CallRecorded):
+            self.events.publish(CallRecorded(record))
+
+    def schedule(self, delay: float, callback: Callable[[float], None]) -> Deadline:
+        """Have a callback called after so many seconds."""
+        return self.endpoint.schedule(delay, callback)
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return self.clock.wall()
+
+    # --- from the host ------------------------------------------------------------------------------------------------
+
+    def hang_up(self, call_id: str) -> bool:
+        """End a call from the window; False when it has ended already."""
+        call = self.calls.get(call_id)
+        if call is None:
+            return False
+        call.hang_up(EndCause.HUNG_UP_HERE, "hung up in the window")
+        return True
+
+    def close(self) -> None:
+        """Take no further calls, end those that run, unregister the lines; transactions end by themselves."""
+        self._closing = True
+        for call in tuple(self.calls.values()):
+            call.hang_up(EndCause.SHUTDOWN, "the server is shutting down")
+        self.trunks.stop()
+        self.lines.stop()
+
+    def sample(self) -> GaugeSample:
+        """Take the gauges' sample of this second."""
+        self.guard.expire(self.clock.monotonic())
+        return self.metrics.sample(
+            self.clock.monotonic(),
+            self.clock.wall(),
+            len(self.calls),
+            self.registrar.registered,
+            [(row.id, row.active_in, row.active_out) for row in self.trunks.rows()],
+        )
+
+    # --- notes of the parts -------------------------------------------------------------------------------------------
+
+    def _on_addresses(self) -> None:
+        """DNS or the configuration says something new about who is who."""
+        sources = self.authentication.sources = Sources(self.configuration, self.destinations.addresses_of)
+        self.guard.configure(self.configuration, sources.is_trusted)
+
+    def _on_counter(self, key: CounterKey) -> None:
+        counted, whose = key
+        if counted in (Counted.TRUNK_IN, Counted.TRUNK_OUT):
+            self.trunks.publish(int(whose))
+        elif counted in (Counted.LINE_IN, Counted.LINE_OUT):
+            self.lines.publish(int(whose))
+
+    def _on_registration(self, number: str) -> None:
+        self.users.publish(number)
+
+    def _on_bans(self) -> None:
+        if self.events.wanted(BansChanged):
+            self.events.publish(BansChanged(self.guard.bans()))
+
+
+_CAUSES = {
+    RejectCause.UNKNOWN_SOURCE: EndCause.REJECTED,
+    RejectCause.NUMBER_LIST: EndCause.REJECTED,
+    RejectCause.CALL_LEVEL: EndCause.REJECTED,
+    RejectCause.LIMIT: EndCause.LIMIT,
+    RejectCause.NO_NUMBER: EndCause.NO_ROUTE,
+    RejectCause.NOT_FOUND: EndCause.NO_ROUTE,
+    RejectCause.NOT_REGISTERED: EndCause.NO_ANSWER,
+    RejectCause.NO_TARGET: EndCause.TRUNK_FAILED,
+}

@@ -1,0 +1,64 @@
+"""The newest SIP messages, kept so that the ladder of a call can be drawn after the fact."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.events import MessageTraced
+from app.sip.flow import Flow
+
+MAXIMUM_MESSAGES = 20_000
+"""The oldest messages are forgotten beyond this many; that is about 16 MiB."""
+MAXIMUM_CALLS = 5_000
+"""The oldest calls' legs are forgotten beyond this many."""
+MAXIMUM_LADDER = 500
+"""A ladder shows at most so many messages."""
+
+_CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE | re.MULTILINE)
+
+
+class _Kept(NamedTuple):
+    at: float
+    outgoing: bool
+    flow: Flow
+    data: bytes
+
+
+class Trace:
+    """Remembers messages as they are; only a ladder that is looked at costs reading them."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._messages: deque[_Kept] = deque(maxlen=MAXIMUM_MESSAGES)
+        self._legs: OrderedDict[str, list[str]] = OrderedDict()
+
+    def message(self, outgoing: bool, flow: Flow, data: bytes) -> None:
+        """Keep a message that was received or is sent."""
+        self._messages.append(_Kept(self._wall(), outgoing, flow, data))
+
+    def leg(self, call_id: str, sip_call_id: str) -> None:
+        """A leg with this Call-ID belongs to the call."""
+        legs = self._legs.get(call_id)
+        if legs is None:
+            if len(self._legs) >= MAXIMUM_CALLS:
+                self._legs.popitem(last=False)
+            legs = self._legs[call_id] = []
+        legs.append(sip_call_id)
+
+    def ladder(self, call_id: str) -> tuple[MessageTraced, ...]:
+        """Every message of the call's legs that is still kept, oldest first."""
+        wanted = {leg.encode("utf-8", "surrogateescape") for leg in self._legs.get(call_id, ())}
+        found: list[MessageTraced] = []
+        for at, outgoing, flow, data in self._messages:
+            match = _CALL_ID.search(data)
+            if match is not None and match[1].rstrip() in wanted:
+                host = f"[{flow.local_host}]" if ":" in flow.local_host else flow.local_host
+                local = f"{flow.transport}:{host}:{flow.local_port}"
+                text = data.decode("utf-8", "replace")
+                found.append(MessageTraced(call_id, at, outgoing, local, flow.source, text))
+                if len(found) >= MAXIMUM_LADDER:
+                    break
+        return tuple(found)

@@ -1,0 +1,417 @@
+"""The engine: builds all parts of a server, runs them on the running event loop, and is the one face they have."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app.calls.destinations import Place
+from app.calls.simulation import Simulation, simulate
+from app.calls.switch import Switch
+from app.clock import Clock, DeadlineHeap
+from app.dialplan.coverage import Problem, problems
+from app.dialplan.request import Source
+from app.errors import UserFacingError
+from app.events import (
+    Alarm,
+    Ban,
+    CallRecord,
+    CallRow,
+    ConfigurationChanged,
+    EngineChanged,
+    EngineState,
+    EventBus,
+    GaugeSample,
+    LineRow,
+    MessageTraced,
+    RejectedSource,
+    Sampled,
+    Severity,
+    TrunkRow,
+    UserRow,
+)
+from app.records import Change, Configuration, System
+from app.sip.flow import Flow
+from app.sip.resolver import Located, Resolver
+from app.sip.transport.certificates import CertificateError, TlsSettings
+from app.sip.transport.listening import ListenAddress, ListenError, ListenerState, ListenerStatus
+from app.sip.transport.transports import Transports
+from app.storage.calls import CallQuery
+from app.storage.database import Database
+from app.storage.thread import DatabaseThread
+
+_log = logging.getLogger(__name__)
+
+COALESCE_SECONDS = 0.01
+"""Deadlines this close together are served by one waking."""
+GOODBYE_SECONDS = 3.0
+"""How long a stopping server waits for its peers to acknowledge that their calls have ended."""
+SAMPLE_SECONDS = 1.0
+
+
+class Engine:
+    """A SIP server. Everything is called, and calls back, on the loop that `start` was awaited on."""
+
+    def __init__(
+        self,
+        data_directory: Path,
+        *,
+        sip: tuple[str, int] | None = None,
+        clock: Clock | None = None,
+        database_url: str | None = None,
+    ) -> None:
+        """`sip` is an address and port to listen on for UDP and TCP, in place of the system record's."""
+        self.data_directory = data_directory
+        self.events = EventBus()
+        self.configuration = Configuration()
+        self.state = EngineState.STOPPED
+        self.trouble = ""
+        """What keeps the server from doing all of its work, in words; blank when all is well."""
+        self._sip = sip
+        self._clock = clock if clock is not None else Clock(time.monotonic, time.time)
+        self._database_url = database_url
+        self._deadlines = DeadlineHeap(self._on_earlier_deadline)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._transports: Transports | None = None
+        self._resolver: Resolver | None = None
+        self._database: DatabaseThread | None = None
+        self._switch: Switch | None = None
+        self._listen_again: asyncio.Task[None] | None = None
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the database and the listeners.
+
+        UserFacingError for what a person can mend; nothing is left open then.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._change_state(EngineState.STARTING)
+        try:
+            await self._start_parts(self._loop)
+        except BaseException as error:
+            await self._stop_parts()
+            self.trouble = str(error) if isinstance(error, UserFacingError) else "the server could not be started"
+            self._change_state(EngineState.FAILED)
+            raise
+        self._change_state(EngineState.RUNNING)
+        self._sample(0.0)
+
+    async def _start_parts(self, loop: asyncio.AbstractEventLoop) -> None:
+        database = Database.open(self.data_directory, self._database_url, serving=True)
+        try:
+            self.configuration, _version = database.load()
+        except BaseException:
+            database.close()
+            raise
+        self._database = DatabaseThread(database, loop.call_soon_threadsafe, self._on_stored, self._on_trouble)
+        self._database.keep_calls(self.configuration.system.call_record_days)
+        transports = self._transports = Transports(self._on_messages, self._on_failure, self._admit)
+        transports.on_listener_changed = self._on_listener_changed
+        self._resolver = Resolver()
+        self._switch = Switch(
+            self.configuration,
+            clock=self._clock,
+            deadlines=self._deadlines,
+            send=transports.send,
+            ways=transports,
+            local_address_towards=transports.local_address_towards,
+            lookup=self._lookup,
+            events=self.events,
+            recorder=self._database,
+            node=database.node,
+        )
+        await self._listen(self.configuration.system)
+
+    async def stop(self) -> None:
+        """End every call, tell the peers, write every record and close everything; takes a few seconds at most."""
+        if self.state in (EngineState.STOPPED, EngineState.STOPPING):
+            return
+        self._change_state(EngineState.STOPPING)
+        switch = self._switch
+        if switch is not None:
+            switch.close()
+            give_up_at = self._clock.monotonic() + GOODBYE_SECONDS
+            # Peers answer BYEs within a round trip; what does not answer is not waited for.
+            while switch.endpoint.dialogs and self._clock.monotonic() < give_up_at:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await self._stop_parts()
+        self._change_state(EngineState.STOPPED)
+
+    async def _stop_parts(self) -> None:
+        if self._listen_again is not None:
+            self._listen_again.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listen_again
+            self._listen_again = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._resolver is not None:
+            self._resolver.stop()
+            self._resolver = None
+        if self._transports is not None:
+            await self._transports.stop()
+            self._transports = None
+        if self._database is not None:
+            database, self._database = self._database, None
+            await asyncio.get_running_loop().run_in_executor(None, database.stop)
+
+    def _change_state(self, state: EngineState) -> None:
+        self.state = state
+        self.events.publish(EngineChanged(state, self.listeners, self.trouble))
+
+    # --- listening ----------------------------------------------------------------------------------------------------
+
+    @property
+    def listeners(self) -> tuple[str, ...]:
+        """Where the server listens now: `udp:127.0.0.1:5060`."""
+        return tuple(str(address) for address in self._transports.listening) if self._transports is not None else ()
+
+    async def _listen(self, system: System) -> None:
+        """Listen where the record, or the command line, says; without TLS, where only that fails, and say so."""
+        transports = self._transports
+        if transports is None:
+            return
+        host = self._sip[0] if self._sip is not None else system.sip_address
+        ports = {
+            "udp": self._sip[1] if self._sip is not None else system.sip_udp_port,
+            "tcp": self._sip[1] if self._sip is not None else system.sip_tcp_port,
+        }
+        plain = [
+            ListenAddress("udp" if name == "udp" else "tcp", host, port)
+            for name, port in ports.items()
+            if port or self._sip is not None
+        ]
+        self.trouble = ""
+        if system.sip_tls_port:
+            settings = TlsSettings(
+                data_folder=self.data_directory,
+                certificate=Path(system.tls_certificate) if system.tls_certificate else None,
+                private_key=Path(system.tls_private_key) if system.tls_private_key else None,
+                domain=system.domain,
+                addresses=() if host in ("0.0.0.0", "::") else (host,),
+            )
+            try:
+                await transports.listen([*plain, ListenAddress("tls", host, system.sip_tls_port)], settings)
+                return
+            except (ListenError, CertificateError) as error:
+                if isinstance(error, ListenError) and error.address.transport != "tls":
+                    raise
+                self.trouble = f"SIP over TLS is off: {error}"
+                _log.warning("%s", self.trouble)
+        await transports.listen(plain, None)
+
+    async def _listen_anew(self, before: System) -> None:
+        """The record names other addresses: move there, or stay and say why."""
+        try:
+            await self._listen(self.configuration.system)
+        except UserFacingError as error:
+            self.trouble = str(error)
+            self._alarm(Severity.ERROR, "listener", str(error))
+            _log.error("cannot listen as the record says, staying at %s: %s", before.sip_address, error)
+        self._change_state(self.state)
+
+    def _on_listener_changed(self, status: ListenerStatus) -> None:
+        cleared = status.state is ListenerState.LISTENING
+        text = (
+            f"listening on {status.address} again" if cleared else f"not listening on {status.address}: {status.error}"
+        )
+        self.trouble = "" if cleared else text
+        self._alarm(Severity.INFORMATION if cleared else Severity.ERROR, "listener", text, cleared=cleared)
+        if cleared and self._switch is not None:
+            self._switch.lines.register_now()
+        self._change_state(self.state)
+
+    # --- messages and time --------------------------------------------------------------------------------------------
+
+    def _admit(self, host: str, now: float) -> bool:
+        return self._switch is None or self._switch.guard.admit(host, now)
+
+    def _on_messages(self, batch: list[tuple[bytes, Flow]]) -> None:
+        switch = self._switch
+        if switch is not None:
+            receive = switch.receive
+            for data, flow in batch:
+                receive(data, flow)
+
+    def _on_failure(self, flow: Flow, error: Exception) -> None:
+        _log.info("%s", error)
+        if self._switch is not None:
+            self._switch.endpoint.flow_failed(flow)
+
+    def _on_earlier_deadline(self, at: float) -> None:
+        """The first deadline is nearer than before: wake for it. One timer is armed, however many deadlines wait."""
+        if self._loop is None or (self._timer is not None and self._timer_at <= at + COALESCE_SECONDS):
+            return
+        self._arm(at)
+
+    def _arm(self, at: float) -> None:
+        if self._loop is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        delay = max(at - self._clock.monotonic(), COALESCE_SECONDS)
+        self._timer = self._loop.call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        try:
+            self._deadlines.expire(self._clock.monotonic())
+        except Exception:
+            _log.exception("a deadline failed")
+        following = self._deadlines.next_deadline()
+        if following is not None and self._timer is None:
+            self._arm(following)
+
+    def _sample(self, _now: float) -> None:
+        switch = self._switch
+        if switch is None or self.state not in (EngineState.RUNNING, EngineState.STOPPING):
+            return
+        sample = switch.sample()
+        if self.events.wanted(Sampled):
+            self.events.publish(Sampled(sample))
+        self._deadlines.schedule(self._clock.monotonic() + SAMPLE_SECONDS, self._sample)
+
+    def _lookup(
+        self, name: str, port: int | None, transport: str, done: Callable[[tuple[Place, ...], str], None]
+    ) -> None:
+        """Find a server's addresses, and again whenever they grow old (RFC 3263)."""
+        resolver = self._resolver
+        if resolver is None:
+            return
+
+        def located(answer: Located) -> None:
+            done(tuple(Place(*target) for target in answer.targets), answer.error or "")
+            if self._resolver is resolver:
+                self._deadlines.schedule(
+                    self._clock.monotonic() + max(answer.ttl, 5.0),
+                    lambda _now: self._lookup(name, port, transport, done),
+                )
+
+        resolver.resolve(name, port, transport, located)
+
+    # --- configuration ------------------------------------------------------------------------------------------------
+
+    def apply(self, changes: Sequence[Change], done: Callable[[Exception | None], None] | None = None) -> None:
+        """Change records: in effect at once, calls go on. `done(None)` when they are on disk, `done(error)` when not.
+
+        RecordErrors at once, with nothing changed, when the changes do not fit.
+        """
+        configuration = self.configuration.with_changes(changes)
+        self._take(configuration)
+        if self._database is not None:
+            self._database.save(changes, done)
+
+    def _take(self, configuration: Configuration) -> None:
+        before = self.configuration.system
+        self.configuration = configuration
+        if self._switch is not None:
+            self._switch.configure(configuration)
+        if self._database is not None:
+            self._database.keep_calls(configuration.system.call_record_days)
+        if _listening_of(before) != _listening_of(configuration.system) and self._loop is not None:
+            self._listen_again = self._loop.create_task(self._listen_anew(before))
+        self.events.publish(ConfigurationChanged(configuration))
+
+    def _on_stored(self, configuration: Configuration, version: int) -> None:
+        """Another program changed the configuration."""
+        _log.info("configuration version %d was taken", version)
+        self._take(configuration)
+
+    def _on_trouble(self, text: str | None) -> None:
+        if text is None:
+            self._alarm(Severity.INFORMATION, "database", "the database works again", cleared=True)
+        else:
+            self._alarm(Severity.ERROR, "database", text)
+
+    def _alarm(self, severity: Severity, code: str, text: str, *, cleared: bool = False) -> None:
+        self.events.publish(Alarm(severity, code, text, self._clock.wall(), cleared))
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is odd in the configuration: every problem with its record and field."""
+        return problems(self.configuration)
+
+    # --- what is happening --------------------------------------------------------------------------------------------
+
+    def calls(self) -> tuple[CallRow, ...]:
+        """Every call in progress, oldest first."""
+        return tuple(call.row() for call in self._switch.calls.values()) if self._switch is not None else ()
+
+    def trunks(self) -> tuple[TrunkRow, ...]:
+        """Every trunk with its state and counters."""
+        return self._switch.trunks.rows() if self._switch is not None else ()
+
+    def lines(self) -> tuple[LineRow, ...]:
+        """Every external line with its registration."""
+        return self._switch.lines.rows() if self._switch is not None else ()
+
+    def users(self) -> tuple[UserRow, ...]:
+        """Every local user with its phone's state."""
+        return self._switch.users.rows() if self._switch is not None else ()
+
+    def rejected_sources(self) -> tuple[RejectedSource, ...]:
+        """The strangers that were turned away, newest first."""
+        return self._switch.rejected.rows() if self._switch is not None else ()
+
+    def bans(self) -> tuple[Ban, ...]:
+        """The addresses that are ignored now."""
+        return self._switch.guard.bans() if self._switch is not None else ()
+
+    def lift_ban(self, address: str) -> None:
+        """Listen to a banned address again."""
+        if self._switch is not None:
+            self._switch.guard.lift(address)
+
+    def samples(self, span: str) -> tuple[GaugeSample, ...]:
+        """The gauges over `5 minutes`, `1 hour` or `24 hours`, oldest first."""
+        return self._switch.metrics.samples(span) if self._switch is not None else ()
+
+    def ladder(self, call_id: str) -> tuple[MessageTraced, ...]:
+        """The SIP messages of a call that are still kept, oldest first."""
+        return self._switch.trace.ladder(call_id) if self._switch is not None else ()
+
+    def hang_up(self, call_id: str) -> bool:
+        """End a call; False when it has ended already."""
+        return self._switch.hang_up(call_id) if self._switch is not None else False
+
+    def register_line(self, line_id: int) -> None:
+        """Register an external line at once."""
+        if self._switch is not None:
+            self._switch.lines.register_now(line_id)
+
+    def simulate(
+        self,
+        source: Source,
+        caller_number: str,
+        called_number: str,
+        configuration: Configuration | None = None,
+    ) -> Simulation:
+        """What would happen to a call now, with this configuration or another one that is only thought of."""
+        live = self._switch.live if self._switch is not None and configuration is None else None
+        return simulate(configuration or self.configuration, source, caller_number, called_number, live)
+
+    def call_records(self, query: CallQuery, done: Callable[[list[CallRecord] | None, Exception | None], None]) -> None:
+        """Look up call records; `done(records, None)` or `done(None, error)` comes later."""
+        if self._database is None:
+            done(None, UserFacingError("The server is stopped"))
+            return
+        self._database.submit(lambda database: database.calls(query), done)
+
+
+def _listening_of(system: System) -> tuple[object, ...]:
+    return (
+        system.sip_address,
+        system.sip_udp_port,
+        system.sip_tcp_port,
+        system.sip_tls_port,
+        system.tls_certificate,
+        system.tls_private_key,
+    )

@@ -1,0 +1,397 @@
+"""The endpoint: performs the effects of the transactions, finds the dialog of a message, and refuses what is broken."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+from app.clock import Deadline, DeadlineHeap
+from app.errors import RemoteError
+from app.sip.flow import Flow
+from app.sip.message import MessageError, Request, Response, parse
+from app.sip.transaction import (
+    MAGIC_COOKIE,
+    AckReceived,
+    Arm,
+    Deliver,
+    Disarm,
+    Effect,
+    Finished,
+    Key,
+    NoAckReceived,
+    RefuseOverload,
+    RequestReceived,
+    RequestTimedOut,
+    ResponseReceived,
+    Role,
+    Send,
+    StrayResponse,
+    TransactionLayer,
+    TransportFailed,
+    reply_flow,
+)
+from app.sip.transaction_tables import Timer
+from app.sip.validation import check_request, check_response
+
+_log = logging.getLogger(__name__)
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE"
+"""The methods that this server answers (RFC 3261 20.5)."""
+OVERLOAD_RETRY_AFTER = 5
+"""Seconds after which a peer may try again when there is no room for its request."""
+
+MAXIMUM_FAILED_FLOWS = 1000
+"""So many flows that failed within the last second are remembered."""
+
+DialogKey = tuple[str, str]
+"""Call-ID and our own tag: enough to find a dialog, since our tags are random."""
+
+
+class ClientUser(Protocol):
+    """Who sent a request and wants to know what becomes of it."""
+
+    def on_response(self, key: Key, response: Response) -> None:
+        """A response came; provisional ones, and repeated 2xx to INVITE, come as often as they arrive."""
+
+    def on_no_response(self, key: Key, timed_out: bool) -> None:
+        """No final response will come: timed out (as a 408), or the transport failed (as a 503)."""
+
+
+class DialogUser(Protocol):
+    """Who owns a dialog."""
+
+    def on_request(self, key: Key, request: Request) -> None:
+        """A request inside the dialog; it must be answered with `Endpoint.respond(key, ...)`."""
+
+    def on_ack(self, request: Request) -> None:
+        """The ACK of a 2xx."""
+
+
+class Core(Protocol):
+    """Who takes what belongs to no dialog."""
+
+    def on_request(self, key: Key, request: Request, source: Flow) -> None:
+        """A request outside any dialog, from `source`; it must be answered with `Endpoint.respond(key, ...)`."""
+
+    def on_cancel(self, key: Key, request: Request) -> None:
+        """The INVITE with this key is cancelled; the CANCEL itself has been answered."""
+
+    def on_ack_missing(self, key: Key) -> None:
+        """A failure answer was never acknowledged."""
+
+    def on_refused(self, request: Request | None, source: Flow, status: int, reason: str) -> None:
+        """Something was refused, or dropped (status 0), before any of the above saw it."""
+
+
+def new_tag() -> str:
+    """A tag of 64 random bits (RFC 3261 19.3 asks for 32)."""
+    return secrets.token_hex(8)
+
+
+def new_branch() -> str:
+    """A branch of 96 random bits behind the magic cookie (RFC 3261 8.1.1.7)."""
+    return MAGIC_COOKIE + secrets.token_hex(12)
+
+
+def new_call_id() -> str:
+    """A Call-ID of 128 random bits."""
+    return secrets.token_hex(16)
+
+
+class Endpoint:
+    """Everything between the packets and the calls. Synchronous: every call returns with its work done.
+
+    `send(flow, data)` must neither block nor raise. `sent_by(flow)` gives the `host:port` for our Via.
+    """
+
+    def __init__(
+        self,
+        deadlines: DeadlineHeap,
+        monotonic: Callable[[], float],
+        send: Callable[[Flow, bytes], None],
+        sent_by: Callable[[Flow], str],
+        layer: TransactionLayer | None = None,
+    ) -> None:
+        self.core: Core | None = None
+        self.dialogs: dict[DialogKey, DialogUser] = {}
+        self.supported_options: frozenset[str] = frozenset()
+        self.trace: Callable[[bool, Flow, bytes], None] | None = None
+        """Called as `trace(outgoing, flow, data)` for every message, when set."""
+        self._deadlines = deadlines
+        self._monotonic = monotonic
+        self._send = send
+        self._sent_by = sent_by
+        self._layer = layer if layer is not None else TransactionLayer()
+        self._timers: dict[tuple[Key, Timer], Deadline] = {}
+        self._users: dict[Key, ClientUser] = {}
+        self._flows: dict[Key, Flow] = {}
+        self._failed_until: dict[Flow, float] = {}
+        self._source: Flow | None = None
+        self._perform_one: dict[type[Any], Callable[[Any], None]] = {
+            Send: self._perform_send,
+            Arm: self._perform_arm,
+            Disarm: self._perform_disarm,
+            Deliver: self._perform_deliver,
+            Finished: self._perform_finished,
+            RefuseOverload: self._perform_refusal,
+        }
+        self._deliver_one: dict[type[Any], Callable[[Any], None]] = {
+            RequestReceived: self._on_request,
+            AckReceived: self._on_ack,
+            ResponseReceived: self._on_response,
+            StrayResponse: self._on_stray_response,
+            RequestTimedOut: self._on_timeout,
+            NoAckReceived: self._on_no_ack,
+            TransportFailed: self._on_transport_failure,
+        }
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions live."""
+        return len(self._layer)
+
+    @property
+    def timers(self) -> int:
+        """How many transaction timers are armed."""
+        return len(self._timers)
+
+    # --- from the network --------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, source: Flow) -> None:
+        """Take one message. Whatever the bytes are, this returns."""
+        if self.trace is not None:
+            self.trace(False, source, data)
+        try:
+            message = parse(data)
+        except MessageError as error:
+            self._refused(None, source, 0, str(error))
+            return
+        try:
+            if type(message) is Request:
+                self._receive_request(message, source)
+            else:
+                self._receive_response(message, source)  # type: ignore[arg-type]
+        except RemoteError as error:
+            # Only what the validation does not look at can get here: say so to the peer if it can hear it.
+            self._refuse_late(message, source, error)
+
+    def _receive_request(self, request: Request, source: Flow) -> None:
+        request.received_from(source.remote_host, source.remote_port)
+        refusal = check_request(request, self.supported_options, datagram=source.transport == "udp")
+        if refusal is not None:
+            self._refused(request, source, refusal.status, refusal.reason)
+            if request.method != "ACK":
+                self._transmit(reply_flow(request, source), refusal.to_bytes())
+            return
+        self._source = source
+        self._perform(self._layer.receive(request, source, self._monotonic()))
+
+    def _receive_response(self, response: Response, source: Flow) -> None:
+        problem = check_response(response)
+        if problem is not None:
+            self._refused(None, source, 0, problem)
+            return
+        self._perform(self._layer.receive(response, source, self._monotonic()))
+
+    def _refuse_late(self, message: Request | Response, source: Flow, error: RemoteError) -> None:
+        if not isinstance(message, Request):
+            self._refused(None, source, 0, str(error))
+            return
+        self._refused(message, source, error.status, error.reason)
+        if message.method != "ACK":
+            answer = message.answer(error.status, error.reason, new_tag())
+            self._transmit(reply_flow(message, source), answer.to_bytes())
+
+    def flow_failed(self, flow: Flow) -> None:
+        """The transport could not send on this flow: its client transactions fail at once.
+
+        Looked at once a second per flow: with a dead link every packet fails, and each look costs a walk over all
+        transactions. What fails in between is found by its timers.
+        """
+        now = self._monotonic()
+        if now < self._failed_until.get(flow, 0.0):
+            return
+        if len(self._failed_until) >= MAXIMUM_FAILED_FLOWS:
+            self._failed_until.clear()
+        self._failed_until[flow] = now + 1.0
+        failed = [key for key, used in self._flows.items() if used == flow]
+        for key in failed:
+            self._perform(self._layer.transport_failed(key, now))
+
+    # --- from the calls ----------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._monotonic()
+
+    def schedule(self, delay: float, callback: Callable[[float], None]) -> Deadline:
+        """Have `callback(now)` called after `delay` seconds."""
+        return self._deadlines.schedule(self._monotonic() + delay, callback)
+
+    def sent_by(self, flow: Flow) -> str:
+        """Our `host:port` as the peer on this flow should see it."""
+        return self._sent_by(flow)
+
+    def contact(self, flow: Flow, user: str) -> str:
+        """Our Contact value towards the peer on this flow; `user` is escaped already."""
+        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+        return f"<sip:{user}@{self._sent_by(flow)}{transport}>"
+
+    def send_request(self, request: Request, flow: Flow, user: ClientUser) -> Key:
+        """Begin a client transaction: adds our Via and sends. `user` hears what becomes of it."""
+        request.prepend("Via", self._via(flow))
+        key, effects = self._layer.send_request(request, flow, self._monotonic())
+        self._users[key] = user
+        self._flows[key] = flow
+        self._perform(effects)
+        return key
+
+    def send_cancel(self, cancel: Request, flow: Flow, user: ClientUser) -> Key:
+        """Begin the transaction of a CANCEL, which carries the Via of its INVITE already (RFC 3261 9.1)."""
+        key, effects = self._layer.send_request(cancel, flow, self._monotonic())
+        self._users[key] = user
+        self._flows[key] = flow
+        self._perform(effects)
+        return key
+
+    def send_ack(self, ack: Request, flow: Flow) -> bytes:
+        """Send the ACK of a 2xx, which is a transaction of its own without answer; returns the bytes to repeat."""
+        ack.prepend("Via", self._via(flow))
+        data = ack.to_bytes()
+        self._transmit(flow, data)
+        return data
+
+    def send_again(self, flow: Flow, data: bytes) -> None:
+        """Repeat what was sent: a 2xx that waits for its ACK, or the ACK of a repeated 2xx."""
+        self._transmit(flow, data)
+
+    def respond(self, key: Key, response: Response) -> None:
+        """Answer the request of a server transaction; does nothing once that is gone."""
+        self._perform(self._layer.send_response(key, response, self._monotonic()))
+
+    def forget(self, key: Key) -> None:
+        """Give up a client transaction: nothing about it is heard any more."""
+        self._users.pop(key, None)
+        self._perform(self._layer.destroy(key))
+
+    def release(self, key: Key) -> None:
+        """Hear nothing more of a client transaction, which may go on to its own end."""
+        self._users.pop(key, None)
+
+    def _via(self, flow: Flow) -> str:
+        return f"SIP/2.0/{flow.transport.upper()} {self._sent_by(flow)};branch={new_branch()};rport"
+
+    # --- effects -----------------------------------------------------------------------------------------------------
+
+    def _transmit(self, flow: Flow, data: bytes) -> None:
+        if self.trace is not None:
+            self.trace(True, flow, data)
+        self._send(flow, data)
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        perform_one = self._perform_one
+        for effect in effects:
+            perform_one[type(effect)](effect)
+
+    def _perform_send(self, effect: Send) -> None:
+        if self.trace is not None:
+            self.trace(True, effect.flow, effect.data)
+        self._send(effect.flow, effect.data)
+
+    def _perform_arm(self, effect: Arm) -> None:
+        key, timer, at = effect
+        self._timers[key, timer] = self._deadlines.schedule(at, partial(self._fire, key, timer))
+
+    def _perform_disarm(self, effect: Disarm) -> None:
+        deadline = self._timers.pop((effect.key, effect.timer), None)
+        if deadline is not None:
+            deadline.cancel()
+
+    def _fire(self, key: Key, timer: Timer, now: float) -> None:
+        self._timers.pop((key, timer), None)
+        self._perform(self._layer.timer_fired(key, timer, now))
+
+    def _perform_deliver(self, effect: Deliver) -> None:
+        event = effect.event
+        self._deliver_one[type(event)](event)
+
+    def _perform_finished(self, effect: Finished) -> None:
+        self._users.pop(effect.key, None)
+        self._flows.pop(effect.key, None)
+
+    def _perform_refusal(self, effect: RefuseOverload) -> None:
+        request = effect.request
+        if self._source is not None:
+            self._refused(request, self._source, 503, "too many transactions")
+        answer = request.answer(503, None, new_tag(), [("Retry-After", str(OVERLOAD_RETRY_AFTER))])
+        self._transmit(effect.flow, answer.to_bytes())
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def _on_request(self, event: RequestReceived) -> None:
+        key, request, _flow = event
+        method = request.method
+        if method == "CANCEL":
+            self._on_cancel(key, request)
+            return
+        tag = request.to.tag
+        if tag is not None:
+            user = self.dialogs.get((request.call_id, tag))
+            if user is None:
+                self.respond(key, request.answer(481))
+            else:
+                user.on_request(key, request)
+            return
+        core, source = self.core, self._source
+        if core is None or source is None:
+            self.respond(key, request.answer(503, None, new_tag()))
+            return
+        core.on_request(key, request, source)
+
+    def _on_cancel(self, key: Key, request: Request) -> None:
+        """RFC 3261 9.2: the CANCEL is answered by itself; 487 for the INVITE is the call's work."""
+        invite_key = self._layer.find_invite_to_cancel(request)
+        if invite_key is None or self.core is None:
+            self.respond(key, request.answer(481, None, new_tag()))
+            return
+        self.respond(key, request.answer(200, None, new_tag()))
+        self.core.on_cancel(invite_key, request)
+
+    def _on_ack(self, event: AckReceived) -> None:
+        request = event.request
+        tag = request.to.tag
+        user = self.dialogs.get((request.call_id, tag)) if tag is not None else None
+        if user is not None:
+            user.on_ack(request)
+
+    def _on_response(self, event: ResponseReceived) -> None:
+        user = self._users.get(event.key)
+        if user is not None:
+            user.on_response(event.key, event.response)
+
+    def _on_stray_response(self, event: StrayResponse) -> None:
+        # A late 2xx whose transaction is over (RFC 6026 7.2): the call it belonged to has ended long ago.
+        _log.debug("response %d belongs to no transaction", event.response.status)
+
+    def _on_timeout(self, event: RequestTimedOut) -> None:
+        self._on_no_response(event.key, timed_out=True)
+
+    def _on_transport_failure(self, event: TransportFailed) -> None:
+        if event.key.role is Role.CLIENT:
+            self._on_no_response(event.key, timed_out=False)
+
+    def _on_no_response(self, key: Key, timed_out: bool) -> None:
+        user = self._users.pop(key, None)
+        if user is not None:
+            user.on_no_response(key, timed_out)
+
+    def _on_no_ack(self, event: NoAckReceived) -> None:
+        if self.core is not None:
+            self.core.on_ack_missing(event.key)
+
+    def _refused(self, request: Request | None, source: Flow, status: int, reason: str) -> None:
+        if self.core is not None:
+            self.core.on_refused(request, source, status, reason)
