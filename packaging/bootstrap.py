@@ -210,9 +210,10 @@ def bring_qt_libraries() -> bool:
     if not libraries:
         return False
     packages = system_packages.packages_for_libraries(libraries)
-    names = ", ".join(libraries)
+    names = ", ".join(libraries[:4]) + (f" and {len(libraries) - 4} more" if len(libraries) > 4 else "")
     if not system_packages.is_debian() or not packages:
-        raise SetupError(f"Qt needs these system libraries: {names}. Install them with your package manager.")
+        everything = "\n    ".join(libraries)
+        raise SetupError(f"Qt needs these system libraries, install them with your package manager:\n    {everything}")
     if not system_packages.is_root():
         raise SetupError(
             f"Qt needs system libraries that are missing ({names}). Install them, then start this script again:\n"
