@@ -1,4 +1,4 @@
-"""Whole calls through the real switch, on a virtual clock and network: one flow each, both legs released, one record."""
+"""Whole calls through the real switch in a virtual world: one flow each, both legs released, one record."""
 
 from __future__ import annotations
 
