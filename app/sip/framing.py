@@ -14,7 +14,7 @@ MAXIMUM_STREAM_HEADER_BYTES = 32768
 
 _CONTENT_LENGTH = re.compile(rb"\n(?:content-length|l)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)")
 _CONTENT_TYPE = re.compile(rb"\n(?:content-type|c)[ \t]*:")
-_FIRST_BYTES = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]")
+_FIRST_BYTE = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]")
 
 
 class KeepAlive(Enum):
@@ -41,7 +41,16 @@ class StreamFramer:
     answer it, and the FramingError follows.
     """
 
-    __slots__ = ("_after_crlf", "_buffer", "_failed", "_maximum_body", "_maximum_header", "_needed", "_searched")
+    __slots__ = (
+        "_after_crlf",
+        "_buffer",
+        "_failed",
+        "_first_line_is_good",
+        "_maximum_body",
+        "_maximum_header",
+        "_needed",
+        "_searched",
+    )
 
     def __init__(
         self, maximum_header: int = MAXIMUM_STREAM_HEADER_BYTES, maximum_body: int = MAXIMUM_BODY_BYTES
@@ -53,6 +62,7 @@ class StreamFramer:
         """Where the search for the end of the headers goes on, so that slow senders cost no more than fast ones."""
         self._needed = 0
         """How many bytes the message has, 0 while its header section is not complete."""
+        self._first_line_is_good = False
         self._failed = False
         self._after_crlf = False
         """Whether the last thing seen was half of a ping."""
@@ -86,11 +96,12 @@ class StreamFramer:
     def finish(self) -> list[FramedItem]:
         """The stream ended or its deadline passed: what is held comes out as it is, followed by a FramingError.
 
-        Nothing comes out when no message was begun.
+        A request that was cut off is refused with 400 by its checks, which is the last thing to send on the
+        connection. Nothing comes out when no message was begun, the error alone when not even its first line ended.
         """
         items: list[FramedItem] = []
         if self._buffer and not self._failed and self._buffer.strip(b"\r\n"):
-            if self._needed:
+            if self._first_line_is_good:
                 items.append(bytes(self._buffer))
             self._fail(items, 400, "the stream ended inside a message")
         return items
@@ -100,6 +111,7 @@ class StreamFramer:
         items.append(bytes(self._buffer[:end]))
         del self._buffer[:end]
         self._needed = self._searched = 0
+        self._first_line_is_good = False
 
     def _fail(self, items: list[FramedItem], status: int, detail: str) -> None:
         """Give the stream up."""
@@ -127,28 +139,28 @@ class StreamFramer:
     def _find_length(self, items: list[FramedItem]) -> bool:
         """Find out where the message at the front ends; False when that is not known yet or the stream failed."""
         buffer = self._buffer
-        if self._searched == 0 and _FIRST_BYTES.match(buffer) is None:
-            self._fail(items, 400, "what was received is not SIP")
-            return False
+        if not self._first_line_is_good:
+            if not self._begins_like_sip():
+                self._fail(items, 400, "what was received is not SIP")
+                return False
+            self._first_line_is_good = buffer.find(b"\n", self._searched) >= 0
         start = max(self._searched - 2, 0)
         end = buffer.find(b"\n\r\n", start)
         bare = buffer.find(b"\n\n", start, end if end >= 0 else len(buffer))
         end = bare + 2 if bare >= 0 else end + 3 if end >= 0 else 0
-        if self._searched == 0 and not self._begins_like_sip():
-            self._fail(items, 400, "what was received is not SIP")
-            return False
         if (end or len(buffer)) > self._maximum_header:
             self._fail(items, 513, f"the headers have more than {self._maximum_header} bytes")
             return False
         if end == 0:
-            # Only once the first line was seen whole and found good may the search go on behind it.
-            self._searched = len(buffer) if b"\n" in buffer else 0
+            self._searched = len(buffer)
             return False
         return self._measure(end, items)
 
     def _begins_like_sip(self) -> bool:
         """Whether the first line may belong to a SIP message; a line that has not ended yet may."""
-        end = self._buffer.find(b"\n")
+        if self._searched == 0 and _FIRST_BYTE.match(self._buffer) is None:
+            return False
+        end = self._buffer.find(b"\n", self._searched)
         return end < 0 or b"SIP/" in self._buffer[:end].upper()
 
     def _measure(self, end: int, items: list[FramedItem]) -> bool:

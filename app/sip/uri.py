@@ -31,10 +31,10 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 # reference and gives the errors.
 _HOST_PORT = r"([A-Za-z0-9_][A-Za-z0-9._-]{0,254})(?::([0-9]{1,5}))?"
 _COMMON_URI = re.compile(
-    r'(sips?):(?:([^@:?%<>"\x00-\x20\x7f]*)@)?' + _HOST_PORT + r'(?:;([^?%<>"\x00-\x20\x7f]*))?'
+    r'(sips?):(?:([^@:?%<>"\x00-\x20\x7f]*)@)?' + _HOST_PORT + r'(?:;([^@?%<>"\x00-\x20\x7f]*))?'
 ).fullmatch
-_COMMON_NAME_ADDR = re.compile(r'(?:"([^"\\]*)" ?)?<([^<>]*)>(?:;([^"]*))?').fullmatch
-_COMMON_VIA = re.compile(r"SIP/2\.0/([A-Z]+) " + _HOST_PORT + r'(?:;([^"]*))?').fullmatch
+_COMMON_NAME_ADDR = re.compile(r'(?:"([^"\\]*)" ?)?<([^<>]*)>(?:;tag=([^;" \t]+)|;([^"]*))?').fullmatch
+_COMMON_VIA = re.compile(r"SIP/2\.0/([A-Z]+) " + _HOST_PORT + r'(?:;branch=([^;" \t]+)|;([^"]*))?').fullmatch
 _COMMON_METHODS = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"))
 _tuple_new = tuple.__new__
 
@@ -65,6 +65,11 @@ def escape_user(text: str) -> str:
     return quote(text, _USER_SAFE, "utf-8", "surrogateescape")
 
 
+def escape_parameter(text: str) -> str:
+    """Write any text as the name or value of a URI parameter, escaping what RFC 3261 25.1 does not allow there."""
+    return quote(text, _PARAMETER_SAFE, "utf-8", "surrogateescape")
+
+
 def quote_display_name(text: str) -> str:
     """Write a display name as a quoted-string (RFC 3261 25.1); line breaks become spaces."""
     return '"' + _NEEDS_BACKSLASH.sub(r"\\\1", _LINE_BREAK.sub(" ", text)) + '"'
@@ -88,6 +93,14 @@ def _checked_ipv6(reference: str) -> str:
     return f"[{inner}]"
 
 
+def _port_number(text: str) -> int:
+    """The port that the text names, 0 for none."""
+    if len(text) <= 5 and text.isascii() and text.isdecimal():
+        port = int(text)
+        return port if port < 65536 else 0
+    return 0
+
+
 def parse_host_port(text: str) -> tuple[str, int | None]:
     """Split `host[:port]`; an IPv6 address must be in brackets and keeps them. Raises UriError."""
     if text[:1] == "[":
@@ -109,10 +122,9 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
                 raise UriError(f"{_shorten(host)} is not a host name or address")
         if not colon:
             return host, None
-    if len(port_text) <= 5 and port_text.isascii() and port_text.isdecimal():
-        port = int(port_text)
-        if 0 < port < 65536:
-            return host, port
+    port = _port_number(port_text)
+    if port:
+        return host, port
     raise UriError(f"{_shorten(port_text)} is not a port")
 
 
@@ -260,7 +272,7 @@ class Uri(NamedTuple):
             text += f":{port}"
         if params:
             for name, value in params.items():
-                written = name if _TOKEN.fullmatch(name) and "%" not in name else quote(name, _PARAMETER_SAFE)
+                written = name if _TOKEN.fullmatch(name) and "%" not in name else escape_parameter(name)
                 text += f";{written}" if value is None else f";{written}={value}"
         return text if headers is None else f"{text}?{headers}"
 
@@ -366,8 +378,12 @@ class NameAddr(NamedTuple):
         match = _COMMON_NAME_ADDR(text)
         if match is None:
             return _parse_any_name_addr(text)
-        display, uri_text, parameter_text = match.groups("")
-        params = parse_parameters(parameter_text) if parameter_text else NO_PARAMETERS
+        display, uri_text, tag, parameter_text = match.groups("")
+        params: Mapping[str, str | None]
+        if tag:
+            params = {"tag": tag}
+        else:
+            params = parse_parameters(parameter_text) if parameter_text else NO_PARAMETERS
         return _tuple_new(NameAddr, (display, Uri.parse(uri_text), params))
 
     @property
@@ -451,10 +467,14 @@ class Via(NamedTuple):
         """Read one value; white space is allowed wherever RFC 3261 25.1 does. Raises UriError."""
         match = _COMMON_VIA(text)
         if match is not None:
-            transport, host, port_text, parameter_text = match.groups()
+            transport, host, port_text, branch, parameter_text = match.groups()
             port = None if port_text is None else int(port_text)
             if port is None or 0 < port < 65536:
-                params = parse_parameters(parameter_text) if parameter_text else NO_PARAMETERS
+                params: Mapping[str, str | None]
+                if branch:
+                    params = {"branch": branch}
+                else:
+                    params = parse_parameters(parameter_text) if parameter_text else NO_PARAMETERS
                 return _tuple_new(Via, (transport, host, port, params))
         return _parse_any_via(text)
 
@@ -476,9 +496,9 @@ class Via(NamedTuple):
         """
         params = self.params
         host = params.get("received") or self.host
-        rport = params.get("rport")
-        port = int(rport) if rport and len(rport) <= 5 and rport.isascii() and rport.isdecimal() else 0
-        return host.strip("[]"), port or self.port or _DEFAULT_PORTS.get(self.transport, 5060)
+        return host.strip("[]"), _port_number(params.get("rport") or "") or self.port or _DEFAULT_PORTS.get(
+            self.transport, 5060
+        )
 
     def __str__(self) -> str:
         """The value as it goes on the wire."""
@@ -496,6 +516,8 @@ def _parse_any_via(text: str) -> Via:
             raise UriError(f"{_shorten(text)} does not begin with SIP/2.0/transport")
         transport = match[3]
         rest = text[match.end() :]
+    if _TOKEN.fullmatch(transport) is None:
+        raise UriError(f"the transport {_shorten(transport)} is not a token")
     sent_by, semicolon, parameter_text = rest.partition(";")
     host, port = parse_host_port(sent_by.strip(" \t"))
     return Via(transport.upper(), host, port, parse_parameters(parameter_text) if semicolon else NO_PARAMETERS)

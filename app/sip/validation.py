@@ -109,6 +109,7 @@ def _check_meaning(
 ) -> Response | None:
     """Where it goes, what it requires and what it carries (RFC 3261 8.2.2, 8.2.3, 16.3)."""
     method = request.method
+    present = request.first_values
     uri = request.uri
     if uri.scheme not in KNOWN_SCHEMES:
         return _refuse(request, 416, f"the scheme of the Request-URI is not one of {', '.join(sorted(KNOWN_SCHEMES))}")
@@ -117,7 +118,7 @@ def _check_meaning(
         raise HeaderError("Request-URI", "it has headers", "Bad Request-URI")
     if request.max_forwards == 0 and method not in _NEVER_ROUTED and request.to.tag is None:
         return _refuse(request, 483, "Max-Forwards is 0")
-    if request.get("Require") is not None and method not in _WITHOUT_REQUIRE:
+    if "Require" in present and method not in _WITHOUT_REQUIRE:
         unknown = [tag for tag in request.values("Require") if tag.lower() not in supported_options]
         if unknown:
             unsupported = ("Unsupported", ", ".join(unknown))
@@ -130,7 +131,8 @@ def _check_meaning(
         for contact in request.contacts:
             if contact.uri is None or not contact.uri.is_sip:
                 raise HeaderError("Contact", "it is not a SIP URI")
-        _ = request.record_routes
+        if "Record-Route" in present:
+            _ = request.record_routes
     elif method == "REGISTER":
         _check_register(request)
     return None
@@ -145,10 +147,10 @@ def _check_session_body(request: Request, accepted_types: Sequence[str]) -> Resp
         if content_type not in accepted_types and not _is_optional(request):
             accept = ("Accept", ", ".join(accepted_types))
             return _refuse(request, 415, "the type of the body is not understood here", headers=[accept])
-        encoding = request.get("Content-Encoding")
+        encoding = request.first_values.get("Content-Encoding")
         if encoding is not None and encoding.lower() not in {"identity", ""}:
             return _refuse(request, 415, "the body is encoded", headers=[("Accept-Encoding", "identity")])
-    if request.method == "INVITE" and request.get("Accept") is not None:
+    if request.method == "INVITE" and "Accept" in request.first_values:
         ranges = {value.partition(";")[0].rstrip(" \t").lower() for value in request.values("Accept")}
         if ranges.isdisjoint(("application/sdp", "application/*", "*/*")):
             return _refuse(request, 406, "Accept does not name application/sdp")
