@@ -44,8 +44,9 @@ def main(arguments: list[str]) -> int:
     """Run the command named first; the rest goes on to the program or to pytest."""
     commands = {"run": run_program, "test": run_tests}
     if not arguments or arguments[0] not in commands:
-        print((__doc__ or "").strip(), file=sys.stderr)
-        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+        asked = arguments[:1] in (["-h"], ["--help"])
+        print((__doc__ or "").strip(), file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
     try:
         check_python()
         return commands[arguments[0]](arguments[1:])

@@ -69,6 +69,8 @@ def test_module_says_what_it_owns_and_stays_small(path: Path) -> None:
     if tree.body:
         assert ast.get_docstring(tree), "the module does not say in one sentence what it owns"
     assert text.count("\n") <= MAXIMUM_FILE_LINES
+    if path.parent.name == "versions":  # a migration is one long list of tables
+        return
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
