@@ -89,7 +89,7 @@ class TrailStep:
             listed = ", ".join(f"{each.id} ({each.why})" for each in losers)
             more = len(self._losers) - len(losers)
             line += f" [not used: {listed}" + (f" and {more} more]" if more else "]")
-        # A description is free text and may hold line breaks.
+        # A reason may quote what a peer sent.
         return line if line.isprintable() else "".join(each if each.isprintable() else " " for each in line)
 
     def __repr__(self) -> str:

@@ -24,7 +24,6 @@ from app.records import (
 )
 
 R = TypeVar("R", bound=Record)
-Refinement = TypeVar("Refinement", RefineCallerNumber, RefineCalledNumber)
 
 
 class RefineTable:
@@ -45,14 +44,16 @@ class RefineTable:
     def find(
         self, group: int, number: str
     ) -> tuple[RefineCallerNumber | RefineCalledNumber | None, list[RefineCallerNumber | RefineCalledNumber]]:
-        """The group's record that wins, or None, and those that fit but lost: of the group, or, when none of the group
-        won, of all groups."""
+        """The group's record that wins, or None, and those that fit but lost: of the group, and where none of the group
+        won, those of other groups, too."""
         tree = self._groups.get(group)
+        losers: list[RefineCallerNumber | RefineCalledNumber] = []
         if tree is not None:
             winner, losers = tree.find_with_losers(number)
             if winner is not None:
                 return winner, losers
-        return None, self._all.matches(number)
+        losers.extend(each for each in self._all.matches(number) if each.outgoing_group_id != group)
+        return None, losers
 
 
 class DialPlan:
