@@ -153,6 +153,10 @@ class ConnectionTable:
         if connection.outgoing or connection.proven:
             self._tell_failure(flow, error)
 
+    def gone(self, connection: StreamConnection) -> None:
+        """It no longer holds a descriptor."""
+        self._closing.pop(connection.number, None)
+
     # -- for the transports ---------------------------------------------------------------------------------------
 
     def find(
@@ -233,11 +237,9 @@ class ConnectionTable:
                 connection.time_out(reason)
             else:
                 connection.keep_alive(now)
-        for number, connection in list(self._closing.items()):
+        for connection in list(self._closing.values()):
             if connection.overdue(now):
                 connection.abort()
-            if connection.state is ConnectionState.CLOSED:
-                del self._closing[number]
 
     async def stop(self) -> None:
         """Close every connection, sending what was written to it for up to a second, without telling on_failure."""
@@ -246,12 +248,11 @@ class ConnectionTable:
         for connection in list(self._connections.values()):
             connection.close("the server stops")
         for _ in range(50):
-            if all(connection.state is ConnectionState.CLOSED for connection in self._closing.values()):
+            if not self._closing:
                 break
             await asyncio.sleep(0.02)
-        for connection in self._closing.values():
+        for connection in list(self._closing.values()):
             connection.abort()
-        self._closing.clear()
         await asyncio.gather(*tasks, return_exceptions=True)
         # A turn of the loop in which aborted connections give their descriptors back.
         await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import socket
 import ssl
@@ -54,6 +55,9 @@ class ConnectionOwner(Protocol):
 
     def ended(self, connection: StreamConnection, error: TransportError) -> None:
         """The connection takes no more messages to send. Called exactly once for each that was accepted or made."""
+
+    def gone(self, connection: StreamConnection) -> None:
+        """Its descriptor is given back; may come without `ended` for a connection that was refused."""
 
 
 class StreamConnection(asyncio.Protocol):
@@ -140,6 +144,7 @@ class StreamConnection(asyncio.Protocol):
         reason = f"was lost: {_reason_of(exc)}" if exc is not None else "was closed by the peer"
         self._end(TransportError(f"The connection with {self.flow.source} {reason}"), abort=True)
         self.state = ConnectionState.CLOSED
+        self._owner.gone(self)
 
     # -- called by the owner --------------------------------------------------------------------------------------
 
@@ -196,7 +201,7 @@ class StreamConnection(asyncio.Protocol):
     def time_out(self, reason: str) -> None:
         """End because of `reason`; a message that was begun is handed on as it is, to be answered with 400."""
         if self.state is ConnectionState.OPEN and self._incomplete_since is not None:
-            self._take_items(self._framer.finish())
+            self._take_items(self._framer.finish(), reason)
         self.close(reason)
 
     def keep_alive(self, now: float) -> None:
@@ -269,7 +274,7 @@ class StreamConnection(asyncio.Protocol):
         elif self._incomplete_since is None or self._completed:
             self._incomplete_since = self.last_heard
 
-    def _take_items(self, items: list[FramedItem]) -> None:
+    def _take_items(self, items: list[FramedItem], reason: str = "") -> None:
         messages: list[bytes] = []
         broken: FramingError | None = None
         for item in items:
@@ -289,7 +294,7 @@ class StreamConnection(asyncio.Protocol):
             self._owner.deliver(self, messages)
         if broken is not None:
             # What was delivered has been answered by now; the answer still goes out.
-            self.close(broken.detail)
+            self.close(reason or broken.detail)
 
     def _end(self, error: TransportError, *, abort: bool) -> TransportError:
         """Leave the living states once; the owner hears of it. What was written before is sent unless `abort`."""
@@ -360,8 +365,9 @@ def _reason_of(error: BaseException) -> str:
         return f"the peer's certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).replace("_", " ").lower()
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno is not None:
+        # Not error.strerror: there asyncio writes "Connect call failed" over the reason.
+        return os.strerror(error.errno)
     return str(error) or type(error).__name__
 
 
