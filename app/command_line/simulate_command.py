@@ -67,9 +67,6 @@ def as_text(simulation: Simulation) -> str:
     if decision.skipped:
         lines.append("\nPassed over:")
         lines += [f"  {each.name}: {each.reason}" for each in decision.skipped]
-    if simulation.refusals:
-        lines.append("\nWould refuse the call:")
-        lines += [f"  {each}" for each in simulation.refusals]
     for number, each in enumerate(simulation.targets, start=1):
         lines.append(f"\nTarget {number}: {each.name} ({each.caption})")
         lines += [f"  {line}" for line in each.invite.replace("\r\n", "\n").rstrip("\n").split("\n")]

@@ -193,16 +193,16 @@ class Database:
         self.seen_version = result[1]
         return result
 
-    def save(self, changes: Sequence[Change]) -> int:
+    def save(self, changes: Sequence[Change], *, recheck: bool = False) -> int:
         """Write changes in one transaction and return the new version; on disk when this returns.
 
         Where another program has changed the configuration since `load`, the changes are put on top of its own:
         RecordErrors when they do not fit there, and nothing is written. `seen_version` stays behind then, which tells
-        that `load` has news.
+        that `load` has news. `recheck` is for changes that were made upon an older configuration than the one loaded.
         """
         with self._configuration_transaction() as connection:
             version = self._version(connection, lock=True)
-            if version != self.seen_version:
+            if recheck or version != self.seen_version:
                 self._load(connection).with_changes(changes)
             _write_changes(connection, changes)
             self._set_version(connection, version + 1)

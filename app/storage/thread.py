@@ -66,6 +66,9 @@ class DatabaseThread:
         self._keep_days = 0
         # Only the loop's: changes that are on their way to the disk.
         self._unsaved: deque[tuple[Change, ...]] = deque()
+        self._arrived = 0
+        # Only the thread's: how many configurations of others were sent to the loop.
+        self._sent = 0
         # Only the thread's: what could not be written yet, and what was last said about it.
         self._started: dict[str, CallRecord] = {}
         self._ended: list[CallRecord] = []
@@ -138,7 +141,9 @@ class DatabaseThread:
             if done is not None:
                 done(error)
 
-        self.submit(lambda database: database.save(kept), saved)
+        arrived = self._arrived
+        # Made upon a configuration that another program had changed by then, as the thread knows now: look again.
+        self.submit(lambda database: database.save(kept, recheck=self._sent != arrived), saved)
 
     def keep_calls(self, days: int) -> None:
         """Delete call records older than so many days, now and then, a few at a time; 0 keeps them for ever."""
@@ -155,6 +160,7 @@ class DatabaseThread:
         return not self._thread.is_alive() and not self.waiting_records
 
     def _configuration_arrived(self, configuration: Configuration, version: int) -> None:
+        self._arrived += 1
         for changes in self._unsaved:
             # What does not fit does not fit on disk either: its `done` brings the error.
             with suppress(RecordErrors):
@@ -278,6 +284,7 @@ class DatabaseThread:
         except Exception:
             _log.exception("the configuration cannot be read again")
             return
+        self._sent += 1
         self._tell(lambda: self._configuration_arrived(configuration, version))
 
     def _clean_up(self, now: float) -> None:

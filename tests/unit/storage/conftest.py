@@ -1,0 +1,81 @@
+"""Databases and call records for the tests of storage."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.events import Attempt, CallRecord
+from app.storage.database import Database
+
+T0 = 1_700_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def no_database_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests use SQLite files of their own, whatever the developer's environment says."""
+    monkeypatch.delenv("TRUNKLINE_DATABASE_URL", raising=False)
+    monkeypatch.delenv("TRUNKLINE_NODE", raising=False)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder that does not exist yet."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def open_database(data: Path) -> Iterator[Callable[..., Database]]:
+    """Opens the database of the data folder; what is open at the end is closed."""
+    opened: list[Database] = []
+
+    def open_it(**options: Any) -> Database:
+        opened.append(Database.open(data, **options))
+        return opened[-1]
+
+    yield open_it
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def database(open_database: Callable[..., Database]) -> Database:
+    """A new database."""
+    return open_database()
+
+
+@pytest.fixture
+def call() -> Callable[..., CallRecord]:
+    """Makes call records: `call(started=12.0, status=486)`; `started`, `answered` and `ended` count from T0."""
+
+    def make(**values: Any) -> CallRecord:
+        started = T0 + values.pop("started", 0.0)
+        answered = values.pop("answered", 1.0)
+        ended = values.pop("ended", 10.0)
+        defaults: dict[str, Any] = {
+            "id": secrets.token_hex(8),
+            "node": "n",
+            "caller_number": "100",
+            "called_number": "135550",
+            "sent_number": "135550",
+            "source": "user:100",
+            "target": "trunk:1",
+            "status": 200,
+            "end_cause": "normal",
+            "ended_by": "caller",
+            "talk_seconds": 9.0,
+            "trail": ("analyze called number: 13 to SIP trunk 1",),
+            "attempts": (Attempt("trunk:1", "135550", started, 200, "200 OK"),),
+        }
+        return CallRecord(
+            started=started,
+            answered=started + answered if answered else 0.0,
+            ended=started + ended if ended else 0.0,
+            **{**defaults, **values},
+        )
+
+    return make
