@@ -146,7 +146,7 @@ class StreamFramer:
             self._first_line_is_good = buffer.find(b"\n", self._searched) >= 0
         start = max(self._searched - 2, 0)
         end = buffer.find(b"\n\r\n", start)
-        bare = buffer.find(b"\n\n", start, end if end >= 0 else len(buffer))
+        bare = buffer.find(b"\n\n", start, end + 1 if end >= 0 else len(buffer))
         end = bare + 2 if bare >= 0 else end + 3 if end >= 0 else 0
         if (end or len(buffer)) > self._maximum_header:
             self._fail(items, 513, f"the headers have more than {self._maximum_header} bytes")

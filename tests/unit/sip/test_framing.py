@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.sip.framing import FramedItem, FramingError, KeepAlive, StreamFramer
-from app.sip.message import Request, parse
+from app.sip.message import MessageError, Request, parse
 from app.sip.validation import check_request
 
 OPTIONS = b"OPTIONS sip:h SIP/2.0\r\nCall-ID: a\r\nContent-Length: 0\r\n\r\n"
-INVITE = b"INVITE sip:h SIP/2.0\nl : 12\nCall-ID: b\n\nv=0\r\n\r\nab\r\n\r"
+INVITE = b"INVITE sip:h SIP/2.0\nl : 12\nCall-ID: b\n\n\r\nv=0\r\nab\r\n\r"
 FOLDED = b"SIP/2.0 200 OK\r\nCall-ID: c\r\nContent-Length:\r\n 3\r\n\r\nabc"
 
 
@@ -170,3 +170,33 @@ def test_any_bytes_stay_within_the_bounds(pieces: list[bytes]) -> None:
         assert b"" not in items
         assert sum(isinstance(item, FramingError) for item in items) <= 1
     framer.finish()
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                [b"l: 1", b"l : 2", b"L:3", b"Content-Length: 4", b"cOntent-lengTH:\t5 ", b" 6", b"\t", b"X: y"]
+            ),
+            st.sampled_from(
+                [b"Content-Length:", b"X:\rl: 7", b"l: 8\r9", b"l: \xd9\xa3", b"l", b"Content-Length 3", b""]
+            ),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+)
+@settings(max_examples=500, deadline=None)
+def test_the_stream_and_the_message_agree_on_the_length(lines: list[bytes], line_end: bytes) -> None:
+    data = b"A sip:h SIP/2.0\r\n" + b"".join(line + line_end for line in lines) + b"\r\n0123456789" + OPTIONS
+    items = StreamFramer().feed(data)
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        # A message that stands before the end of the stream is one whose length is not trusted by either.
+        if isinstance(item, bytes) and not isinstance(following, FramingError):
+            try:
+                message = parse(item)
+            except MessageError:
+                continue
+            assert message.content_length in {None, len(message.body)}
+            assert message.defect != "Content-Length is not a number of bytes"
+            assert not (message.content_length is not None and message.get_all("Content-Length")[1:])
