@@ -30,8 +30,10 @@ REJECTED_BACK_OFF = 60.0
 FIRST_REGISTRATION_AFTER = 0.05
 """Seconds: enough for the records of one import to be there together."""
 SHORTEST_EXPIRES = 30
-MAXIMUM_CHALLENGES = 3
-"""So many challenges of one registration are answered; a provider that asks for more refuses the password."""
+MAXIMUM_CHALLENGES = 5
+"""So many answers that ask for more (401, 407, 423) are taken in one registration."""
+PATIENCE = 8.0
+"""Seconds after which a REGISTER without an answer has failed and another address or a later time is tried."""
 
 
 @dataclass(slots=True)
@@ -215,6 +217,23 @@ class Lines:
         watch.request = Request("REGISTER", f"sip:{domain}{transport}", headers)
         watch.key = self._endpoint.send_request(watch.request, flow, self)
         self._asking[watch.key] = line_id
+        self._be_patient(line_id, watch)
+
+    def _be_patient(self, line_id: int, watch: _Watch) -> None:
+        key = watch.key
+        if watch.timer is not None:
+            watch.timer.cancel()
+        watch.timer = self._endpoint.schedule(PATIENCE, lambda _now: self._out_of_patience(line_id, key))
+
+    def _out_of_patience(self, line_id: int, key: Key | None) -> None:
+        watch = self._watches.get(line_id)
+        if watch is None or key is None or watch.key != key:
+            return
+        watch.timer = None
+        watch.key = None
+        self._asking.pop(key, None)
+        self._endpoint.forget(key)
+        self._failed(line_id, "no answer from the server")
 
     def on_response(self, key: Key, response: Response) -> None:
         """An answer to a REGISTER (ClientUser)."""
@@ -266,7 +285,8 @@ class Lines:
             self._refused(line_id, watch, response, "the provider refuses the password")
             return
         credentials = self._answer(line_id, request, response, known_realms_only=False)
-        if credentials is None or (watch.challenges > 1 and not self._is_stale(response)):
+        in_vain = "Authorization" in request or "Proxy-Authorization" in request
+        if credentials is None or (in_vain and not self._is_stale(response)):
             text = "the provider refuses the password" if record.password else "the provider asks for a password"
             self._refused(line_id, watch, response, text)
             return

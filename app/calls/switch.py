@@ -102,7 +102,7 @@ class Switch:
         self.registrar.on_change = self._on_registration
         self.destinations = Destinations(ways, lookup, self._on_addresses)
         self.trunks = Trunks(self.endpoint, clock, self.counters, self.destinations, events)
-        self.lines = Lines(self.endpoint, clock, self.counters, self.destinations, events)
+        self.lines = Lines(self.endpoint, clock, self.counters, self.destinations, events, draw)
         self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines)
         self.users = Users(clock, self.registrar, events)
         self.guard = Guard(clock.wall, self._on_bans)

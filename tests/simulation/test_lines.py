@@ -1,0 +1,228 @@
+"""External lines against a simulated provider: registration, refresh, back-off, calls, and no leaked digest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from simulation.world import Peer, Plan, World
+
+from app.calls.switch import Switch
+from app.events import LineState
+from app.records import Configuration
+from app.records.document import read_document
+from app.sip.auth import AuthOutcome, DigestServer
+from app.sip.endpoint import new_tag
+from app.sip.flow import Flow
+from app.sip.message import Request
+from app.sip.transaction import Key
+
+PROVIDER = "198.51.100.1"
+PASSWORDS = {"line1": "line1pw", "auth@carrier.test": "authpw"}
+
+
+class Provider(Peer):
+    """A registrar and carrier that wants a digest for everything."""
+
+    def __init__(self, world: World, host: str = PROVIDER, realm: str = "carrier.test") -> None:
+        super().__init__(world, host)
+        self.digest = DigestServer(realm, b"secret" * 4)
+        self.registered: list[tuple[str, int]] = []
+        self.status = 0
+        """Answer this to every REGISTER instead."""
+        self.minimum = 0
+
+    def on_request(self, key: Key, request: Request, source: Flow) -> None:
+        if request.method not in ("REGISTER", "INVITE"):
+            super().on_request(key, request, source)
+            return
+        if request.method == "REGISTER" and self.status:
+            self.received.append(request)
+            self.endpoint.respond(key, request.answer(self.status, None, new_tag()))
+            return
+        name = "Authorization" if request.method == "REGISTER" else "Proxy-Authorization"
+        value = request.get(name)
+        if value is not None:
+            result = self.digest.check(value, request.method, request.uri_text, PASSWORDS.get, self.world.now, name)
+            if result.outcome is AuthOutcome.OK:
+                self._accepted(key, request, source)
+                return
+            if result.outcome is AuthOutcome.FAILED:
+                self.endpoint.respond(key, request.answer(403, None, new_tag()))
+                return
+        challenge, status = ("WWW-Authenticate", 401) if request.method == "REGISTER" else ("Proxy-Authenticate", 407)
+        headers = [(challenge, text) for text in self.digest.challenge(self.world.now)]
+        self.received.append(request)
+        self.endpoint.respond(key, request.answer(status, None, new_tag(), headers))
+
+    def _accepted(self, key: Key, request: Request, source: Flow) -> None:
+        if request.method == "INVITE":
+            super().on_request(key, request, source)
+            return
+        self.received.append(request)
+        expires = request.expires or 0
+        if self.minimum and 0 < expires < self.minimum:
+            headers = [("Min-Expires", str(self.minimum))]
+            self.endpoint.respond(key, request.answer(423, None, new_tag(), headers))
+            return
+        self.registered.append((str(request.contacts[0].uri), expires))
+        headers = [("Contact", f"{request.get('Contact')};expires={expires}")]
+        self.endpoint.respond(key, request.answer(200, None, new_tag(), headers))
+
+
+def document(**line: Any) -> dict[str, object]:
+    record = {
+        "id": 1,
+        "account": "line1",
+        "password": "line1pw",
+        "domain": "carrier.test",
+        "server_address": PROVIDER,
+        "local_user": "100",
+        **line,
+    }
+    return {
+        "external_lines": [record],
+        "local_users": [{"number": "100", "password": "secret100"}],
+        "sip_trunks": [{"id": 1, "server_address": "192.0.2.7"}],
+    }
+
+
+def state_of(switch: Switch) -> LineState:
+    return switch.lines.rows()[0].state
+
+
+def test_a_line_registers_and_refreshes() -> None:
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document(register_expires=120))
+    world.advance(2)
+    assert state_of(switch) is LineState.REGISTERED
+    assert provider.received[0].uri_text == "sip:carrier.test"
+    assert provider.registered == [("sip:line1@10.0.0.5:5060", 120)]
+    assert switch.lines.rows()[0].expires_at == pytest.approx(world.now + 118, abs=1)
+    world.advance(600)
+    assert 6 <= len(provider.registered) <= 12
+    assert state_of(switch) is LineState.REGISTERED
+    switch.close()
+    world.advance(2)
+    assert provider.registered[-1][1] == 0
+
+
+def test_the_authorization_id_may_name_a_domain() -> None:
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document(authorization_id="auth@carrier.test", password="authpw"))
+    world.advance(2)
+    assert state_of(switch) is LineState.REGISTERED
+    assert provider.registered[0][0] == "sip:line1@10.0.0.5:5060"
+
+
+def test_a_wrong_password_is_said_and_not_hammered() -> None:
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document(password="wrong"))
+    world.advance(2)
+    (row,) = switch.lines.rows()
+    assert row.state is LineState.REJECTED
+    assert row.last_status == 403
+    assert "403" in row.reason
+    before = len(provider.received)
+    world.advance(20)
+    assert len(provider.received) == before
+
+
+def test_a_silent_provider_is_tried_again_with_growing_pauses() -> None:
+    world = World()
+    switch = world.switch(document())
+    world.advance(40)
+    (row,) = switch.lines.rows()
+    assert row.state is LineState.RETRYING
+    assert row.reason == "no answer from the server"
+    assert row.expires_at > world.now
+    provider = Provider(world)
+    world.advance(60)
+    assert state_of(switch) is LineState.REGISTERED
+    assert provider.registered
+
+
+def test_a_change_registers_at_once_and_takes_the_old_account_back() -> None:
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document())
+    world.advance(2)
+    switch.configure(
+        read_document(document(authorization_id="auth@carrier.test", password="authpw"), Configuration(), replace=True)
+    )
+    world.advance(1)
+    assert [expires for _, expires in provider.registered] == [300, 0, 300]
+    assert state_of(switch) is LineState.REGISTERED
+
+
+def test_a_longer_time_is_asked_for_when_the_provider_wants_it() -> None:
+    world = World()
+    provider = Provider(world)
+    provider.minimum = 600
+    switch = world.switch(document(register_expires=60))
+    world.advance(3)
+    assert state_of(switch) is LineState.REGISTERED
+    assert provider.registered == [("sip:line1@10.0.0.5:5060", 600)]
+
+
+def test_a_call_through_the_line_answers_the_challenge_of_its_provider() -> None:
+    world = World()
+    provider, phone = Provider(world), Peer(world, "10.0.0.100")
+    switch = world.switch(document())
+    phone.register("100", "secret100")
+    world.advance(2)
+    talk = phone.call("9030123", Plan(hang_up_after=2), caller_number="100", password=("100", "secret100"))
+    world.advance(5)
+    assert talk.status == 200
+    invite = provider.received[-1]
+    assert invite.uri_text == "sip:030123@carrier.test"
+    assert invite.from_.uri is not None
+    assert str(invite.from_.uri) == "sip:line1@carrier.test"
+    world.advance(100)
+    assert switch.counters.total == 0
+    assert world.recorder.ended[0].target == "line:1"
+
+
+def test_no_digest_for_another_realm() -> None:
+    world = World()
+    provider, phone = Provider(world), Peer(world, "10.0.0.100")
+    world.switch(document())
+    phone.register("100", "secret100")
+    world.advance(2)
+    provider.digest = DigestServer("evil.example", b"other" * 4)
+    talk = phone.call("9030123", Plan(), caller_number="100", password=("100", "secret100"))
+    world.advance(5)
+    assert talk.status == 407 or talk.status >= 400
+    assert not any(request.get("Proxy-Authorization") for request in provider.received)
+
+
+def test_an_incoming_call_rings_the_lines_user() -> None:
+    world = World()
+    provider, phone = Provider(world), Peer(world, "10.0.0.100")
+    switch = world.switch(document())
+    phone.register("100", "secret100")
+    world.advance(2)
+    talk = provider.call("line1", Plan(hang_up_after=2), caller_number="030999")
+    world.advance(5)
+    assert talk.status == 200
+    assert len(phone.conversations) == 1
+    world.advance(100)
+    assert switch.counters.total == 0
+    assert world.recorder.ended[0].source == "line:1"
+
+
+def test_a_line_that_is_not_registered_is_passed_over() -> None:
+    world = World()
+    provider, phone = Provider(world), Peer(world, "10.0.0.100")
+    provider.status = 403
+    world.switch(document())
+    phone.register("100", "secret100")
+    world.advance(2)
+    talk = phone.call("9030123", Plan(), caller_number="100", password=("100", "secret100"))
+    world.advance(3)
+    assert talk.status == 503
+    (record,) = world.recorder.ended
+    assert "not registered" in record.attempts[0].reason
