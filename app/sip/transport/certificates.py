@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import ipaddress
 import os
@@ -136,12 +135,21 @@ def _still_good(certificate_path: Path, key_path: Path, domain: str) -> bool:
         return False
     if certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC) < _RENEW_BEFORE:
         return False
-    return not domain or domain.lower() in _names_of(certificate)
+    name = _host_name(domain)
+    return not name or name in _names_of(certificate)
+
+
+def _host_name(text: str) -> str:
+    """The form that a certificate has of a host name; empty for what is none."""
+    try:
+        return text.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return ""
 
 
 def _make(certificate_path: Path, key_path: Path, settings: TlsSettings) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    common_name = settings.domain or (settings.addresses[0] if settings.addresses else _FALLBACK_NAME)
+    common_name = _host_name(settings.domain) or (settings.addresses[0] if settings.addresses else _FALLBACK_NAME)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
     now = datetime.datetime.now(datetime.UTC)
     builder = (
@@ -170,16 +178,14 @@ def _make(certificate_path: Path, key_path: Path, settings: TlsSettings) -> None
 
 def _alternative_names(settings: TlsSettings) -> list[x509.GeneralName]:
     names: list[x509.GeneralName] = []
-    for text in dict.fromkeys((settings.domain.lower(), *settings.addresses)):
-        if not text:
-            continue
+    domain = _host_name(settings.domain)
+    for text in dict.fromkeys((domain, *settings.addresses)):
         try:
             address = ipaddress.ip_address(text.partition("%")[0])
         except ValueError:
-            with contextlib.suppress(ValueError):
-                names.append(x509.DNSName(text))
+            if text == domain and domain:
                 # RFC 5922 7.1: the identity of a SIP domain is first looked for as a URI.
-                names.append(x509.UniformResourceIdentifier(f"sip:{text}"))
+                names += [x509.DNSName(domain), x509.UniformResourceIdentifier(f"sip:{domain}")]
         else:
             if not address.is_unspecified:
                 names.append(x509.IPAddress(address))
