@@ -201,6 +201,8 @@ class Message:
                 view = self._views["vias"] = [self.via]
                 return view
             values = self.values("Via")
+            if not values:
+                raise HeaderError("Via", "the Via header is empty")
             if len(values) > MAXIMUM_VALUES:
                 raise HeaderError("Via", f"more than {MAXIMUM_VALUES} Via values")
             try:

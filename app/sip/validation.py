@@ -37,6 +37,7 @@ _SESSION_METHODS = frozenset(("INVITE", "UPDATE", "PRACK"))
 _WITHOUT_REQUIRE = frozenset(("ACK", "CANCEL"))
 _NEVER_ROUTED = frozenset(("OPTIONS", "REGISTER", "ACK", "CANCEL"))
 _CONTACT_IS_TARGET = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
+_HOPS_LEFT = frozenset([None, *map(str, range(1, 256))])
 _TAG_KEY = secrets.token_bytes(16)
 
 
@@ -71,9 +72,8 @@ def _check_form(
     method = request.method
     if request.version != SIP_VERSION:
         return _refuse(request, 505, "only SIP/2.0 is spoken here")
-    via = request.via
-    _ = request.vias
     # Reading them is the check: each raises what is to be answered (RFC 3261 8.1.1).
+    via = request.vias[0]
     cseq = request.cseq
     _ = (request.from_, request.to, request.call_id)
     if request.defect is not None:
@@ -116,7 +116,8 @@ def _check_meaning(
     if uri.headers is not None:
         # RFC 3261 19.1.1: no headers in a Request-URI; they must never become headers of a message (RFC 4475 3.1.2.11).
         raise HeaderError("Request-URI", "it has headers", "Bad Request-URI")
-    if request.max_forwards == 0 and method not in _NEVER_ROUTED and request.to.tag is None:
+    usual_hops = present.get("Max-Forwards") in _HOPS_LEFT
+    if not usual_hops and request.max_forwards == 0 and method not in _NEVER_ROUTED and request.to.tag is None:
         return _refuse(request, 483, "Max-Forwards is 0")
     if "Require" in present and method not in _WITHOUT_REQUIRE:
         unknown = [tag for tag in request.values("Require") if tag.lower() not in supported_options]

