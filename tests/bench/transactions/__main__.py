@@ -18,9 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
-try:
-    from app.sip.dialog import Dialog
-except ImportError: pass
+from app.sip.dialog import Dialog  # noqa: E402
 from app.sip.flow import Flow  # noqa: E402
 from app.sip.message import Request, Response, parse  # noqa: E402
 from app.sip.transaction import Arm, Effect, Key, TransactionLayer  # noqa: E402
@@ -33,7 +31,8 @@ def request_bytes(method: str, number: int, sequence: int, tag: str = "") -> byt
     """A request as a carrier sends it."""
     body = SDP if method == "INVITE" else b""
     return (
-        f"{method} sip:135550@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.20:5061;branch=z9hG4bK-{method}-{number}\r\n"
+        f"{method} sip:135550@192.0.2.1 SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP 192.0.2.20:5061;branch=z9hG4bK-{method}-{number}\r\n"
         f'From: "load" <sip:load@192.0.2.20:5061>;tag=9SIPpTag00{number}\r\nTo: <sip:135550@192.0.2.1>{tag}\r\n'
         f"Call-ID: {number}-4711@192.0.2.20\r\nCSeq: {sequence} {method}\r\nContact: <sip:load@192.0.2.20:5061>\r\n"
         f"Max-Forwards: 70\r\nUser-Agent: sipp-perf\r\nContent-Length: {len(body)}\r\n\r\n"
