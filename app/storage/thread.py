@@ -256,7 +256,8 @@ class DatabaseThread:
         if trouble:
             _log.error("%s", trouble)
         else:
-            _log.warning("call records are written again; %d were lost", self._dropped)
+            lost_words = f"; {self._dropped} were lost" if self._dropped else ", none was lost"
+            _log.warning("call records are written again%s", lost_words)
             self._dropped = 0
         self._tell(lambda: self._on_trouble(trouble or None))
 
