@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from app.calls.leg import Leg, LegOwner, body_of
 from app.calls.leg_events import Answered, Failed, FailureKind, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
-from app.sip.dialog import Dialog
+from app.calls.provisional import option_in
+from app.calls.session_timer import agreed_as_client, asked_for, offer_as_client, wanted_minimum
+from app.sip.dialog import Dialog, DialogSet
 from app.sip.endpoint import Endpoint
 from app.sip.message import Request, Response
 from app.sip.transaction import cancel_for
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 CANCEL_PATIENCE = 32.0
 """Seconds after a CANCEL in which a final answer must come; then the INVITE is forgotten (RFC 3261 9.1: 64*T1)."""
+
+LONGEST_SESSION = 86400
+"""A peer that wants a longer Min-SE than this (seconds) is taken at its refusal."""
 
 Authorize = Callable[[Request, Response], "tuple[str, str] | None"]
 """Gives the Authorization or Proxy-Authorization header for a challenge, or None where none should be given."""
@@ -47,6 +52,9 @@ class CalledLeg(Leg):
         self.responded = False
         """Whether the peer has given any answer at all."""
         self.rang = False
+        self._early = DialogSet(request)
+        self._provisionals: dict[str, int] = {}
+        """The last RSeq of each early dialog, by the peer's tag."""
         self._authorize = authorize
         self._authorized = False
         self._final = False
@@ -60,6 +68,7 @@ class CalledLeg(Leg):
     def invite(self, first_response_within: float) -> None:
         """Send the INVITE. Without any answer in that time (seconds) the leg fails, so that another target is tried."""
         self._first_response = self.endpoint.schedule(first_response_within, self._no_first_response)
+        self._last_sent = body_of(self.request)
         self.key = self.endpoint.send_request(self.request, self.flow, self)
 
     def _no_first_response(self, _now: float) -> None:
@@ -125,7 +134,26 @@ class CalledLeg(Leg):
             return
         if response.status > 100:
             self.rang = True
+            if not self._acknowledge_provisional(response):
+                return
             self.tell(Ringing(response.status, response.reason, body_of(response)))
+
+    def _acknowledge_provisional(self, response: Response) -> bool:
+        """RFC 3262 4: send the PRACK of a reliable response; False for one that was heard before or out of order."""
+        number = response.get("RSeq")
+        if number is None or not option_in(response, "Require") or not (number.isdecimal() and number.isascii()):
+            return True
+        dialog = self._early.receive_response(response)
+        if dialog is None:
+            return True
+        last = self._provisionals.get(dialog.id.remote_tag)
+        if last is not None and int(number) != last + 1:
+            return False
+        self._provisionals[dialog.id.remote_tag] = int(number)
+        rack = f"{number} {self.request.cseq.number} INVITE"
+        prack = dialog.create_request("PRACK", [("RAck", rack), ("User-Agent", USER_AGENT)])
+        self.endpoint.send_request(prack, self.flow, self)
+        return True
 
     def _on_success(self, response: Response) -> None:
         if self._final:
@@ -133,7 +161,10 @@ class CalledLeg(Leg):
             return
         self._final = True
         self._stop_patience()
-        dialog = self.dialog = Dialog.as_uac(self.request, response)
+        known = self._early.receive_response(response)
+        dialog = self.dialog = known if known is not None else Dialog.as_uac(self.request, response)
+        self._learn(response)
+        self._keep_session(agreed_as_client(response))
         if self.request.body or self.owner is None:
             self._send_ack(dialog, self.request.cseq.number, None)
         else:
@@ -165,6 +196,8 @@ class CalledLeg(Leg):
         status = response.status
         if status in (401, 407) and self._try_again_with_password(response):
             return
+        if status == 422 and self._try_again_with_longer_session(response):
+            return
         self._final = True
         self._close()
         if 300 <= status < 400:
@@ -181,17 +214,34 @@ class CalledLeg(Leg):
         if header is None:
             return False
         self._authorized = True
+        self._invite_again((), (header,))
+        return True
+
+    def _try_again_with_longer_session(self, response: Response) -> bool:
+        """RFC 4028 7.3: the same INVITE with the session time that the peer wants at least."""
+        least = wanted_minimum(response)
+        if self._cancel_wanted or self.owner is None or least <= asked_for(self.request) or least > LONGEST_SESSION:
+            return False
+        self._least_session = least
+        self.session_expires = max(self.session_expires, least)
+        self._invite_again(("Session-Expires", "Min-SE"), offer_as_client(self.session_expires, least))
+        return True
+
+    def _invite_again(self, dropped: Iterable[str], added: Iterable[tuple[str, str]]) -> None:
+        """Send the INVITE once more in a new transaction, with some headers changed."""
         old = self.request
         sequence = old.cseq.number + 1
+        without = {"Via", "Content-Length", *dropped}
         headers = [
             (name, f"{sequence} INVITE" if name == "CSeq" else value)
             for name, value in old.headers
-            if name not in ("Via", "Content-Length")
+            if name not in without
         ]
-        headers.append(header)
+        headers.extend(added)
         self.request = Request("INVITE", old.uri_text, headers, old.body)
+        self._early = DialogSet(self.request)
+        self._provisionals.clear()
         self.key = self.endpoint.send_request(self.request, self.flow, self)
-        return True
 
     def on_no_response(self, key: Key, timed_out: bool) -> None:
         """The INVITE, or a request inside the dialog, got no answer (ClientUser)."""

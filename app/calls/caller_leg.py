@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from app.calls.leg import Leg, LegOwner, body_headers, body_of
 from app.calls.leg_events import Body, Cancelled, EndCause, HungUp
 from app.calls.outgoing import USER_AGENT
+from app.calls.provisional import ReliableProvisionals, option_in
+from app.calls.session_timer import agree_as_server
 from app.sip.dialog import Dialog
-from app.sip.endpoint import ALLOW, Endpoint, new_tag
+from app.sip.endpoint import Endpoint, new_tag
 from app.sip.message import Request
 
 if TYPE_CHECKING:
@@ -36,6 +38,14 @@ class CallerLeg(Leg):
         self.key = key
         self.request = request
         self.offer_body = body_of(request)
+        self._learn(request)
+        self._provisionals: ReliableProvisionals | None = None
+        if option_in(request, "Require") or (option_in(request, "Supported") and request.body):
+            # Only where the peer wants it: a reliable response costs a round trip each.
+            self._must_be_reliable = option_in(request, "Require")
+            self._may_be_reliable = True
+        else:
+            self._must_be_reliable = self._may_be_reliable = False
         self._final = False
         self._trying: Deadline | None = endpoint.schedule(TRYING_AFTER, self._send_trying)
 
@@ -56,7 +66,28 @@ class CallerLeg(Leg):
         self._no_trying()
         headers = [("Contact", self.contact), ("Server", USER_AGENT), *body_headers(body)]
         answer = self.request.answer(status, reason or None, self.local_tag, headers, body.content if body else b"")
-        self.endpoint.respond(self.key, answer)
+        if body is not None:
+            self._last_sent = body
+        if self._must_be_reliable or (self._may_be_reliable and body is not None):
+            if self._provisionals is None:
+                self._provisionals = ReliableProvisionals(
+                    self.endpoint, self.key, self.request.cseq.number, self._no_prack
+                )
+            self._provisionals.send(answer)
+        else:
+            self.endpoint.respond(self.key, answer)
+
+    def _no_prack(self) -> None:
+        """RFC 3262 3: a reliable response was never acknowledged; the INVITE is refused."""
+        owner = self.owner
+        self.refuse(504)
+        if owner is not None:
+            owner.handle(self, HungUp(EndCause.ACK_MISSING))
+
+    def _on_prack(self, key: Key, request: Request) -> None:
+        provisionals = self._provisionals
+        known = provisionals is not None and provisionals.acknowledge(request)
+        self.endpoint.respond(key, request.answer(200 if known else 481))
 
     def answer(self, body: Body | None) -> None:
         """The called side has answered: 200, repeated until the ACK comes."""
@@ -66,9 +97,14 @@ class CallerLeg(Leg):
         self._no_trying()
         if self.dialog is not None:
             self.dialog.confirm()
-        headers = [("Contact", self.contact), ("Allow", ALLOW), ("Server", USER_AGENT), *body_headers(body)]
-        answer = self.request.answer(200, None, self.local_tag, headers, body.content if body else b"")
+        if self._provisionals is not None:
+            self._provisionals.stop()
+        if body is not None:
+            self._last_sent = body
+        terms, session = agree_as_server(self.request, self.session_expires)
+        answer = self._answer(self.request, 200, None, body, session)
         self.endpoint.respond(self.key, answer)
+        self._keep_session(terms)
         self._await_ack(self.key, answer)
 
     def refuse(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
@@ -78,6 +114,8 @@ class CallerLeg(Leg):
             return
         self._final = True
         self._no_trying()
+        if self._provisionals is not None:
+            self._provisionals.stop()
         answer = self.request.answer(status, reason or None, self.local_tag, [("Server", USER_AGENT), *headers])
         self.endpoint.respond(self.key, answer)
         self._end()
@@ -103,7 +141,10 @@ class CallerLeg(Leg):
             owner.handle(self, Cancelled(request.get("Reason") or ""))
 
     def on_request(self, key: Key, request: Request) -> None:
-        """A request inside the dialog; before the answer only a BYE means anything."""
+        """A request inside the dialog; before the answer only PRACK and BYE mean anything."""
+        if request.method == "PRACK":
+            self._on_prack(key, request)
+            return
         if not self._final and request.method == "BYE":
             self._on_early_bye(key, request)
             return

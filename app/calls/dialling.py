@@ -60,10 +60,12 @@ class Dialling:
         self._trace = trace
         self._authorize_line = authorize_line
         self._domain = ""
+        self._session_expires = 0
 
     def configure(self, configuration: Configuration) -> None:
         """Take a changed configuration."""
         self._domain = configuration.system.domain
+        self._session_expires = configuration.system.session_expires
 
     def hold(self, target: DialTarget) -> Hold | str:
         """Count a call on its target; in words why there is no room any more (the decision is a moment old)."""
@@ -146,6 +148,9 @@ class Dialling:
             from_tag=from_tag,
             max_forwards=MAXIMUM_FORWARDS if forwards is None else max(0, forwards - 1),
             body=offer,
+            session_expires=self._session_expires,
         )
         self._trace.leg(call.id, call_id)
-        return CalledLeg(self._endpoint, call, flow, invite, contact, from_tag, authorize, target.name)
+        leg = CalledLeg(self._endpoint, call, flow, invite, contact, from_tag, authorize, target.name)
+        leg.session_expires = self._session_expires
+        return leg

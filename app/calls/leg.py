@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from app.calls.leg_events import (
@@ -19,6 +20,15 @@ from app.calls.leg_events import (
     OfferRefused,
 )
 from app.calls.outgoing import USER_AGENT
+from app.calls.session_timer import (
+    MINIMUM,
+    SessionTerms,
+    agree_as_server,
+    agreed_as_client,
+    is_too_short,
+    offer_as_client,
+    wanted_minimum,
+)
 from app.sip.dialog import AcceptedRetransmission, Dialog, DialogState
 from app.sip.endpoint import ALLOW, DialogKey, Endpoint
 from app.sip.message import Message, Request, Response
@@ -30,6 +40,10 @@ if TYPE_CHECKING:
 
 SERVER_BUSY_RETRY_AFTER = 1
 """Seconds after which a peer may send a second re-INVITE while its first waits (RFC 3261 14.2 says 0 to 10)."""
+
+
+REFRESH_AGAIN_AFTER = 5.0
+"""Seconds until a refresh of the session is tried again that could not be sent or was put off."""
 
 
 class LegOwner(Protocol):
@@ -106,6 +120,19 @@ class Leg:
         """The CSeq of our INVITE whose 2xx carried an offer: its ACK waits for the answer."""
         self._acks: dict[tuple[int, str], bytes] = {}
         """The ACKs we sent by CSeq and the peer's tag, to repeat them for repeated 2xx."""
+        self.session_expires = 0
+        """The session timer that we ask for, in seconds; 0 for none (RFC 4028)."""
+        self._least_session = MINIMUM
+        self._session: Deadline | None = None
+        self._terms: SessionTerms | None = None
+        """What was agreed on for the session timer."""
+        self._refreshing = False
+        """Our re-INVITE or UPDATE under way is a refresh of the session: the call hears nothing of it."""
+        self._peer_updates = False
+        """Whether the peer takes UPDATE (its Allow says so)."""
+        self._last_sent: Body | None = None
+        """The last session description that we sent, for refreshes and their answers."""
+        self._last_heard: Body | None = None
         self._repeat: Deadline | None = None
         self._repetition: AcceptedRetransmission | None = None
         self._repeat_key: Key | None = None
@@ -127,6 +154,11 @@ class Leg:
         if dialog is None or self.ended or self._offer_key is not None or self._invited_by is not None:
             return False
         headers = [("Contact", self.contact), ("Allow", ALLOW), ("User-Agent", USER_AGENT), *body_headers(body)]
+        expires = self._terms.expires if self._terms is not None else self.session_expires
+        if expires:
+            headers += [("Supported", "timer"), *offer_as_client(expires, self._least_session, self._terms)]
+        if body is not None:
+            self._last_sent = body
         request = dialog.create_request(method, headers, body.content if body else b"")
         self._offer_request = request
         self._offer_key = self.endpoint.send_request(request, self._way(), self)
@@ -147,8 +179,16 @@ class Leg:
         if pending is None or self.ended:
             return
         key, request = pending
-        answer = self._answer(request, 200, None, body)
+        self._accept(key, request, body)
+
+    def _accept(self, key: Key, request: Request, body: Body | None) -> None:
+        """Answer a re-INVITE or UPDATE with 200, its session timer agreed on anew (RFC 4028 9)."""
+        terms, headers = agree_as_server(request, self.session_expires)
+        if body is not None:
+            self._last_sent = body
+        answer = self._answer(request, 200, None, body, headers)
         self.endpoint.respond(key, answer)
+        self._keep_session(terms)
         if request.method == "INVITE":
             self._await_ack(key, answer)
 
@@ -223,12 +263,21 @@ class Leg:
         if self._offer_key is not None or self._ack_wanted_for is not None:
             self.endpoint.respond(key, request.answer(491))
             return
-        if request.method == "UPDATE" and not request.body:
-            # A refresh of the session or of the target: no offer in it for the other side (RFC 3311 5.2).
-            self.endpoint.respond(key, self._answer(request, 200, None, None))
+        if is_too_short(request):
+            self.endpoint.respond(key, request.answer(422, None, None, [("Min-SE", str(MINIMUM))]))
             return
+        body = body_of(request)
+        if request.method == "UPDATE" and body is None:
+            # A refresh of the session or of the target: no offer in it for the other side (RFC 3311 5.2).
+            self._accept(key, request, None)
+            return
+        if body is not None and body == self._last_heard and self._last_sent is not None:
+            # RFC 4028 7.4: an offer that is the same as before refreshes this leg only; the other has its own timer.
+            self._accept(key, request, self._last_sent)
+            return
+        self._last_heard = body
         self._invited_by = (key, request)
-        self.tell(Offered(request.method, body_of(request)))
+        self.tell(Offered(request.method, body))
 
     def _on_info(self, key: Key, request: Request) -> None:
         if self.owner is None or len(self._informed_by) >= 32:
@@ -280,39 +329,89 @@ class Leg:
         dialog = self.dialog
         if request is None or dialog is None:
             return
+        refreshing, self._refreshing = self._refreshing, False
         if status < 300:
             dialog.refresh_target(response)
+            self._learn(response)
+            self._keep_session(agreed_as_client(response))
             if request.method == "INVITE":
                 if request.body or self.owner is None:
                     self._send_ack(dialog, request.cseq.number, None)
                 else:
                     self._ack_wanted_for = request.cseq.number
-            self.tell(OfferAnswered(body_of(response)))
+            if not refreshing:
+                self.tell(OfferAnswered(body_of(response)))
             return
         if status in (408, 481):
             # RFC 3261 12.2.1.2: the peer knows nothing of this dialog (any more).
-            self._lost()
+            self._lost(EndCause.SESSION_EXPIRED if refreshing else EndCause.ERROR)
+            return
+        if status == 422:
+            self._least_session = wanted_minimum(response)
+        if refreshing:
+            # 422 and 491 are tried again soon (RFC 4028 7.4, RFC 3261 14.1); what refuses for good has no timer.
+            if status in (422, 491, 500):
+                self._session = self.endpoint.schedule(REFRESH_AGAIN_AFTER, self._session_due)
             return
         self.tell(OfferRefused(status, response.reason))
+
+    # --- session timer (RFC 4028) -------------------------------------------------------------------------------------
+
+    def _learn(self, message: Message) -> None:
+        """Note what the peer can do, and its session description."""
+        allow = message.get("Allow")
+        if allow is not None:
+            self._peer_updates = "UPDATE" in allow
+        body = body_of(message)
+        if body is not None:
+            self._last_heard = body
+
+    def _keep_session(self, terms: SessionTerms | None) -> None:
+        """Arm what was agreed on; None ends an earlier agreement."""
+        if self._session is not None:
+            self._session.cancel()
+            self._session = None
+        self._terms = terms
+        if terms is not None and not self.ended:
+            due = self._session_due if terms.we_refresh else self._session_expired
+            self._session = self.endpoint.schedule(terms.due_in, due)
+
+    def _session_due(self, _now: float) -> None:
+        """It is our turn to refresh the session: with UPDATE, or a re-INVITE that changes nothing."""
+        self._session = None
+        if self.ended:
+            return
+        method, body = ("UPDATE", None) if self._peer_updates else ("INVITE", self._last_sent)
+        if (method == "INVITE" and body is None) or not self.offer(method, body):
+            self._session = self.endpoint.schedule(REFRESH_AGAIN_AFTER, self._session_due)
+            return
+        self._refreshing = True
+
+    def _session_expired(self, _now: float) -> None:
+        """The peer did not refresh the session: it is dead."""
+        self._session = None
+        if not self.ended:
+            self._lost(EndCause.SESSION_EXPIRED)
 
     def on_no_response(self, key: Key, timed_out: bool) -> None:
         """A request of ours got no answer (ClientUser)."""
         if key == self._offer_key:
             self._offer_key = self._offer_request = None
-            self._lost()
+            refreshing, self._refreshing = self._refreshing, False
+            self._lost(EndCause.SESSION_EXPIRED if refreshing else EndCause.ERROR)
         elif key in self._info_keys:
             self._info_keys.discard(key)
             self.tell(InfoAnswered(408 if timed_out else 503, ""))
         elif key == self._bye_key:
             self._forget_dialog()
 
-    def _lost(self) -> None:
+    def _lost(self, cause: EndCause) -> None:
         """The peer is gone in the middle of the call: end this leg with a BYE all the same and tell the call."""
         owner = self.owner
         self.owner = None
         self._send_bye("")
         if owner is not None:
-            owner.handle(self, HungUp(EndCause.ERROR, ""))
+            owner.handle(self, HungUp(cause))
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
@@ -324,9 +423,16 @@ class Leg:
         uri = dialog.next_hop()
         return next_hop(uri.host, uri.port, self.flow)
 
-    def _answer(self, request: Request, status: int, reason: str | None, body: Body | None) -> Response:
+    def _answer(
+        self,
+        request: Request,
+        status: int,
+        reason: str | None,
+        body: Body | None,
+        more: Iterable[tuple[str, str]] = (),
+    ) -> Response:
         """An answer with what the peer needs to reach us."""
-        headers = [("Contact", self.contact), ("Allow", ALLOW), ("Server", USER_AGENT), *body_headers(body)]
+        headers = [("Contact", self.contact), ("Allow", ALLOW), ("Server", USER_AGENT), *more, *body_headers(body)]
         return request.answer(status, reason, self.local_tag, headers, body.content if body else b"")
 
     def _send_ack(self, dialog: Dialog, sequence: int, body: Body | None) -> None:
@@ -400,6 +506,9 @@ class Leg:
             self._repeat.cancel()
             self._repeat = None
         self._unacknowledged = None
+        if self._session is not None:
+            self._session.cancel()
+            self._session = None
         if not keep_dialog:
             self._forget_dialog()
 

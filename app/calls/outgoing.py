@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from app.calls.identity import CallerIdentity, identity_headers
 from app.calls.leg_events import Body
+from app.calls.session_timer import offer_as_client
 from app.dialplan.decision import DialTarget
 from app.records import ExternalLine, SipTrunk, Transport
 from app.records.trunks import OutgoingFields
@@ -86,7 +87,7 @@ def make_invite(
     from_tag: str,
     max_forwards: int,
     body: Body | None,
-    sequence: int = 1,
+    session_expires: int = 0,
 ) -> Request:
     """The INVITE without its Via, which the endpoint puts on. Synchronous and cheap: it is on the path of a call."""
     record = target.record
@@ -107,11 +108,16 @@ def make_invite(
         ("From", f"{from_};tag={from_tag}"),
         ("To", addressed.to),
         ("Call-ID", call_id),
-        ("CSeq", f"{sequence} INVITE"),
+        ("CSeq", "1 INVITE"),
         ("Contact", contact),
         ("Allow", ALLOW),
         ("User-Agent", USER_AGENT),
     ]
+    if session_expires:
+        headers.append(("Supported", "timer, 100rel" if body is not None else "timer"))
+        headers += offer_as_client(session_expires)
+    elif body is not None:
+        headers.append(("Supported", "100rel"))
     headers += identity_headers(names, caller, target.caller_number, display, own_sent_by)
     content = b""
     if body is not None:

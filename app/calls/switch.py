@@ -24,6 +24,7 @@ from app.calls.live import Live
 from app.calls.metrics import Metrics
 from app.calls.registrar import Registrar, RegistrarLimits
 from app.calls.rejected import RejectedSources
+from app.calls.session_timer import MINIMUM, is_too_short
 from app.calls.sources import Sources
 from app.calls.trace import Trace
 from app.calls.trunks import Trunks
@@ -97,6 +98,7 @@ class Switch:
         self.addresses = Addresses(configuration.system, local_address_towards)
         self.endpoint = Endpoint(deadlines, clock.monotonic, send, self.addresses.sent_by, layer)
         self.endpoint.core = self
+        self.endpoint.supported_options = frozenset({"100rel", "timer"})
         self.endpoint.trace = self.trace.message
         self.registrar = Registrar(self.endpoint, clock)
         self.registrar.on_change = self._on_registration
@@ -220,6 +222,9 @@ class Switch:
         except RemoteError as error:
             self.endpoint.respond(key, request.answer(error.status, error.reason, new_tag()))
             return
+        if is_too_short(request):
+            leg.refuse(422, "", [("Min-SE", str(MINIMUM))])
+            return
         self.metrics.call_begun()
         system = self.configuration.system
         now = self.clock.monotonic()
@@ -228,6 +233,7 @@ class Switch:
         call_id = secrets.token_hex(8)
         call = Call(self, call_id, self.node, leg, who, asked, identity, system.no_answer_timeout)
         leg.owner = call
+        leg.session_expires = system.session_expires
         self.calls[call_id] = call
         self._cancellable[key] = leg
         self.trace.leg(call_id, request.call_id)

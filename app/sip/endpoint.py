@@ -34,11 +34,11 @@ from app.sip.transaction import (
     reply_flow,
 )
 from app.sip.transaction_tables import Timer
-from app.sip.validation import check_request, check_response
+from app.sip.validation import ALLOWED_METHODS, check_request, check_response
 
 _log = logging.getLogger(__name__)
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE"
+ALLOW = ", ".join(ALLOWED_METHODS)
 """The methods that this server answers (RFC 3261 20.5)."""
 OVERLOAD_RETRY_AFTER = 5
 """Seconds after which a peer may try again when there is no room for its request."""

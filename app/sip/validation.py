@@ -24,7 +24,17 @@ from app.sip.uri import quote_display_name
 _KNOWN_METHODS_TEXT = "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE"
 KNOWN_METHODS: frozenset[str] = frozenset(_KNOWN_METHODS_TEXT.split())
 """Every method that an RFC defines; any other gets 501."""
-ALLOWED_METHODS: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "REGISTER", "INFO", "UPDATE")
+ALLOWED_METHODS: tuple[str, ...] = (
+    "INVITE",
+    "ACK",
+    "CANCEL",
+    "BYE",
+    "OPTIONS",
+    "REGISTER",
+    "INFO",
+    "UPDATE",
+    "PRACK",
+)
 """The methods that this server handles, in the order of its Allow header; any other known one gets 405."""
 ACCEPTED_TYPES: tuple[str, ...] = ("application/sdp",)
 """The body types that an INVITE or UPDATE may carry, in the order of the Accept header of a 415."""

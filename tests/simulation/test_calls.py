@@ -262,7 +262,7 @@ def test_a_peer_that_died_is_found_out_by_the_missing_answer_to_bye() -> None:
     caller = Peer(world, CALLER)
     caller.call("135550", Plan(hang_up_after=5))
     world.advance(3)
-    del world.receivers[CARRIER_A, 5060]
+    world.dead.add(CARRIER_A)
     settle(world, switch)
     assert len(world.recorder.ended) == 1
 

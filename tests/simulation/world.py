@@ -80,12 +80,16 @@ class World:
         self.recorder = Recorder()
         self.events = EventBus()
         self.packets = 0
+        self.dead: set[str] = set()
+        """Hosts that neither hear nor say anything any more."""
         self.log: list[tuple[float, Flow, bytes]] = []
         self.keep_log = False
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Carry a packet to its receiver, as the weather allows."""
         self.packets += 1
+        if flow.local_host in self.dead:
+            return
         if self.keep_log:
             self.log.append((self.now, flow, data))
         weather, chance = self.weather, self.random.random
@@ -100,7 +104,7 @@ class World:
 
     def _arrive(self, flow: Flow, data: bytes) -> None:
         receiver = self.receivers.get((flow.remote_host, flow.remote_port))
-        if receiver is not None:
+        if receiver is not None and flow.remote_host not in self.dead:
             back = Flow("udp", flow.remote_host, flow.remote_port, flow.local_host, flow.local_port)
             receiver(data, back)
 
@@ -185,6 +189,8 @@ class Peer:
             world.deadlines, world.clock.monotonic, world.send, lambda flow: f"{flow.local_host}:{flow.local_port}"
         )
         self.endpoint.core = self
+        self.endpoint.supported_options = frozenset({"100rel", "timer"})
+        self.session_expires = 0
         self.received: list[Request] = []
         self.conversations: list[Conversation] = []
         self._incoming: dict[Key, CallerLeg] = {}
@@ -262,6 +268,7 @@ class Peer:
         conversation = Conversation(self, plan, caller=False)
         leg = CallerLeg(self.endpoint, conversation, key, request, source)
         conversation.leg = leg
+        leg.session_expires = self.session_expires
         self._incoming[key] = leg
         self.conversations.append(conversation)
         if plan.ring_after is not None:
