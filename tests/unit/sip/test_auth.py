@@ -204,6 +204,13 @@ def test_the_wrong_password(username: str, password: str) -> None:
     assert check(server, value).outcome is AuthOutcome.FAILED
 
 
+def test_not_even_the_password_that_stands_in_for_unknown_users_lets_them_in() -> None:
+    server = make_server()
+    for username in ("nobody", "empty"):
+        value = credentials_for(server.challenge(1000.0)[0], username, server._decoy)
+        assert check(server, value).outcome is AuthOutcome.FAILED
+
+
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [

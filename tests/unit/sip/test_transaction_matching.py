@@ -273,6 +273,22 @@ def test_our_own_requests_are_not_refused() -> None:
     assert len(driver.layer) == 3
 
 
+def test_what_will_not_be_sent_again_is_not_kept() -> None:
+    """Hundreds of ended calls per second stay for 32 s each: without their messages."""
+    driver = Driver()
+    invite, bye = make_request(branch="z9hG4bKa"), make_request("BYE", branch="z9hG4bKb")
+    driver.receive(invite)
+    server_key = requests_of(driver)[0].key
+    keys = [driver.send_request(invite), driver.send_request(bye), server_key]
+    driver.respond(server_key, make_response(invite, 180))
+    kept = driver.layer._transactions
+    assert all(kept[key].last for key in keys)
+    driver.receive(make_response(invite, 200))
+    driver.receive(make_response(bye, 200))
+    driver.respond(server_key, make_response(invite, 200))
+    assert not any(kept[key].last or kept[key].request for key in keys)
+
+
 def test_room_is_made_when_transactions_end() -> None:
     driver = Driver(TransactionLayer(max_transactions=1))
     driver.receive(make_request("BYE", branch="z9hG4bK1"))
