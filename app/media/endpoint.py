@@ -1,0 +1,660 @@
+"""One relayed session inside a worker: its four sockets, whom they listen to, and what becomes of each packet.
+
+An `Endpoint` is one UDP socket towards one side. It learns its peer within what was signalled, is then connected to it,
+and from that moment the kernel drops everybody else's packets. Packets that are exactly the next one of a known stream
+are forwarded by the relay's loop itself; all others come to `handle_rtp` or `handle_rtcp` here.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from secrets import randbits
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from app.media.messages import Address, SessionConfiguration, SideConfiguration
+from app.media.rtp import RoundTrip, RtpError, SenderReport, parse_rtcp, sequence_difference
+from app.media.sockets import bind_socket, dissolve
+from app.media.statistics import StreamStatistics
+from app.media.telephone_event import EventDetector, EventSender, parse_event
+
+if TYPE_CHECKING:
+    from app.media.relay import Relay
+
+BUFFER_SIZE = 4097
+"""One more than the longest packet that is forwarded, so that a longer one shows itself."""
+
+CANDIDATE_PACKETS = 3
+"""Packets in a row that a source needs to be believed where no exact address is known (behind NAT)."""
+CANDIDATE_PACKETS_BESIDE_EXACT = 5
+"""Likewise where the side named another port at the same address, which is given that long to show itself."""
+MAXIMUM_CANDIDATES = 8
+MAXIMUM_DIGITS = 32
+"""Digits waiting to be sent towards one side."""
+_DIGIT_PAUSE = 0.05
+_RECEIVE_BATCH = 64
+_DRAIN_LIMIT = 4096
+
+_HEAD = struct.Struct("!III")
+_SEQUENCE = struct.Struct("!H")
+
+IDLE = StreamStatistics()
+"""Stands where no packet may be taken by the loop itself: nothing ever equals its `expected`."""
+
+Entry = tuple[StreamStatistics, Callable[[Any], int], Callable[[memoryview], int], Callable[[int], None]]
+"""What the loop needs of a socket: figures, receive, send for the expected packet, handler for every other one."""
+
+_PAYLOAD_TYPES = 128
+
+
+class StreamRow(NamedTuple):
+    """The figures of the stream that one side sends, for the engine."""
+
+    packets: int
+    bytes: int
+    expected: int
+    lost: int
+    duplicates: int
+    reordered: int
+    gaps: int
+    jitter: float
+    """Seconds."""
+    sources: int
+    ssrc: int
+    payload_type: int
+    """Of the newest audio packet, -1 for none."""
+    age: float
+    """Seconds since the newest packet, -1 for none."""
+    round_trip: float
+    """Seconds between this server and the side, -1 while not known."""
+    reported_loss: float
+    """0 to 1: what the side itself says it lost of what it gets, -1 while not known."""
+    reported_jitter: float
+    """Seconds, likewise."""
+    foreign: int
+    """Packets from addresses that were not accepted."""
+    dropped: int
+    """Packets of the side that were not passed on: broken, not taken by the other side, nowhere to send to."""
+
+
+def _accept_nothing(_view: memoryview) -> int:
+    return 0
+
+
+def ignore(_size: int) -> None:
+    """For sockets whose receive function has done everything."""
+
+
+class Candidate:
+    """A source that may be the side, but is not the address that it named."""
+
+    __slots__ = ("packets", "sequence", "ssrc")
+
+    def __init__(self, sequence: int, ssrc: int) -> None:
+        self.packets = 1
+        self.sequence = sequence
+        self.ssrc = ssrc
+
+    def again(self, sequence: int, ssrc: int) -> int:
+        """Another packet of it; returns how many came in a row."""
+        ahead = sequence_difference(sequence, self.sequence)
+        self.packets = self.packets + 1 if ssrc == self.ssrc and 0 < ahead <= 16 else 1
+        self.sequence, self.ssrc = sequence, ssrc
+        return self.packets
+
+
+class Digits:
+    """The digits on their way to one side as telephone-event."""
+
+    __slots__ = ("not_before", "sender", "sequence", "ssrc", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[int, int]] = deque()
+        self.sender: EventSender | None = None
+        self.not_before = 0.0
+        self.sequence = 0
+        self.ssrc = 0
+
+
+class Endpoint:
+    """One UDP socket towards one side."""
+
+    __slots__ = (
+        "address",
+        "candidates",
+        "configuration",
+        "current_payload",
+        "descriptor",
+        "destination",
+        "detector",
+        "digits",
+        "draining",
+        "dropped",
+        "foreign",
+        "is_rtcp",
+        "locked",
+        "networks",
+        "offset",
+        "offset_from",
+        "offset_ssrc",
+        "peer",
+        "previous",
+        "relay",
+        "rules",
+        "session",
+        "side",
+        "socket",
+        "statistics",
+    )
+
+    def __init__(self, relay: Relay, session: RelayedSession, side: int, bound: socket.socket, is_rtcp: bool) -> None:
+        self.relay = relay
+        self.session = session
+        self.side = side
+        self.is_rtcp = is_rtcp
+        self.socket = bound
+        self.descriptor = bound.fileno()
+        self.address: Address = bound.getsockname()[:2]
+        self.peer: Endpoint = self
+        self.statistics = StreamStatistics()
+        self.configuration: SideConfiguration | None = None
+        self.networks: tuple[IPv4Network | IPv6Network, ...] = ()
+        self.locked: Address | None = None
+        """The address that the socket is connected to."""
+        self.draining = False
+        """Connected, but what came before that may still be in the queue."""
+        self.previous: Address | None = None
+        """Where it was locked to before it was unlocked."""
+        self.destination: Address | None = None
+        """Where to send while it is not locked."""
+        self.candidates: dict[Address, Candidate] = {}
+        self.rules: list[tuple[int, int, bool] | None] = [None] * _PAYLOAD_TYPES
+        """By incoming payload type: outgoing, clock rate, is event."""
+        self.current_payload = -1
+        self.detector = EventDetector()
+        self.digits: Digits | None = None
+        """On their way to this side, in place of the audio."""
+        self.offset = 0
+        """What is added to sequence numbers of the audio that goes to this side, after digits were put in."""
+        self.offset_from = 0
+        """Older audio packets than this one were replaced by the digits."""
+        self.offset_ssrc = 0
+        self.foreign = 0
+        self.dropped = 0
+
+    # --- who the side is --------------------------------------------------------------------------------------------
+
+    def configure(self, configuration: SideConfiguration, unlock: bool) -> None:
+        """Take what was negotiated for the side."""
+        known = self.configuration
+        self.configuration = configuration
+        self.networks = tuple(ip_network(network, strict=False) for network in configuration.networks)
+        exact = configuration.rtcp_exact if self.is_rtcp else configuration.exact
+        destination = configuration.rtcp_destination if self.is_rtcp else configuration.destination
+        locked = configuration.rtcp_locked if self.is_rtcp else configuration.locked
+        if self.locked is not None and unlock:
+            self._unlock()
+        unchanged = known is not None and exact == (known.rtcp_exact if self.is_rtcp else known.exact)
+        if self.previous is not None and not self._accepts(self.previous[0]):
+            self.previous = None
+        # The address that was learned is better than the one that was named, unless it named a new one.
+        self.destination = self.previous if unchanged and self.previous is not None else destination
+        if locked is not None:
+            self.lock(locked, report=False)
+
+    def _accepts(self, host: str) -> bool:
+        configuration = self.configuration
+        if configuration is None:
+            return False
+        if host in configuration.hosts:
+            return True
+        if not self.networks:
+            return False
+        address = ip_address(host)
+        return any(address in network for network in self.networks)
+
+    def receive_checked(self, buffer: bytearray) -> int:
+        """Take packets with their source, until the socket is connected and what came before is gone."""
+        for _ in range(_RECEIVE_BATCH):
+            try:
+                size, source = self.socket.recvfrom_into(buffer)
+            except BlockingIOError:
+                if self.draining:
+                    self.draining = False
+                    self.refresh()
+                return 0
+            except ConnectionError:
+                continue  # an ICMP error of something sent before
+            address: Address = source[:2]
+            if self.locked is not None:
+                if address != self.locked:
+                    self.foreign += 1
+                    continue
+            elif not self._learn(address, size):
+                continue
+            if self.is_rtcp:
+                self.handle_rtcp(size)
+            else:
+                self.handle_rtp(size)
+        return 0
+
+    def _learn(self, address: Address, size: int) -> bool:
+        """Whether a packet from this address is the side's; the first such one locks the socket to it."""
+        configuration = self.configuration
+        if configuration is None or not self._accepts(address[0]):
+            self.foreign += 1
+            return False
+        buffer = self.relay.buffer
+        is_rtcp = 192 <= buffer[1] <= 223
+        if size < (8 if is_rtcp else 12) or buffer[0] >> 6 != 2 or is_rtcp != self.is_rtcp:
+            # RTCP on the port of RTP, DTLS and keep-alives tell nothing; they pass only from the exact address.
+            return address == configuration.exact and not self.is_rtcp
+        if self.is_rtcp:
+            # RTCP is rare: the address of the side's RTP is proof enough.
+            partner = self.session.endpoints[self.side][0].locked
+            if address == configuration.rtcp_exact or (partner is not None and address[0] == partner[0]):
+                self.lock(address)
+                return True
+            return False
+        exact = configuration.exact
+        if address in (exact, self.previous):
+            self.lock(address)
+            return True
+        _, _, ssrc = _HEAD.unpack_from(buffer)
+        sequence = _SEQUENCE.unpack_from(buffer, 2)[0]
+        candidate = self.candidates.get(address)
+        if candidate is None:
+            if len(self.candidates) >= MAXIMUM_CANDIDATES:
+                del self.candidates[next(iter(self.candidates))]
+            self.candidates[address] = Candidate(sequence, ssrc)
+            return False
+        needed = CANDIDATE_PACKETS if exact is None else CANDIDATE_PACKETS_BESIDE_EXACT
+        if candidate.again(sequence, ssrc) < needed:
+            return False
+        self.lock(address)
+        return True
+
+    def lock(self, address: Address, report: bool = True) -> None:
+        """Connect the socket: from now on the kernel drops what others send."""
+        try:
+            self.socket.connect(address)
+        except OSError:
+            # No route, for example; it is tried again with the next packet.
+            self.dropped += 1
+            return
+        self.locked = address
+        self.previous = None
+        self.draining = True
+        self.candidates.clear()
+        self.refresh()
+        self.peer.refresh()
+        if report:
+            self.relay.report_learned(self.session.id, self.side, self.is_rtcp, address)
+            if not self.is_rtcp:
+                self._guess_rtcp(address)
+
+    def _guess_rtcp(self, address: Address) -> None:
+        """RTP came from another address than named: send RTCP one port above it until RTCP tells better."""
+        rtcp = self.session.endpoints[self.side][1]
+        configuration = self.configuration
+        if rtcp.locked is None and configuration is not None and address != configuration.exact:
+            rtcp.destination = (address[0], min(address[1] + 1, 65_535))
+
+    def _unlock(self) -> None:
+        self.previous, self.locked = self.locked, None
+        self.draining = False
+        self.candidates.clear()
+        if not dissolve(self.socket):
+            self._rebind()
+        self.refresh()
+        self.peer.refresh()
+
+    def _rebind(self) -> None:
+        """The connection cannot be dissolved on this system: a new socket on the same port."""
+        relay = self.relay
+        relay.forget(self)
+        self.socket.close()
+        self.socket = bind_socket(*self.address)
+        self.descriptor = self.socket.fileno()
+        relay.watch(self)
+
+    # --- what the loop does with a packet ---------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Tell the loop what to do with this socket's packets; called whenever something that matters has changed."""
+        table = self.relay.table
+        if self.descriptor not in table:
+            return
+        if self.locked is None or self.draining:
+            table[self.descriptor] = (IDLE, self.receive_checked, _accept_nothing, ignore)
+        elif self.is_rtcp:
+            table[self.descriptor] = (IDLE, self.socket.recv_into, _accept_nothing, self.handle_rtcp)
+        else:
+            send = self._fast_send()
+            if send is None:
+                table[self.descriptor] = (IDLE, self.socket.recv_into, _accept_nothing, self.handle_rtp)
+            else:
+                table[self.descriptor] = (self.statistics, self.socket.recv_into, send, self.handle_rtp)
+
+    def _fast_send(self) -> Callable[[memoryview], int] | None:
+        """The function by which the loop may forward an expected packet itself; None: every packet is looked at."""
+        peer = self.peer
+        if not self.session.active or peer.locked is None or peer.digits is not None or peer.offset:
+            return None
+        payload_type = self.current_payload
+        rule = self.rules[payload_type] if payload_type >= 0 else None
+        if rule is None or rule[0] == payload_type:
+            return peer.socket.send
+        outgoing = rule[0]
+        if outgoing < 0 or rule[2]:
+            return None
+        buffer, send = self.relay.buffer, peer.socket.send
+
+        def send_renumbered(view: memoryview) -> int:
+            buffer[1] = outgoing  # an expected packet has no marker
+            return send(view)
+
+        return send_renumbered
+
+    def handle_rtp(self, size: int) -> None:
+        """A packet of the locked side that is not simply the next one."""
+        relay, session = self.relay, self.session
+        buffer = relay.buffer
+        if size < 12 or size >= BUFFER_SIZE or buffer[0] >> 6 != 2:
+            # Keep-alives (RFC 6263) end here; DTLS of an encrypted call passes.
+            if session.secure and 20 <= buffer[0] <= 63 and 0 < size < BUFFER_SIZE and session.active:
+                self.peer.transmit(relay.views[size])
+            else:
+                self.dropped += 1
+            return
+        second = buffer[1]
+        if 192 <= second <= 223:
+            self.handle_rtcp(size)
+            return
+        head, timestamp, ssrc = _HEAD.unpack_from(buffer)
+        payload_type = second & 0x7F
+        rule = self.rules[payload_type]
+        outgoing, clock_rate, is_event = rule or (payload_type, self.statistics.clock_rate, False)
+        now = relay.clock()
+        self.statistics.receive(head, timestamp, ssrc, size, now, clock_rate, is_event)
+        if is_event:
+            self._read_event(timestamp, clock_rate, size, outgoing >= 0, now)
+        elif payload_type != self.current_payload:
+            self.current_payload = payload_type
+            self.refresh()
+        peer = self.peer
+        if outgoing < 0 or not session.active or peer.digits is not None:
+            self.dropped += peer.digits is None
+            return
+        if outgoing != payload_type:
+            buffer[1] = outgoing | (second & 0x80)
+        if peer.offset and not peer.shift(head & 0xFFFF, ssrc):
+            return
+        peer.transmit(relay.views[size])
+
+    def transmit(self, view: memoryview) -> None:
+        """Send to this side, to where it is or, before it is known, to where it said."""
+        try:
+            if self.locked is not None:
+                self.socket.send(view)
+            elif self.destination is not None:
+                self.socket.sendto(view, self.destination)
+            else:
+                self.peer.dropped += 1
+        except OSError:
+            # Nobody listens there, no route, or the send buffer is full.
+            self.relay.send_errors += 1
+
+    def _read_event(self, timestamp: int, clock_rate: int, size: int, forwarded: bool, now: float) -> None:
+        if self.session.secure:
+            return
+        buffer = self.relay.buffer
+        offset = 12 + 4 * (buffer[0] & 0x0F)
+        if buffer[0] & 0x10:
+            offset += 4 + 4 * int.from_bytes(buffer[offset + 2 : offset + 4], "big")
+        if offset + 4 > size:
+            return
+        payload = parse_event(buffer[offset : offset + 4])
+        if payload is None:
+            return
+        for digit in self.detector.receive(timestamp, payload, clock_rate, now):
+            self.relay.report_digit(self.session.id, self.side, digit.digit, digit.duration_ms, forwarded)
+
+    # --- RTCP -------------------------------------------------------------------------------------------------------
+
+    def handle_rtcp(self, size: int) -> None:
+        """RTCP of the side: read, and passed on to wherever the other side takes it."""
+        relay, session = self.relay, self.session
+        if size >= BUFFER_SIZE or not session.active:
+            self.dropped += 1
+            return
+        view = relay.views[size]
+        if not session.secure:
+            try:
+                packets = parse_rtcp(bytes(view))
+            except RtpError:
+                self.dropped += 1
+                return
+            now = relay.clock()
+            for packet in packets:
+                reports = getattr(packet, "reports", None)
+                if reports is None:
+                    continue
+                if isinstance(packet, SenderReport):
+                    session.round_trips[1 - self.side].passed_on(packet, now)
+                for block in reports:
+                    session.round_trips[self.side].reported(block, now)
+                    session.reported[self.side] = (block.fraction_lost, block.jitter)
+        session.rtcp_endpoint(1 - self.side).transmit(view)
+
+    # --- digits towards this side -----------------------------------------------------------------------------------
+
+    def add_digit(self, code: int, milliseconds: int, now: float) -> None:
+        """Put a digit into the stream that goes to this side."""
+        if self.session.events[self.side] is None:
+            return
+        if self.digits is None:
+            self.digits = Digits()
+            self.digits.not_before = now
+            source = self.peer.statistics
+            self.digits.ssrc = source.ssrc if source.started else randbits(32)
+            self.digits.sequence = (source.highest_sequence + self.offset) & 0xFFFF if source.started else randbits(15)
+            self.peer.refresh()
+        if len(self.digits.waiting) < MAXIMUM_DIGITS:
+            self.digits.waiting.append((code, milliseconds))
+
+    def send_digits(self, now: float) -> float | None:
+        """Send what is due of the digits; returns when to call again, None once all are sent."""
+        digits = self.digits
+        event = self.session.events[self.side]
+        if digits is None or event is None:
+            self._end_digits()
+            return None
+        if digits.sender is None:
+            if not digits.waiting:
+                self._end_digits()
+                return None
+            if now < digits.not_before:
+                return digits.not_before
+            code, milliseconds = digits.waiting.popleft()
+            digits.sender = EventSender(
+                code, milliseconds, event[1], self.session.packet_time, self._timestamp_at(now), now
+            )
+        sender = digits.sender
+        packet = sender.due(now)
+        if packet is not None:
+            digits.sequence = (digits.sequence + 1) & 0xFFFF
+            header = struct.pack(
+                "!BBHII",
+                0x80,
+                event[0] | (0x80 if packet.marker else 0),
+                digits.sequence,
+                packet.timestamp,
+                digits.ssrc,
+            )
+            self.transmit(memoryview(header + packet.payload))
+        if sender.finished:
+            digits.sender = None
+            digits.not_before = now + _DIGIT_PAUSE
+            return digits.not_before
+        return sender.next_at
+
+    def _timestamp_at(self, now: float) -> int:
+        """The timestamp that the audio towards this side has now."""
+        source = self.peer.statistics
+        if not source.started:
+            return int(now * 8000) & 0xFFFFFFFF
+        elapsed = min(max(now - source.arrival, 0.0), 3600.0)
+        return (source.newest_timestamp + int(elapsed * source.clock_rate)) & 0xFFFFFFFF
+
+    def _end_digits(self) -> None:
+        """The audio goes on behind the digits: its sequence numbers continue theirs."""
+        digits, self.digits = self.digits, None
+        source = self.peer.statistics
+        if digits is not None and source.started and source.ssrc == digits.ssrc:
+            highest = source.highest_sequence
+            self.offset = (digits.sequence - highest) & 0xFFFF
+            self.offset_from = (highest + 1) & 0xFFFF
+            self.offset_ssrc = digits.ssrc
+        self.peer.refresh()
+
+    def shift(self, sequence: int, ssrc: int) -> bool:
+        """Renumber the audio packet in the buffer; False where its place was taken by a digit."""
+        if ssrc != self.offset_ssrc:
+            self.offset = 0
+            self.peer.refresh()
+            return True
+        ahead = sequence_difference(sequence, self.offset_from)
+        if ahead < 0:
+            return False
+        if ahead > 0x4000:
+            # Keep the mark near, or it would count as ahead after half a cycle.
+            self.offset_from = (sequence - 0x2000) & 0xFFFF
+        _SEQUENCE.pack_into(self.relay.buffer, 2, (sequence + self.offset) & 0xFFFF)
+        return True
+
+    # --- end --------------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Throw away what waits in the socket, from before this session."""
+        buffer = self.relay.buffer
+        for _ in range(_DRAIN_LIMIT):
+            try:
+                self.socket.recv_into(buffer)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+
+    def close(self) -> None:
+        """Close the socket and let go of everything, so that no cycle of references stays."""
+        self.relay.forget(self)
+        self.socket.close()
+        del self.peer
+
+
+class RelayedSession:
+    """The four endpoints of a call and what was negotiated for them."""
+
+    __slots__ = (
+        "active",
+        "endpoints",
+        "events",
+        "id",
+        "muxes",
+        "packet_time",
+        "reported",
+        "round_trips",
+        "secure",
+    )
+
+    def __init__(
+        self,
+        relay: Relay,
+        session: int,
+        pairs: tuple[tuple[socket.socket, socket.socket], tuple[socket.socket, socket.socket]],
+    ) -> None:
+        self.id = session
+        self.active = False
+        self.secure = False
+        self.packet_time = 20
+        self.muxes = [False, False]
+        self.events: tuple[tuple[int, int] | None, tuple[int, int] | None] = (None, None)
+        self.round_trips = (RoundTrip(), RoundTrip())
+        self.reported: list[tuple[float, int] | None] = [None, None]
+        """What each side says of the stream that it gets: fraction lost, jitter in ticks."""
+        self.endpoints = [
+            (Endpoint(relay, self, side, pair[0], False), Endpoint(relay, self, side, pair[1], True))
+            for side, pair in enumerate(pairs)
+        ]
+        for first, second in zip(*self.endpoints, strict=True):
+            first.peer, second.peer = second, first
+        for ends in self.endpoints:
+            for endpoint in ends:
+                endpoint.drain()
+                relay.watch(endpoint)
+
+    def configure(self, configuration: SessionConfiguration) -> None:
+        """Take what was negotiated."""
+        self.active = configuration.active
+        self.secure = configuration.secure
+        self.packet_time = configuration.packet_time
+        self.events = configuration.events
+        for side in (0, 1):
+            self.muxes[side] = configuration.sides[side].rtcp_mux
+            rules: list[tuple[int, int, bool] | None] = [None] * _PAYLOAD_TYPES
+            for incoming, outgoing, clock_rate, is_event in configuration.rules[side]:
+                rules[incoming & 0x7F] = (outgoing, clock_rate, is_event)
+            self.endpoints[side][0].rules = rules
+        for side in (0, 1):
+            for endpoint in self.endpoints[side]:
+                endpoint.configure(configuration.sides[side], configuration.unlock)
+        for ends in self.endpoints:
+            for endpoint in ends:
+                endpoint.refresh()
+
+    def rtcp_endpoint(self, side: int) -> Endpoint:
+        """The endpoint by which RTCP goes to a side."""
+        return self.endpoints[side][0 if self.muxes[side] else 1]
+
+    def row(self, side: int, now: float) -> StreamRow:
+        """The figures of what a side sends."""
+        rtp, rtcp = self.endpoints[side]
+        totals = rtp.statistics.totals()
+        seconds = self.round_trips[side].seconds
+        reported = self.reported[side]
+        # What a side reports is about the stream of the other one, in that one's clock.
+        rate = self.endpoints[1 - side][0].statistics.clock_rate
+        return StreamRow(
+            *totals[:11],
+            max(now - totals.last_arrival, 0.0) if totals.packets else -1.0,
+            -1.0 if seconds is None else seconds,
+            -1.0 if reported is None else reported[0],
+            -1.0 if reported is None else reported[1] / rate,
+            rtp.foreign + rtcp.foreign,
+            rtp.dropped + rtcp.dropped,
+        )
+
+    def expire(self, now: float) -> None:
+        """Tell of events whose end was lost."""
+        for rtp, _ in self.endpoints:
+            if rtp.detector.open:
+                for digit in rtp.detector.expire(now):
+                    rule = rtp.rules[self.event_payload(rtp)]
+                    forwarded = rule is None or rule[0] >= 0
+                    rtp.relay.report_digit(self.id, rtp.side, digit.digit, digit.duration_ms, forwarded)
+
+    @staticmethod
+    def event_payload(endpoint: Endpoint) -> int:
+        """The payload type of telephone-event that an endpoint gets, 127 where it gets none."""
+        return next((number for number, rule in enumerate(endpoint.rules) if rule is not None and rule[2]), 127)
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for ends in self.endpoints:
+            for endpoint in ends:
+                endpoint.close()
+        self.endpoints = []

@@ -1,0 +1,146 @@
+"""What the engine and a media worker say to each other: tuples of plain values in frames on a private socket.
+
+A frame is four bytes of length and a marshalled tuple. `marshal` is fit only for the two ends of a program talking to
+its own child, which is all it is used for here; nothing from a network peer is ever read this way.
+
+Commands, the first value is the `Command`:
+    BIND      address, ports                      bind these RTP ports and the RTCP ports above them, ahead of need
+    RELEASE   address, ports                      give them back
+    OPEN      session, end, end                   an end is (address, port); caller first
+    CONFIGURE session, configuration              see `SessionConfiguration.to_tuple`
+    DIGIT     session, side, code, milliseconds   telephone-event into the stream that goes to this side
+    CLOSE     session
+    STOP
+Reports, the first value is the `Report`:
+    READY                                         the worker runs
+    BOUND     address, ports, failed, reason      the result of BIND
+    FAILED    session, reason                     OPEN could not bind
+    LEARNED   session, side, is_rtcp, host, port  a side was locked to this address
+    STATISTICS rows                               see `app.media.endpoint.SessionRow`
+    DIGITS    session, side, digit, milliseconds, forwarded
+    CLOSED    session, row                        the last figures of a session
+"""
+
+from __future__ import annotations
+
+import marshal
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+MAXIMUM_FRAME = 16 * 1024 * 1024
+
+Message = tuple[Any, ...]
+Address = tuple[str, int]
+
+
+class Command(IntEnum):
+    """What the engine tells a worker."""
+
+    BIND = 1
+    RELEASE = 2
+    OPEN = 3
+    CONFIGURE = 4
+    DIGIT = 5
+    CLOSE = 6
+    STOP = 7
+
+
+class Report(IntEnum):
+    """What a worker tells the engine."""
+
+    READY = 1
+    BOUND = 2
+    FAILED = 3
+    LEARNED = 4
+    STATISTICS = 5
+    DIGITS = 6
+    CLOSED = 7
+
+
+class SideConfiguration(NamedTuple):
+    """How a worker treats one side of a session."""
+
+    hosts: tuple[str, ...]
+    """Addresses that the side's packets may come from."""
+    networks: tuple[str, ...]
+    """Networks likewise."""
+    exact: Address | None
+    """The address that it signalled: a packet from there settles at once who the side is."""
+    destination: Address | None
+    """Where to send before the side is learned."""
+    rtcp_exact: Address | None
+    rtcp_destination: Address | None
+    rtcp_mux: bool
+    locked: Address | None = None
+    """Learned by an earlier worker: take it over without learning."""
+    rtcp_locked: Address | None = None
+
+
+class SessionConfiguration(NamedTuple):
+    """How a worker treats a session, sent whole after each negotiation."""
+
+    active: bool
+    """Whether packets are forwarded at all."""
+    secure: bool
+    """SRTP: headers are read, nothing is changed."""
+    packet_time: int
+    """Milliseconds."""
+    unlock: bool
+    """Learn both sides anew (a re-INVITE)."""
+    sides: tuple[SideConfiguration, SideConfiguration]
+    rules: tuple[tuple[tuple[int, int, int, bool], ...], tuple[tuple[int, int, int, bool], ...]]
+    """Per sending side: incoming payload type, outgoing (-1: not passed on), clock rate, whether telephone-event."""
+    events: tuple[tuple[int, int] | None, tuple[int, int] | None]
+    """Per receiving side: payload type and clock rate of telephone-event."""
+
+    def to_tuple(self) -> Message:
+        """Plain tuples, as marshal wants them."""
+        return (*self[:4], (tuple(self.sides[0]), tuple(self.sides[1])), self.rules, self.events)
+
+    @classmethod
+    def from_tuple(cls, values: Message) -> SessionConfiguration:
+        active, secure, packet_time, unlock, sides, rules, events = values
+        first, second = sides
+        return cls(
+            active,
+            secure,
+            packet_time,
+            unlock,
+            (SideConfiguration(*first), SideConfiguration(*second)),
+            rules,
+            events,
+        )
+
+
+def pack(message: Message) -> bytes:
+    """A frame for the socket. The message holds only tuples, text, bytes, numbers, booleans and None."""
+    body = marshal.dumps(message)
+    return len(body).to_bytes(4, "big") + body
+
+
+class Unpacker:
+    """Takes bytes as they come and gives whole messages."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes | memoryview) -> list[Message]:
+        """The messages that are complete now. Raises `ValueError` where the other end talks nonsense."""
+        buffer = self._buffer
+        buffer += data
+        messages: list[Message] = []
+        offset = 0
+        while len(buffer) - offset >= 4:
+            size = int.from_bytes(buffer[offset : offset + 4], "big")
+            if size > MAXIMUM_FRAME:
+                raise ValueError(f"a frame of {size} bytes from the other end of a media worker's socket")
+            end = offset + 4 + size
+            if end > len(buffer):
+                break
+            messages.append(marshal.loads(memoryview(buffer)[offset + 4 : end]))
+            offset = end
+        if offset:
+            del buffer[:offset]
+        return messages
