@@ -35,8 +35,9 @@ from app.events import (
     UserRow,
 )
 from app.records import Change, Configuration, System
-from app.sip.flow import Flow
-from app.sip.resolver import Located, Resolver
+from app.sip.flow import Flow, TransportName
+from app.sip.locating import Located
+from app.sip.resolver import Resolver
 from app.sip.transport.certificates import CertificateError, TlsSettings
 from app.sip.transport.listening import ListenAddress, ListenError, ListenerState, ListenerStatus
 from app.sip.transport.transports import Transports
@@ -115,6 +116,7 @@ class Engine:
         transports = self._transports = Transports(self._on_messages, self._on_failure, self._admit)
         transports.on_listener_changed = self._on_listener_changed
         self._resolver = Resolver()
+        self._resolver.start()
         self._switch = Switch(
             self.configuration,
             clock=self._clock,
@@ -281,7 +283,7 @@ class Engine:
         self._deadlines.schedule(self._clock.monotonic() + SAMPLE_SECONDS, self._sample)
 
     def _lookup(
-        self, name: str, port: int | None, transport: str, done: Callable[[tuple[Place, ...], str], None]
+        self, name: str, port: int | None, transport: TransportName, done: Callable[[tuple[Place, ...], str], bool]
     ) -> None:
         """Find a server's addresses, and again whenever they grow old (RFC 3263)."""
         resolver = self._resolver
@@ -289,8 +291,8 @@ class Engine:
             return
 
         def located(answer: Located) -> None:
-            done(tuple(Place(*target) for target in answer.targets), answer.error or "")
-            if self._resolver is resolver:
+            wanted = done(tuple(Place(*target) for target in answer.targets), answer.error or "")
+            if wanted and self._resolver is resolver:
                 self._deadlines.schedule(
                     self._clock.monotonic() + max(answer.ttl, 5.0),
                     lambda _now: self._lookup(name, port, transport, done),

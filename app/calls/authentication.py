@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from app.calls.addresses import Addresses
+from app.calls.challenge_choice import ChallengeChoice
 from app.calls.guard import Guard
 from app.calls.identity import number_of
 from app.calls.registrar import Registrar
@@ -47,6 +48,7 @@ class Authentication:
         self._secret = secrets.token_bytes(32)
         self._digest = DigestServer(DEFAULT_REALM, self._secret)
         self._realm = DEFAULT_REALM
+        self._challenge_choice = ChallengeChoice()
         self._untrusted = UntrustedCalls.REJECT
         self._passwords: dict[str, str] = {}
 
@@ -94,6 +96,7 @@ class Authentication:
         now = self._clock.monotonic()
         stale = False
         for value in request.get_all("Authorization"):
+            self._challenge_choice.answered(source.remote_host, source.remote_port)
             result = self._digest.check(value, request.method, request.uri_text, self._password_of, now)
             if result.outcome is AuthOutcome.OK:
                 self._guard.vouch(source.remote_host)
@@ -103,7 +106,11 @@ class Authentication:
                 self.turn_away(key, request, source, "wrong user name or password", always_answer=True)
                 return None
             stale = stale or result.outcome is AuthOutcome.STALE
-        headers = [("WWW-Authenticate", value) for value in self._digest.challenge(now, stale)]
+        offers = self._digest.challenge(now, stale)
+        user_agent = request.get("User-Agent") or ""
+        if self._challenge_choice.only_md5(user_agent, source.remote_host, source.remote_port, now):
+            offers = offers[-1:]
+        headers = [("WWW-Authenticate", value) for value in offers]
         self._endpoint.respond(key, request.answer(401, None, new_tag(), headers))
         return None
 

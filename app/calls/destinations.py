@@ -32,8 +32,9 @@ class Ways(Protocol):
         """The flow to an address; None when this server has no listener of that kind."""
 
 
-Lookup = Callable[[str, int | None, str, Callable[[tuple[Place, ...], str], None]], None]
-"""`lookup(name, port, transport, done)`: `done(places, error)` is called now or later, and again after each refresh."""
+Lookup = Callable[[str, int | None, TransportName, Callable[[tuple[Place, ...], str], bool]], None]
+"""`lookup(name, port, transport, done)`: `done(places, error)` is called now or later, and again after each refresh
+for as long as it returns True."""
 
 
 class Destinations:
@@ -72,9 +73,9 @@ class Destinations:
         given = None if port == DEFAULT_PORTS[transport] else port
         self._lookup(host, given, transport.value, lambda places, error: self._found(key, places, error))
 
-    def _found(self, key: tuple[str, int, Transport], places: tuple[Place, ...], error: str) -> None:
+    def _found(self, key: tuple[str, int, Transport], places: tuple[Place, ...], error: str) -> bool:
         if key not in self._places:
-            return
+            return False
         if places:
             self._errors.pop(key, None)
             if self._places[key] != places:
@@ -83,6 +84,7 @@ class Destinations:
         else:
             # What was known stays in use: an old address is better than none.
             self._errors[key] = f"DNS: {error}"
+        return True
 
     def addresses_of(self, name: str) -> tuple[str, ...]:
         """Every address that a host name of the configuration has now."""

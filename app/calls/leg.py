@@ -197,6 +197,8 @@ class Leg:
         pending, self._invited_by = self._invited_by, None
         if pending is not None:
             key, request = pending
+            if self.dialog is not None:
+                self.dialog.undo_refresh(request)
             self.endpoint.respond(key, request.answer(status, reason or None))
 
     def inform(self, body: Body | None, package: str) -> bool:

@@ -333,6 +333,15 @@ class Endpoint:
 
     def _on_request(self, event: RequestReceived) -> None:
         key, request, _flow = event
+        try:
+            self._take_request(key, request)
+        except RemoteError as error:
+            # What the validation does not look at, such as a Contact: the transaction must be answered all the same.
+            if self._source is not None:
+                self._refused(request, self._source, error.status, error.reason)
+            self.respond(key, request.answer(error.status, error.reason, new_tag()))
+
+    def _take_request(self, key: Key, request: Request) -> None:
         method = request.method
         if method == "CANCEL":
             self._on_cancel(key, request)
