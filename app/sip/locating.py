@@ -98,6 +98,9 @@ class Located:
     uncertain: bool = False
     """Whether a lookup on the way failed, so that this may be worse than the truth: ask again soon."""
 
+    offered: bool = True
+    """False where the domain itself says that it does not offer such a service."""
+
     @property
     def addresses(self) -> frozenset[str]:
         """The addresses of all targets."""
@@ -176,7 +179,7 @@ class _Locating:
             return list(dict.fromkeys(self.open))
         unique = tuple(dict.fromkeys(targets))[:_MOST_TARGETS]
         if not unique:
-            return Located((), 0.0, self._why(), bool(self.failed))
+            return Located((), 0.0, self._why(), bool(self.failed), not self.refused)
         return Located(unique, self.ttl if self.ttl < float("inf") else _DEFAULT_TTL, None, bool(self.failed))
 
     def _services(self) -> list[tuple[TransportName, str]]:

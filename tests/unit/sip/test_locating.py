@@ -151,6 +151,7 @@ def test_a_service_that_is_decidedly_not_offered_is_not_looked_for_further() -> 
     zone = Zone({"SRV _sip._udp.example.com": [Srv(0, 0, 0, ".")], "A example.com": ["192.0.2.1"]})
     located = zone.locate("example.com", None, "udp")
     assert (located.targets, located.error) == ((), "example.com says that it offers no such SIP service")
+    assert not located.offered
     zone.records["SRV _sip._tcp.example.com"] = [Srv(0, 0, 5060, "example.com")]
     assert zone.locate("example.com").targets == (Target("tcp", "192.0.2.1", 5060),)
 
