@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from app.dialplan.problem import Problem, error, warning
 from app.dialplan.words import called
+from app.events import Severity
 from app.records import (
     TABLES,
     Configuration,
@@ -37,23 +38,36 @@ class _ReferenceField(NamedTuple):
 def check_references(configuration: Configuration) -> Iterator[Problem]:
     """Targets and other references that do not exist, are disabled, or take no outgoing calls."""
     yield from _check_default_route(configuration)
+    # Thousands of records name the same few targets: each target is judged once.
+    verdicts: dict[tuple[str, int], tuple[Severity, str] | None] = {}
     for record in configuration.all_records():
         if not record.enabled:
             continue
         for field, table, target_id in _references(record):
-            target = configuration.find(table, target_id)
-            if target is None:
-                yield error(record, field, f"{TABLES[table].title} {target_id} does not exist")
-            elif not target.enabled:
-                yield warning(record, field, f"{called(target)} is disabled")
-            elif isinstance(target, SipTrunk | ExternalLine) and target.max_outgoing_calls == 0:
-                yield warning(record, field, f"{called(target)} takes no outgoing calls: its limit is 0")
+            key = (table, target_id)
+            if key not in verdicts:
+                verdicts[key] = _verdict(configuration, table, target_id)
+            verdict = verdicts[key]
+            if verdict is not None:
+                yield Problem(verdict[0], record.table, record.id, field, verdict[1])
     for line in configuration.records(ExternalLine):
         if line.enabled and line.local_user:
             yield from _check_local_user(configuration, line)
     for group in configuration.records(RoutingGroup):
         if group.enabled:
             yield from _check_members(configuration, group)
+
+
+def _verdict(configuration: Configuration, table: str, target_id: int) -> tuple[Severity, str] | None:
+    """What is wrong with naming this record, or None."""
+    target = configuration.find(table, target_id)
+    if target is None:
+        return Severity.ERROR, f"{TABLES[table].title} {target_id} does not exist"
+    if not target.enabled:
+        return Severity.WARNING, f"{called(target)} is disabled"
+    if isinstance(target, SipTrunk | ExternalLine) and target.max_outgoing_calls == 0:
+        return Severity.WARNING, f"{called(target)} takes no outgoing calls: its limit is 0"
+    return None
 
 
 def _check_default_route(configuration: Configuration) -> Iterator[Problem]:

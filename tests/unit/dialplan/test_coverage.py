@@ -455,6 +455,14 @@ def test_a_trunk_behind_an_unused_group_is_not_reached(scene: Any) -> None:
     assert [(each[1], each[2]) for each in found(scene, **changes)] == [("sip_trunks", 5), ("routing_groups", 2)]
 
 
+def test_a_trunk_behind_a_disabled_group_is_not_reached(scene: Any) -> None:
+    changes = with_record("routing_groups", id=1, enabled=False)
+    assert [(each[0], each[1], each[2]) for each in found(scene, **changes)] == [
+        (WARNING, "analyze_called_numbers", 2),
+        (INFORMATION, "sip_trunks", 4),
+    ]
+
+
 def test_a_user_led_to_by_a_record_is_reached(scene: Any) -> None:
     by_id = with_record("analyze_called_numbers", id=3, prefix="100", target_id=1)
     assert found(scene, **by_id) == []
