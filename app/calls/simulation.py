@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
+from app.calls.addresses import Addresses, bracketed
 from app.calls.destinations import DEFAULT_PORTS
 from app.calls.identity import CallerIdentity
+from app.calls.leg_events import Body
 from app.calls.outgoing import MAXIMUM_FORWARDS, Addressed, address_to_contact, address_to_server, make_invite
 from app.dialplan.decide import decide
 from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision
@@ -14,7 +17,16 @@ from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.records import Configuration, Transport
 from app.records.trunks import OutgoingFields
+from app.sip.flow import Flow
+from app.sip.transport.transports import local_address
 from app.sip.uri import escape_user
+
+SAMPLE_OFFER = Body("application/sdp", b"")
+"""Stands for the caller's session description, which is passed on as it comes."""
+
+
+ANYWHERE = "198.51.100.1"
+"""An address out in the internet (RFC 5737: nobody's), to find out which of ours leads there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,18 @@ def simulate(
     return Simulation(decision, targets, refusals)
 
 
+def _own_host(configuration: Configuration, server: str) -> str:
+    """The address that a target would see us at: as `Addresses` tells it, worked out without a running server."""
+    system = configuration.system
+    addresses = Addresses(system, local_address)
+    try:
+        ipaddress.ip_address(server)
+    except ValueError:
+        # The name of a server, or a phone's place, is not looked up here; the way to the internet is the best guess.
+        server = ANYWHERE if system.external_signalling_address or server else "127.0.0.1"
+    return addresses.signalling_host(Flow("udp", system.sip_address, system.sip_udp_port, server, 5060)).strip("[]")
+
+
 def _display_of(configuration: Configuration, source: Source) -> str:
     user = configuration.users_by_number.get(source.number)
     return user.display_name if user is not None else ""
@@ -73,9 +97,9 @@ def _display_of(configuration: Configuration, source: Source) -> str:
 def _simulated(configuration: Configuration, target: DialTarget, caller: CallerIdentity) -> SimulatedTarget:
     record = target.record
     system = configuration.system
-    host = system.external_signalling_address or system.sip_address
-    host = f"[{host}]" if ":" in host else host
     transport = record.transport if isinstance(record, OutgoingFields) else Transport.UDP
+    server = record.server_address if isinstance(record, OutgoingFields) else ""
+    host = bracketed(_own_host(configuration, server))
     ports = {Transport.UDP: system.sip_udp_port, Transport.TCP: system.sip_tcp_port, Transport.TLS: system.sip_tls_port}
     own = f"{host}:{ports[transport] or DEFAULT_PORTS[transport]}"
     from_host = system.domain or host
@@ -94,7 +118,8 @@ def _simulated(configuration: Configuration, target: DialTarget, caller: CallerI
         call_id="simulated-call",
         from_tag="simulated",
         max_forwards=MAXIMUM_FORWARDS - 1,
-        body=None,
+        body=SAMPLE_OFFER,
+        session_expires=system.session_expires,
     )
     invite.prepend("Via", f"SIP/2.0/{transport.value.upper()} {own};branch=z9hG4bKsimulated;rport")
     text = invite.to_bytes().decode("utf-8", "replace")

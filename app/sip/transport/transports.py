@@ -238,7 +238,7 @@ class Transports:
             return known[0]
         if len(self._local_addresses) >= _LOCAL_ADDRESSES:
             self._local_addresses.clear()
-        address = _local_address(host)
+        address = local_address(host)
         self._local_addresses[host] = (address, now + _LOCAL_ADDRESS_GOOD_FOR)
         return address
 
@@ -403,7 +403,8 @@ def _collide(first: ListenAddress, second: ListenAddress) -> bool:
     )
 
 
-def _local_address(host: str) -> str:
+def local_address(host: str) -> str:
+    """Our address that the system would send from to reach an IP address; the wildcard when there is no way."""
     family = family_of(host)
     if family is None:
         return "0.0.0.0"
