@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -168,7 +169,7 @@ class Baresip:
                 self.events.append(value)
 
     def wait_for(self, kind: str, seconds: float = 10.0) -> dict[str, Any]:
-        """The next event of this type (REGISTER_OK, CALL_INCOMING, CALL_ESTABLISHED, CALL_CLOSED ...)."""
+        """The next event of this type (CALL_INCOMING, CALL_ESTABLISHED, CALL_CLOSED ...)."""
         deadline = time.monotonic() + seconds
         while True:
             for index, event in enumerate(self.events):
@@ -181,9 +182,14 @@ class Baresip:
                 self.events.append(value)
 
     def registered(self) -> Baresip:
-        """Wait until the server has taken the registration."""
-        self.wait_for("REGISTER_OK")
+        """Wait until the server has taken the registration (it can be done before anybody listens for events)."""
+        wait_until(lambda: "200 OK () [1 binding]" in self.log(), f"the registration of {self.user}")
         return self
+
+    def registration_refused(self) -> str:
+        """Wait until the server has refused the registration; the line that says so."""
+        pattern = re.compile(r"reg: sip:\S+: (\d{3} .*|.*)")
+        return wait_until(lambda: pattern.search(self.log()), f"a refusal for {self.user}")[1]
 
     def dial(self, number: str) -> None:
         self.command("dial", f"sip:{number}@{self.server}")

@@ -147,7 +147,7 @@ def test_phone_with_a_wrong_password_stays_out(
 ) -> None:
     start_server(document(network))
     phone = start_phone("100", "wrong")
-    phone.wait_for("REGISTER_FAIL")
+    assert phone.registration_refused().startswith("403 ")
     start_sipp(refused_with(480), CARRIER_A, called="100").succeed()
 
 
