@@ -1,0 +1,1 @@
+"""Icons and help texts that ship with the window."""

@@ -1,0 +1,273 @@
+"""The main window: menus, pages in tabs, navigation, problems, notices and the status bar."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+import PySide6
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
+from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
+
+from app.events import Alarm, CallState, EngineState, Severity
+from ui.actions import Actions
+from ui.help import HelpWindow
+from ui.messages import CANCEL, Choice, Role, ask, tell
+from ui.navigation import Navigation
+from ui.notices import Banner, NoticeBar
+from ui.pages import PAGES, make_page
+from ui.problems_dock import ProblemsDock
+from ui.records.record_page import RecordPage
+from ui.simulator import SimulatorPage
+from ui.status_line import StatusLine
+from ui.theme import ThemeMode, application_icon
+from ui.transfer import ExportDialog, ImportDialog, save_backup
+from ui.words import plural
+from ui.workspace import Workspace
+
+FIRST_PAGE = "overview"
+ABOUT = (
+    "The SIP server that a person can understand: phones, SIP trunks, a dial plan, and a window that shows every call "
+    "and why."
+)
+
+
+class MainWindow(QMainWindow):
+    """`main_window`. It can be closed only when `closing` has been answered by `finish`."""
+
+    closing = Signal()
+    """The user wants to end the program, and has agreed to end the calls."""
+    start_wanted = Signal()
+    """The user wants the server to try again to start."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self.setObjectName("main_window")
+        self.setWindowTitle("Trunkline")
+        self.setWindowIcon(application_icon())
+        self.workspace = workspace
+        self._pages: dict[str, QWidget] = {}
+        self._help: HelpWindow | None = None
+        self._ending = False
+        self._finished = False
+        self.banner = Banner(workspace.theme)
+        self.notices = NoticeBar()
+        self.tabs = QTabWidget(tabsClosable=True, movable=True, documentMode=True)
+        self.tabs.setObjectName("pages")
+        self.tabs.tabCloseRequested.connect(self._close_tab)
+        self.tabs.currentChanged.connect(self._page_changed)
+        self.navigation = Navigation(workspace.theme, self)
+        self.navigation.wanted.connect(self.open_page)
+        self.problems = ProblemsDock(workspace, self)
+        self.status = StatusLine(workspace)
+        self.status.problems_wanted.connect(self.open_problems)
+        self._lay_out()
+        self.actions_by_name = Actions(self).all
+        self._connect()
+        for number in range(1, 10):
+            QShortcut(QKeySequence(f"Ctrl+{number}"), self, lambda place=number - 1: self.tabs.setCurrentIndex(place))
+        self._restore()
+
+    def _lay_out(self) -> None:
+        centre = QWidget()
+        layout = QVBoxLayout(centre)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.banner)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.notices)
+        self.setCentralWidget(centre)
+        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.navigation)
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.problems)
+        self.problems.hide()
+        self.setStatusBar(self.status)
+        self.resize(1280, 800)
+
+    def _connect(self) -> None:
+        workspace = self.workspace
+        workspace.page_wanted.connect(self.open_page)
+        workspace.record_wanted.connect(self.open_record)
+        workspace.simulation_wanted.connect(self.open_simulation)
+        workspace.help_wanted.connect(self.open_help_topic)
+        workspace.noticed.connect(self.notices.tell)
+        workspace.bridge.alarmed.connect(self._take_alarms)
+        workspace.bridge.engine_changed.connect(lambda _: self._show_trouble())
+        workspace.theme.changed.connect(self._refresh_tab_icons)
+        self.banner.retried.connect(self.start_wanted)
+        self._show_trouble()
+
+    # --- pages ---------------------------------------------------------------------------------------------------
+
+    def open_page(self, name: str) -> QWidget:
+        """Open a page, or bring the one that is open to the front."""
+        page = self._pages.get(name)
+        if page is None:
+            page = self._pages[name] = make_page(name, self.workspace)
+        if self.tabs.indexOf(page) < 0:
+            entry = PAGES[name]
+            self.tabs.addTab(page, self.workspace.theme.icon(entry.icon), entry.title)
+        self.tabs.setCurrentWidget(page)
+        return page
+
+    def current_page(self) -> QWidget | None:
+        """The page in front."""
+        return self.tabs.currentWidget()
+
+    def close_page(self) -> None:
+        """Close the page in front."""
+        self._close_tab(self.tabs.currentIndex())
+
+    def _close_tab(self, place: int) -> None:
+        # The page itself is kept: it comes back with its filter and selection.
+        self.tabs.removeTab(place)
+
+    def _page_changed(self, _place: int) -> None:
+        page = self.current_page()
+        if page is not None:
+            self.navigation.mark(page.objectName().removeprefix("page."))
+
+    def _refresh_tab_icons(self) -> None:
+        for name, page in self._pages.items():
+            place = self.tabs.indexOf(page)
+            if place >= 0:
+                self.tabs.setTabIcon(place, self.workspace.theme.icon(PAGES[name].icon))
+
+    def open_record(self, table: str, record_id: int) -> None:
+        """Open a record's table and select it there."""
+        page = self.open_page(table)
+        if isinstance(page, RecordPage):
+            page.select_record(record_id)
+
+    def open_simulation(self, source: str, caller: str, called: str) -> None:
+        """Open the simulator and ask it about a call."""
+        page = self.open_page("simulator")
+        if isinstance(page, SimulatorPage):
+            page.fill(source, caller, called)
+
+    def open_problems(self) -> None:
+        """Show the list of problems, or hide it."""
+        self.problems.setVisible(not self.problems.isVisible())
+
+    # --- File, View and Help -------------------------------------------------------------------------------------
+
+    def import_configuration(self) -> None:
+        """File / Import."""
+        ImportDialog(self.workspace, self).open()
+
+    def export_configuration(self) -> None:
+        """File / Export."""
+        ExportDialog(self.workspace, self).open()
+
+    def back_up(self) -> None:
+        """File / Backup."""
+        save_backup(self, self.workspace)
+
+    def set_theme(self, mode: ThemeMode) -> None:
+        """View / Light, Dark or what the system says."""
+        self.workspace.theme.set_mode(mode)
+        self.workspace.settings.set_text("theme", mode)
+
+    def open_help(self) -> None:
+        """Help / Contents: what fits the page in front."""
+        page = self.current_page()
+        self.open_help_topic(page.objectName().removeprefix("page.") if page is not None else "first_call")
+
+    def open_help_topic(self, name: str) -> None:
+        """Open the help at a topic."""
+        if self._help is None:
+            self._help = HelpWindow(self)
+        self._help.open_topic(name)
+
+    def open_data_folder(self) -> None:
+        """Help / Data folder."""
+        folder = self.workspace.engine.data_directory
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
+            tell(self, "Data folder", "The folder could not be opened from here. It is:", more=str(folder))
+
+    def open_about(self) -> None:
+        """Help / About."""
+        versions = f"Python {platform.python_version()}, PySide6 {PySide6.__version__}, {platform.platform()}"
+        tell(
+            self, "About Trunkline", f"Trunkline\n\n{ABOUT}", more=f"{versions}\n{self.workspace.engine.data_directory}"
+        )
+
+    # --- trouble -------------------------------------------------------------------------------------------------
+
+    def _show_trouble(self) -> None:
+        engine = self.workspace.engine
+        failed = engine.state is EngineState.FAILED
+        text = f"The server is not running. {engine.trouble}" if failed else engine.trouble
+        self.banner.tell(text, can_retry=failed)
+
+    def _take_alarms(self, alarms: Sequence[Alarm]) -> None:
+        """Say the worst of a batch; the banner tells what lasts."""
+        worst = max(alarms, key=lambda alarm: (alarm.severity is Severity.ERROR, alarm.at))
+        more = f" (and {plural(len(alarms) - 1, 'other event')})" if len(alarms) > 1 else ""
+        self.workspace.notice(worst.text + more)
+
+    # --- layout --------------------------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        settings = self.workspace.settings
+        self._first_state = self.saveState()
+        geometry, state = settings.state("window/geometry"), settings.state("window/state")
+        if geometry is not None:
+            self.restoreGeometry(geometry)
+        if state is not None:
+            self.restoreState(state)
+        for name in settings.texts("window/pages") or [FIRST_PAGE]:
+            if name in PAGES:
+                self.open_page(name)
+        current = settings.text("window/page", FIRST_PAGE)
+        if current in self._pages:
+            self.open_page(current)
+
+    def _remember(self) -> None:
+        settings = self.workspace.settings
+        settings.set_state("window/geometry", self.saveGeometry())
+        settings.set_state("window/state", self.saveState())
+        names = [self.tabs.widget(place).objectName() for place in range(self.tabs.count())]
+        settings.set_texts("window/pages", [name.removeprefix("page.") for name in names])
+        page = self.current_page()
+        settings.set_text("window/page", page.objectName().removeprefix("page.") if page is not None else "")
+        settings.save()
+
+    def reset_layout(self) -> None:
+        """View / Reset layout: docks and columns as on the first day."""
+        self.restoreState(self._first_state)
+        self.workspace.settings.forget("tables")
+        self.workspace.settings.forget("window")
+        for page in self._pages.values():
+            if isinstance(view := getattr(page, "view", None), QWidget) and hasattr(view, "reset_columns"):
+                view.reset_columns()
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask first when there are calls; the window goes when the server has stopped."""
+        if self._finished:
+            event.accept()
+            return
+        event.ignore()
+        if self._ending:
+            return
+        calls = [row for row in self.workspace.engine.calls() if row.state is not CallState.ENDED]
+        if not calls:
+            self.end()
+            return
+        question = f"{plural(len(calls), 'call is', 'calls are')} in progress. Ending the program ends them."
+        end = Choice("End the calls and exit", Role.AcceptRole, "end", self.end)
+        ask(self, "dialog.close", "Exit", question, (end, CANCEL))
+
+    def end(self) -> None:
+        """End the program without a question."""
+        if not self._ending:
+            self._ending = True
+            self._remember()
+            self.closing.emit()
+
+    def finish(self) -> None:
+        """The server has stopped: let the window go."""
+        self._finished = True
+        self.close()

@@ -1,0 +1,97 @@
+"""Questions, messages and file dialogs that never stop the event loop: opened, and calling back when closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+Role = QMessageBox.ButtonRole
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A button of a question."""
+
+    text: str
+    role: Role
+    name: str
+    """Its object name."""
+    callback: Callable[[], None] | None = None
+
+
+CANCEL = Choice("Cancel", Role.RejectRole, "cancel")
+CLOSE = Choice("Close", Role.RejectRole, "close")
+
+
+def ask(
+    parent: QWidget, name: str, title: str, text: str, choices: Sequence[Choice], *, more: str = "", details: str = ""
+) -> QMessageBox:
+    """Open a question. `more` stands below in smaller words, `details` behind a button; both can be copied."""
+    box = QMessageBox(parent)
+    box.setObjectName(name)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setWindowTitle(title)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(text)
+    box.setInformativeText(more)
+    if details:
+        box.setDetailedText(details)
+    box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    for choice in choices:
+        button = box.addButton(choice.text, choice.role)
+        button.setObjectName(choice.name)
+        if choice.callback is not None:
+            button.clicked.connect(choice.callback)
+        if choice.role is Role.AcceptRole:
+            box.setDefaultButton(button)
+        if choice.role is Role.RejectRole:
+            box.setEscapeButton(button)
+    box.open()
+    return box
+
+
+def tell(parent: QWidget, title: str, text: str, *, more: str = "", details: str = "") -> QMessageBox:
+    """Open a message with a Close button."""
+    return ask(parent, "dialog.message", title, text, (CLOSE,), more=more, details=details)
+
+
+def choose_file(
+    parent: QWidget, caption: str, filters: str, done: Callable[[Path], None], *, save_as: str = ""
+) -> QFileDialog:
+    """Open a file dialog, for saving when a name is proposed; `done` is called when a file was chosen."""
+    dialog = QFileDialog(parent, caption)
+    dialog.setObjectName("dialog.file")
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setNameFilter(filters)
+    if save_as:
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix(Path(save_as).suffix.lstrip("."))
+        dialog.selectFile(save_as)
+    else:
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.fileSelected.connect(lambda path: done(Path(path)))
+    dialog.open()
+    return dialog
+
+
+def save_text(
+    parent: QWidget, caption: str, filters: str, name: str, make: Callable[[], str], *, private: bool = False
+) -> QFileDialog:
+    """Ask for a file and write a text into it, for its owner alone when `private`; says so when that fails."""
+
+    def write(path: Path) -> None:
+        part = path.with_name(f"{path.name}.part")
+        try:
+            # Beside the old file and then in its place, so that a full disk does not cost the old one.
+            part.touch(mode=0o600 if private else 0o666)
+            part.write_text(make(), encoding="utf-8", newline="")
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            tell(parent, "Not saved", f"{path.name} could not be written: {error.strerror or error}.", more=str(path))
+
+    return choose_file(parent, caption, filters, write, save_as=name)

@@ -1,0 +1,1 @@
+"""What happens now and what happened: gauges, live calls, states, rejected sources, call records."""

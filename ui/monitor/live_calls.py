@@ -1,0 +1,111 @@
+"""The page of calls in progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from app.events import CallRow, CallState
+from app.records import Configuration
+from ui.messages import CANCEL, Choice, Role, ask
+from ui.monitor.ladder import LadderDialog
+from ui.monitor.live_page import LivePage
+from ui.monitor.state_words import call_state_cell
+from ui.tables.cells import Cell, Column, blank_cell, duration_cell, number_cell, text_cell, time_cell
+from ui.tables.table_page import Needs
+from ui.words import name_words
+from ui.workspace import Workspace
+
+
+def _trunk_cell(trunk_id: int, configuration: Configuration) -> Cell:
+    if not trunk_id:
+        return Cell("", 0)
+    return number_cell(trunk_id, name_words(f"trunk:{trunk_id}", configuration))
+
+
+def call_columns(configuration: Callable[[], Configuration]) -> list[Column[CallRow]]:
+    """The columns of a call in progress."""
+
+    def words(name: str) -> Cell:
+        return text_cell(name_words(name, configuration())) if name else blank_cell()
+
+    def lasted(row: CallRow) -> Cell:
+        return duration_cell((row.ended or time.time()) - row.started, row.started)
+
+    def talked(row: CallRow) -> Cell:
+        if not row.answered:
+            return Cell("", 0.0)
+        return duration_cell((row.ended or time.time()) - row.answered, row.answered)
+
+    return [
+        Column("state", "State", lambda row: call_state_cell(row.state)),
+        Column("from", "From", lambda row: text_cell(row.caller_number, tip=row.source), "The caller's number."),
+        Column("to", "To", lambda row: text_cell(row.called_number, tip=row.target), "The number that was dialled."),
+        Column("trunk_in", "In trunk", lambda row: _trunk_cell(row.trunk_in, configuration())),
+        Column("trunk_out", "Out trunk", lambda row: _trunk_cell(row.trunk_out, configuration())),
+        Column("duration", "Duration", lasted, "Since the call came in.", right=True),
+        Column("talk", "Talking", talked, "Since the answer.", shown=False, right=True),
+        Column(
+            "status",
+            "Status",
+            lambda row: number_cell(row.status, str(row.status) if row.status else ""),
+            "The last SIP status of the called side.",
+            right=True,
+        ),
+        Column("source", "Source", lambda row: words(row.source), "Who calls.", shown=False),
+        Column("target", "Target", lambda row: words(row.target), "Where the call goes.", shown=False),
+        Column("sent", "Sent number", lambda row: text_cell(row.sent_number), "As it left here.", shown=False),
+        Column("digits", "Digits", lambda row: text_cell(row.digits), "DTMF digits that passed.", shown=False),
+        Column("relayed", "Relayed", lambda row: text_cell("yes" if row.relayed else "no"), shown=False),
+        Column("started", "Started", lambda row: time_cell(row.started), shown=False),
+        Column("text", "Newest step", lambda row: text_cell(row.text)),
+    ]
+
+
+class LiveCallsPage(LivePage[CallRow]):
+    """`page.live_calls`: every call, from its INVITE to its end."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(
+            workspace,
+            "live_calls",
+            "Live calls",
+            call_columns(lambda: workspace.configuration),
+            lambda row: row.id,
+            lambda: (row for row in workspace.engine.calls() if row.state is not CallState.ENDED),
+            "No call is in progress. Calls appear here as soon as somebody dials.",
+            ("duration", "talk"),
+        )
+        self.add_command("hang_up", "&Hang up", self.hang_up, icon="hang_up", shortcuts=["Del"], needs=Needs.SOME)
+        self.add_command(
+            "ladder", "SIP &ladder", self.show_ladder, icon="ladder", shortcuts=["Return", "Enter"], needs=Needs.ONE
+        )
+        self.view.doubleClicked.connect(lambda _: self.show_ladder())
+        self.add_table_commands()
+        self.load()
+        workspace.bridge.calls_changed.connect(self._take)
+
+    def _take(self, rows: Sequence[CallRow]) -> None:
+        self.live.remove([row.id for row in rows if row.state is CallState.ENDED])
+        self.live.upsert([row for row in rows if row.state is not CallState.ENDED])
+
+    def hang_up(self) -> None:
+        """End the selected call; asks before it ends several."""
+        calls = self.chosen()
+        if len(calls) == 1:
+            self.workspace.engine.hang_up(calls[0].id)
+        elif calls:
+            ids = [call.id for call in calls]
+            hang_up = Choice(f"Hang up {len(ids)} calls", Role.AcceptRole, "hang_up", lambda: self._hang_up(ids))
+            question = f"Hang up {len(ids)} calls? The people on them are cut off."
+            ask(self, "dialog.hang_up", "Hang up", question, (hang_up, CANCEL))
+
+    def _hang_up(self, ids: Sequence[str]) -> None:
+        for each in ids:
+            self.workspace.engine.hang_up(each)
+
+    def show_ladder(self) -> None:
+        """Open the SIP messages of the selected call."""
+        calls = self.chosen()
+        if calls:
+            LadderDialog(self.workspace, calls[0].id, self.window()).open()

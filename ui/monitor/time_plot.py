@@ -1,0 +1,143 @@
+"""A plot over time in the colours of the theme, with a crosshair that reads the values."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from math import isnan
+from typing import Any, NamedTuple
+
+import pyqtgraph
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
+
+from ui.theme import Theme
+
+
+class Series(NamedTuple):
+    """One curve."""
+
+    name: str
+    values: Sequence[float]
+    """NaN leaves a gap."""
+    colour: int
+    """Its place among the theme's colours; -1 for the text's own."""
+    dashed: bool = False
+    filled: bool = False
+
+
+class TimePlot(QFrame):
+    """A card with a title, the values under the crosshair and the plot; it never repaints while out of sight."""
+
+    def __init__(self, theme: Theme, name: str, title: str, unit: str = "", highest: float | None = None) -> None:
+        super().__init__()
+        self.setObjectName(f"plot.{name}")
+        self.setProperty("role", "card")
+        self._theme = theme
+        self._unit = unit
+        self._times: Sequence[float] = ()
+        self._series: tuple[Series, ...] = ()
+        self._curves: dict[str, Any] = {}
+        self.repaints = 0
+        """How often new values were drawn."""
+        self._title = QLabel(title)
+        self._title.setProperty("role", "title")
+        self._values = QLabel()
+        self._values.setObjectName("values")
+        self._values.setProperty("role", "muted")
+        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": pyqtgraph.DateAxisItem()})
+        self.plot.setAccessibleName(title)
+        self.plot.setMenuEnabled(False)
+        self.plot.setMouseEnabled(False, False)
+        self.plot.hideButtons()
+        self.plot.getPlotItem().setContentsMargins(2, 6, 10, 2)
+        self.plot.getAxis("left").setWidth(44)
+        self._highest = highest
+        self._legend = self.plot.addLegend(offset=(8, 4), colCount=4, labelTextSize="8pt")
+        self._line = pyqtgraph.InfiniteLine(angle=90, movable=False)
+        self._line.hide()
+        self.plot.addItem(self._line, ignoreBounds=True)
+        self.plot.scene().sigMouseMoved.connect(self._point)
+        head = QHBoxLayout()
+        head.addWidget(self._title)
+        head.addStretch()
+        head.addWidget(self._values)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 8, 8, 8)
+        layout.setSpacing(2)
+        layout.addLayout(head)
+        layout.addWidget(self.plot, 1)
+        theme.changed.connect(self._colour)
+        self._colour()
+
+    def draw(self, times: Sequence[float], series: Sequence[Series], span: float) -> None:
+        """Show these curves over the last `span` seconds."""
+        self._times = times
+        names = [each.name for each in series]
+        again = names != [each.name for each in self._series]
+        self._series = tuple(series)
+        if again:
+            self._make_curves()
+        for each in series:
+            self._curves[each.name].setData(times, each.values, connect="finite")
+        end = times[-1] if times else time.time()
+        self.plot.setXRange(end - span, end, padding=0)
+        peak = max((value for each in series for value in each.values if not isnan(value)), default=0.0)
+        self.plot.setYRange(0, self._highest or max(1.0, peak * 1.15), padding=0)
+        self.repaints += 1
+
+    def _make_curves(self) -> None:
+        for curve in self._curves.values():
+            self.plot.removeItem(curve)
+        self._legend.clear()
+        self._curves = {each.name: self.plot.plot(name=each.name) for each in self._series}
+        self._legend.setVisible(len(self._series) > 1)
+        self._colour()
+
+    def _colour(self) -> None:
+        colours = self._theme.colours
+        self.plot.setBackground(colours.raised)
+        for name in ("left", "bottom"):
+            axis = self.plot.getAxis(name)
+            axis.setPen(colours.border)
+            axis.setTextPen(colours.muted)
+        self.plot.showGrid(x=False, y=True, alpha=0.25)
+        self._line.setPen(pyqtgraph.mkPen(colours.muted, width=1))
+        self._legend.setLabelTextColor(colours.text)
+        for each in self._series:
+            text = colours.text if each.colour < 0 else colours.series[each.colour % len(colours.series)]
+            style = Qt.PenStyle.DashLine if each.dashed else Qt.PenStyle.SolidLine
+            curve = self._curves[each.name]
+            curve.setPen(pyqtgraph.mkPen(text, width=2, style=style))
+            if each.filled:
+                shade = QColor(text)
+                shade.setAlpha(40)
+                curve.setFillLevel(0)
+                curve.setBrush(shade)
+        for sample, label in self._legend.items:
+            label.setText(label.text, color=colours.text)
+            sample.update()
+
+    def _point(self, position: QPointF) -> None:
+        """Move the crosshair to the pointer and read the values there."""
+        box = self.plot.getPlotItem().vb
+        if not self._times or not self.plot.sceneBoundingRect().contains(position):
+            self._line.hide()
+            self._values.setText("")
+            return
+        self.show_values_at(box.mapSceneToView(position).x())
+
+    def show_values_at(self, at: float) -> None:
+        """Put the crosshair at a wall time and read the values of the nearest sample."""
+        place = min(bisect_left(self._times, at), len(self._times) - 1)
+        if place and at - self._times[place - 1] < self._times[place] - at:
+            place -= 1
+        self._line.setPos(self._times[place])
+        self._line.show()
+        clock = time.strftime("%H:%M:%S", time.localtime(self._times[place]))
+        words = [
+            f"{each.name} {each.values[place]:g}{self._unit}" for each in self._series if not isnan(each.values[place])
+        ]
+        self._values.setText(f"{clock}   {', '.join(words)}")

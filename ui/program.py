@@ -1,0 +1,90 @@
+"""The whole program: engine and window on one event loop, from the first sight to the last call's end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
+
+from app.errors import UserFacingError
+from ui.bridge import Bridge
+from ui.face import Engine
+from ui.main_window import MainWindow
+from ui.settings import Settings
+from ui.single_instance import SingleInstance
+from ui.theme import Theme, ThemeMode
+from ui.workspace import Workspace
+
+_log = logging.getLogger(__name__)
+
+
+class Program:
+    """Builds everything and runs it on the running loop, which is Qt's through qasync."""
+
+    def __init__(
+        self, application: QApplication, data_directory: Path, settings_path: Path, sip: tuple[str, int] | None = None
+    ) -> None:
+        self.settings = Settings(settings_path)
+        modes = {mode.value: mode for mode in ThemeMode}
+        self.theme = Theme(application, modes.get(self.settings.text("theme"), ThemeMode.SYSTEM))
+        self.engine = Engine(data_directory, sip=sip)
+        self.bridge = Bridge(self.engine.events)
+        self.workspace = Workspace(self.engine, self.bridge, self.settings, self.theme)
+        self.window = MainWindow(self.workspace)
+        self._closing = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+        self.window.closing.connect(self._closing.set)
+        self.window.start_wanted.connect(self._start)
+
+    async def run(self, instance: SingleInstance | None = None) -> None:
+        """Show the window, start the server, and stop it when the window is closed."""
+        if instance is not None:
+            instance.raised.connect(self.raise_window)
+        self.window.show()
+        self._start()
+        try:
+            await self._closing.wait()
+        finally:
+            await self._stop()
+
+    def _start(self) -> None:
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.get_running_loop().create_task(self._start_engine())
+
+    async def _start_engine(self) -> None:
+        """Start the server; what goes wrong is told in the window, which stays to mend it."""
+        try:
+            await self.engine.start()
+        except UserFacingError as error:
+            _log.warning("the server did not start: %s", error)
+        except Exception:
+            _log.exception("the server did not start")
+
+    async def _stop(self) -> None:
+        """End calls in order, then let the window go."""
+        if self._starting is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._starting
+        try:
+            await self.engine.stop()
+        finally:
+            self.bridge.close()
+            self.window.finish()
+
+    def raise_window(self) -> None:
+        """Bring the window to the front."""
+        window = self.window
+        window.setWindowState(window.windowState() & ~Qt.WindowState.WindowMinimized)
+        window.show()
+        window.raise_()
+        window.activateWindow()
+
+    def end_on_signals(self) -> None:
+        """SIGTERM and Ctrl+C end the calls in order, too, as soon as Python runs: within a second."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.window.end())

@@ -1,0 +1,1 @@
+"""Table pages, forms and undo for the configuration, all generated from the records."""

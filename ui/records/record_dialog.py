@@ -1,0 +1,286 @@
+"""The dialog that adds or changes one record: it checks as one types and says why OK is not possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from app.errors import RecordError, RecordErrors, UserFacingError
+from app.records import Change, Configuration, ExternalLine, Record, SipTrunk, System
+from app.records.document import check_record
+from ui.face import Difference, Problem, compare, cycle_through, cycle_words, problems
+from ui.inquiry import Inquiry
+from ui.records.changes import new_values, words_for
+from ui.records.field_words import field_path_words
+from ui.records.invite_preview import InvitePreview
+from ui.records.merging import changed_fields, merge
+from ui.records.record_form import RecordForm
+from ui.words import plural
+from ui.workspace import Workspace
+
+CHECK_AFTER = 150
+"""Milliseconds after the last key at which the rest of the configuration is looked at, too."""
+
+_MOST_ROUTES = 5
+
+
+class RecordDialog(QDialog):
+    """`dialog.<table>`: add a record (`base` None) or change one. Open it with `open()`."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        model: type[Record],
+        base: Record | None,
+        parent: QWidget | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName(f"dialog.{model.table}")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.workspace = workspace
+        self.model = model
+        self.base = base
+        self._record: Record | None = None
+        """What the form holds, when it is right."""
+        self._filled = values is not None or base is not None
+        """Whether every field has been filled in by somebody, so that each mistake counts as made."""
+        self.form = RecordForm(model, workspace.theme)
+        self._problem = QLabel(wordWrap=True)
+        self._problem.setObjectName("problem")
+        self._problem.setProperty("role", "muted")
+        self._note = QLabel(wordWrap=True)
+        self._note.setObjectName("note")
+        self._routes_label = QLabel(wordWrap=True)
+        self._routes_label.setObjectName("routes")
+        self._routes_label.setProperty("role", "warning")
+        self._routes_label.hide()
+        self._note_frame = QFrame()
+        self._note_frame.setProperty("role", "banner")
+        self._buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok
+            | QDialogButtonBox.StandardButton.Cancel
+            | QDialogButtonBox.StandardButton.Apply
+        )
+        self._buttons.setObjectName("buttons")
+        self._buttons.accepted.connect(self.accept)
+        self._buttons.rejected.connect(self.reject)
+        self._button(QDialogButtonBox.StandardButton.Apply).clicked.connect(self.apply)
+        self._preview = InvitePreview(workspace) if model in (SipTrunk, ExternalLine) else None
+        self._lay_out()
+        self._errors: list[RecordError] = []
+        self._warnings: list[RecordError] = []
+        self._problems = Inquiry(problems, self)
+        self._problems.answered.connect(self._show_warnings)
+        self._routes = Inquiry(self._compare_routes, self)
+        self._routes.answered.connect(self._show_routes)
+        self._late_check = QTimer(self, singleShot=True, interval=CHECK_AFTER)
+        self._late_check.timeout.connect(self._check_everything)
+        self.form.rows["id"].editor.widget.setEnabled(base is None)
+        start = values if values is not None else dict(base) if base is not None else None
+        self.form.set_values(start or new_values(model, workspace.configuration), workspace.configuration)
+        self.form.changed.connect(self._edited)
+        workspace.bridge.configuration_changed.connect(self._changed_elsewhere)
+        self._refresh_title()
+        self._check_everything()
+        self._say_live_effect()
+        self.form.focus_field(self.form.first_field())
+
+    def _lay_out(self) -> None:
+        note = QHBoxLayout(self._note_frame)
+        note.setContentsMargins(10, 6, 10, 6)
+        note.addWidget(self._note)
+        self._note_frame.hide()
+        layout = QVBoxLayout(self)
+        layout.setSpacing(8)
+        layout.addWidget(self._note_frame)
+        layout.addWidget(self.form, 1)
+        if self._preview is not None:
+            layout.addWidget(self._preview)
+        layout.addWidget(self._routes_label)
+        layout.addWidget(self._problem)
+        layout.addWidget(self._buttons)
+        room = QGuiApplication.primaryScreen().availableSize() - QSize(40, 60)
+        self.resize(self.sizeHint().expandedTo(QSize(620, 560)).boundedTo(room))
+
+    def _button(self, which: QDialogButtonBox.StandardButton) -> Any:
+        return self._buttons.button(which)
+
+    def _refresh_title(self) -> None:
+        if self.base is None:
+            self.setWindowTitle(f"New {self.model.title}")
+        elif self.model is System:
+            self.setWindowTitle("System")
+        else:
+            title = self.model.title
+            self.setWindowTitle(f"{title[:1].upper()}{title[1:]} {self.base.caption()}")
+
+    # --- checking ------------------------------------------------------------------------------------------------
+
+    def _edited(self) -> None:
+        self._check(whole=False)
+        self._late_check.start()
+
+    def _check_everything(self) -> None:
+        self._check(whole=True)
+        if self._preview is not None:
+            self._preview.refresh(self.base, self._record)
+
+    def _check(self, *, whole: bool) -> None:
+        """Check the form; `whole` also as a part of the configuration, which takes longer the larger that is."""
+        errors = self._mistakes(whole=whole)
+        self._errors = [error for error in errors if self._filled or error.path.partition("[")[0] in self.form.touched]
+        self.form.show_errors(self._errors, self._warnings)
+        self._say_problem(errors)
+
+    def _mistakes(self, *, whole: bool) -> list[RecordError]:
+        """Every mistake of what the form holds; keeps the record when there is none."""
+        self._record = None
+        try:
+            record = check_record(self.model, self.form.values())
+            if whole:
+                configuration = self.workspace.configuration.with_changes([self._change(record)])
+                self._problems.ask(configuration)
+                if self.workspace.kept_numbers.all:
+                    self._routes.ask(configuration)
+        except RecordErrors as error:
+            return list(error.errors)
+        if isinstance(record, SipTrunk):
+            cycle = cycle_through(self.workspace.configuration, record.id, record.next_trunk_id)
+            if cycle:
+                message = f"the next trunks would go in a circle: {cycle_words(cycle)}"
+                return [RecordError("next_trunk_id", message)]
+        self._record = record
+        return []
+
+    def _show_warnings(self, problems: Iterable[Problem]) -> None:
+        """What is odd, but allowed, in the configuration with this record in it."""
+        place = (self.model.table, self.form.rows["id"].editor.value())
+        self._warnings = [
+            RecordError(problem.field or "id", problem.message)
+            for problem in problems
+            if (problem.table, problem.record_id) == place
+        ]
+        self.form.show_errors(self._errors, self._warnings)
+
+    def _compare_routes(self, configuration: Configuration) -> tuple[Difference, ...]:
+        return compare(self.workspace.configuration, configuration, self.workspace.kept_numbers.numbers())
+
+    def _show_routes(self, differences: tuple[Difference, ...]) -> None:
+        """Which of the kept test numbers the change would route differently: before it is saved."""
+        lines = [str(each) for each in differences[:_MOST_ROUTES]]
+        if len(differences) > _MOST_ROUTES:
+            lines.append(f"and {len(differences) - _MOST_ROUTES} more")
+        words = f"{plural(len(differences), 'test number')} would go another way:"
+        self._routes_label.setText("\n".join([words, *lines]) if lines else "")
+        self._routes_label.setVisible(bool(lines))
+
+    def _say_problem(self, errors: list[RecordError]) -> None:
+        text = ""
+        if errors:
+            first = errors[0]
+            place = field_path_words(self.model, first.path)
+            more = f" (and {plural(len(errors) - 1, 'more mistake')})" if len(errors) > 1 else ""
+            text = f"OK is not possible: {place} {first.message}{more}".replace("  ", " ")
+        self._problem.setText(text)
+        for which in (QDialogButtonBox.StandardButton.Ok, QDialogButtonBox.StandardButton.Apply):
+            self._button(which).setEnabled(not errors)
+            self._button(which).setToolTip(text)
+
+    # --- doing it ------------------------------------------------------------------------------------------------
+
+    def _change(self, record: Record) -> Change:
+        before = self.base
+        if before is not None and self.workspace.configuration.find(self.model.table, before.id) is None:
+            before = None  # deleted elsewhere meanwhile: it is added again
+        return Change(self.model.table, before, record)
+
+    def apply(self) -> bool:
+        """Make the change take effect and stay open; False, with the mistakes shown, when it does not fit."""
+        self._late_check.stop()
+        self._filled = True
+        self._check_everything()
+        record = self._record
+        if record is None:
+            return False
+        if record != self.base:
+            verb = "Add" if self.base is None else "Change"
+            change = self._change(record)
+            previous, self.base = self.base, record
+            try:
+                self.workspace.history.perform(words_for(verb, [record]), [change])
+            except RecordErrors as error:
+                self.base = previous
+                self.form.show_errors(error.errors)
+                self._say_problem(list(error.errors))
+                return False
+            except UserFacingError as error:
+                self.base = previous
+                self._say_problem([RecordError("", str(error))])
+                return False
+        self.form.rows["id"].editor.widget.setEnabled(False)
+        self.form.touched.clear()
+        self._refresh_title()
+        return True
+
+    def accept(self) -> None:
+        """OK: make the change take effect and close."""
+        if self.apply():
+            super().accept()
+
+    # --- what happens elsewhere ----------------------------------------------------------------------------------
+
+    def _changed_elsewhere(self, configuration: Configuration) -> None:
+        """Take over what others changed in this record, and say so."""
+        if self.base is None:
+            self._keep_id_free(configuration)
+        else:
+            self._merge(configuration.find(self.model.table, self.base.id))
+        self.form.refill(configuration)
+        self._check_everything()
+
+    def _keep_id_free(self, configuration: Configuration) -> None:
+        editor = self.form.rows["id"].editor
+        if "id" not in self.form.touched and configuration.find(self.model.table, editor.value()) is not None:
+            editor.set_value(configuration.next_id(self.model.table))
+
+    def _merge(self, theirs: Record | None) -> None:
+        base = self.base
+        if base is None or theirs == base:
+            return
+        if theirs is None:
+            self._tell(f"This {self.model.title} was deleted elsewhere meanwhile. OK adds it again.")
+            return
+        taken = [name for name in changed_fields(base, theirs) if name not in self.form.touched]
+        disputed = [name for name in changed_fields(base, theirs) if name in self.form.touched]
+        words = [f"Changed elsewhere meanwhile and taken over: {self._labels(taken)}."] if taken else []
+        if disputed:
+            words.append(f"Also changed elsewhere: {self._labels(disputed)}. What you typed counts when you press OK.")
+        try:
+            mine = check_record(self.model, self.form.values())
+            self.form.set_values(dict(merge(base, mine, theirs)[0]), self.workspace.configuration)
+        except RecordErrors:
+            self.form.set_values({name: getattr(theirs, name) for name in taken}, self.workspace.configuration)
+        self.base = theirs
+        self._refresh_title()
+        self._tell(" ".join(words))
+
+    def _labels(self, names: list[str]) -> str:
+        return ", ".join(field_path_words(self.model, name) for name in names)
+
+    def _say_live_effect(self) -> None:
+        if self.base is None or self.model not in (SipTrunk, ExternalLine):
+            return
+        rows = self.workspace.engine.trunks() if self.model is SipTrunk else self.workspace.engine.lines()
+        calls = next((row.active_in + row.active_out for row in rows if row.id == self.base.id), 0)
+        if calls:
+            keeps = "keeps its" if calls == 1 else "keep their"
+            self._tell(f"A change counts for new calls only; {plural(calls, 'running call')} {keeps} old settings.")
+
+    def _tell(self, text: str) -> None:
+        self._note.setText(text)
+        self._note_frame.setVisible(bool(text))

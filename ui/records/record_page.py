@@ -1,0 +1,318 @@
+"""The table page of one record type: its actions, its live columns, its rows as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QPushButton
+
+from app.errors import UserFacingError
+from app.events import LineChanged, TrunkChanged, UserChanged
+from app.records import TABLES, Change, ExternalLine, LocalUser, Record, SipTrunk, System, fields_of
+from ui.face import Problem
+from ui.messages import CANCEL, Choice, Role, ask, choose_file, save_text, tell
+from ui.records.changes import Deletion, duplicate_of, plan_deletion, switched, words_for
+from ui.records.field_words import field_path_words
+from ui.records.record_dialog import RecordDialog
+from ui.records.record_rows import RecordRow, live_key, live_rows, record_columns
+from ui.records.record_text import read_table, to_cells
+from ui.tables.row_model import OrderedRowModel
+from ui.tables.rows_text import from_csv, from_tsv, to_csv, to_tsv
+from ui.tables.table_page import Needs, TablePage
+from ui.words import plural
+from ui.workspace import Workspace
+
+LiveEvent = TrunkChanged | LineChanged | UserChanged
+
+_MOST_NAMED = 12
+"""A question names at most this many records, and counts the rest."""
+
+
+def record_type(name: str) -> type[Record]:
+    """The record type of a page: a table's, or the one system record's."""
+    return System if name == System.table else TABLES[name]
+
+
+class RecordPage(TablePage):
+    """`page.<table>`: the records of one type with their live state and problems."""
+
+    def __init__(self, workspace: Workspace, record: type[Record]) -> None:
+        self.record_type = record
+        self._live: dict[int | str, Any] = {}
+        self._problems: dict[int, tuple[Problem, ...]] = {}
+        columns = record_columns(record, lambda: workspace.configuration)
+        model: OrderedRowModel[RecordRow] = OrderedRowModel(columns, lambda row: row.record.id)
+        super().__init__(workspace, record.table, record.plural, model, record.introduction)
+        self.single = record is System
+        self._add_commands()
+        self._add_empty_buttons()
+        self.view.doubleClicked.connect(lambda _: self.edit())
+        bridge = workspace.bridge
+        bridge.configuration_changed.connect(lambda _: self.reload())
+        bridge.engine_changed.connect(lambda _: self._load_live())
+        workspace.history.changed.connect(self.reload)
+        signals = {SipTrunk: bridge.trunks_changed, ExternalLine: bridge.lines_changed, LocalUser: bridge.users_changed}
+        if record in signals:
+            signals[record].connect(self._live_changed)
+        if record is ExternalLine:
+            # The countdown of a registration.
+            self._ticker = QTimer(self, interval=1000)
+            self._ticker.timeout.connect(lambda: self.model.refresh(["live_state"], *self.view.visible_span()))
+            self._ticker.start()
+        self._show_problems(workspace.problems.answer)
+        workspace.problems.answered.connect(self._show_problems)
+        self._load_live()
+
+    def _load_live(self) -> None:
+        """Show what the server knows of the records now."""
+        rows = live_rows(self.record_type, self.workspace.engine)
+        self._live = {self._row_key(row): row for row in rows}
+        self.reload()
+
+    def _add_commands(self) -> None:
+        title = self.record_type.title
+        self.add_command("add", "&Add", self.add, icon="add", shortcuts=["Ins", "Ctrl+N"])
+        self.add_command("edit", "&Edit", self.edit, icon="edit", shortcuts=["Return", "Enter", "F2"], needs=Needs.ONE)
+        self.add_command(
+            "duplicate", "D&uplicate", self.duplicate, icon="duplicate", shortcuts=["Ctrl+D"], needs=Needs.ONE
+        )
+        self.add_command("delete", "&Delete", self.delete, icon="delete", shortcuts=["Del"], needs=Needs.SOME)
+        self.toolbar.addSeparator()
+        self.add_command("enable", "E&nable", lambda: self.switch(True), icon="enable", needs=Needs.SOME)
+        self.add_command("disable", "D&isable", lambda: self.switch(False), icon="disable", needs=Needs.SOME)
+        self.add_command(
+            "toggle", "Enable or disable", self.toggle, shortcuts=["Space"], needs=Needs.SOME, in_toolbar=False
+        )
+        self.add_table_commands()
+        self.add_command("paste", "Paste rows", self.paste, icon="copy", shortcuts=["Ctrl+V"], in_toolbar=False)
+        self.add_command("import_csv", "Import table...", self.import_csv, icon="import", in_toolbar=False)
+        self.commands["add"].setStatusTip(f"Add a {title}")
+
+    def allows(self, name: str) -> bool:
+        """The one system record can be edited, and nothing else."""
+        several = ("add", "duplicate", "delete", "enable", "disable", "toggle", "paste", "import_csv")
+        return not (getattr(self, "single", self.record_type is System) and name in several)
+
+    def _add_empty_buttons(self) -> None:
+        button = QPushButton(f"Add {self.record_type.title}")
+        button.setObjectName("empty_add")
+        self.workspace.theme.give_icon(button, "add")
+        button.clicked.connect(self.commands["add"].trigger)
+        self.view.empty_hint.add_button(button)
+
+    # --- what is shown -------------------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Show the records and words of this moment; rows that are the same stay untouched."""
+        configuration = self.workspace.configuration
+        records: Iterable[Record] = [configuration.system] if self.single else configuration.table(self.name)
+        rows: list[RecordRow] = []
+        for record in records:
+            row = self._row(record)
+            old = self.model.row(record.id)
+            rows.append(old if old == row else row)
+        self.model.set_rows(rows)
+        # Other records' words may have changed: they stand in the cells of references.
+        self.model.refresh()
+
+    def _show_problems(self, problems: Iterable[Problem]) -> None:
+        found: dict[int, list[Problem]] = {}
+        for problem in problems:
+            if problem.table == self.name:
+                found.setdefault(problem.record_id, []).append(problem)
+        before = self._problems
+        self._problems = {number: tuple(each) for number, each in found.items()}
+        changed = [key for key in before.keys() | self._problems.keys() if before.get(key) != self._problems.get(key)]
+        rows = [self.model.row(key) for key in changed]
+        self.model.upsert([self._row(row.record) for row in rows if row is not None])
+
+    def _row(self, record: Record) -> RecordRow:
+        return RecordRow(record, self._live.get(live_key(record)), self._problems.get(record.id, ()))
+
+    def _row_key(self, row: Any) -> int | str:
+        return row.number if self.record_type is LocalUser else row.id
+
+    def _live_changed(self, events: Sequence[LiveEvent]) -> None:
+        """New rows of the running server: only the records they belong to are touched."""
+        numbers: dict[int | str, Record] = {}
+        if self.record_type is LocalUser:
+            numbers = cast("dict[int | str, Record]", dict(self.workspace.configuration.users_by_number))
+        rows: list[RecordRow] = []
+        for event in events:
+            key = self._row_key(event.row)
+            if event.gone:
+                self._live.pop(key, None)
+            else:
+                self._live[key] = event.row
+            record = numbers.get(key) or self.workspace.configuration.find(self.name, cast(int, key))
+            if record is not None and self.model.row(record.id) is not None:
+                rows.append(self._row(record))
+        self.model.upsert(rows)
+
+    def select_record(self, record_id: int) -> None:
+        """Select a record and bring it into sight; a filter that hides it is cleared."""
+        if self.model.position(record_id) < 0:
+            self.filter.clear()
+        self.view.select_keys([record_id])
+        self.view.setFocus()
+
+    def selected(self) -> list[Record]:
+        """The selected records, as they are shown."""
+        rows = [self.model.row(key) for key in self.view.selected_keys()]
+        return [row.record for row in rows if row is not None]
+
+    # --- add, edit, duplicate ------------------------------------------------------------------------------------
+
+    def add(self) -> RecordDialog:
+        """Open the dialog for a new record."""
+        return self._open(None)
+
+    def edit(self) -> RecordDialog | None:
+        """Open the dialog for the selected record."""
+        records = self.selected()
+        return self._open(records[0]) if len(records) == 1 else None
+
+    def duplicate(self) -> RecordDialog | None:
+        """Open the dialog for a copy of the selected record."""
+        records = self.selected()
+        if len(records) != 1:
+            return None
+        return self._open(None, dict(duplicate_of(records[0], self.workspace.configuration)))
+
+    def _open(self, base: Record | None, values: dict[str, Any] | None = None) -> RecordDialog:
+        dialog = RecordDialog(self.workspace, self.record_type, base, self.window(), values)
+        dialog.accepted.connect(lambda: self._select_done(dialog))
+        dialog.open()
+        return dialog
+
+    def _select_done(self, dialog: RecordDialog) -> None:
+        if dialog.base is not None:
+            self.select_record(dialog.base.id)
+
+    # --- delete, enable, disable ---------------------------------------------------------------------------------
+
+    def delete(self) -> None:
+        """Delete the selected records: without a question, because it can be undone, unless others name them."""
+        records = self.selected()
+        if not records:
+            return
+        plan = plan_deletion(self.workspace.configuration, records)
+        if plan.references:
+            self._ask_about_references(plan)
+        else:
+            self._delete(plan)
+
+    def _delete(self, plan: Deletion) -> None:
+        position = min((self.model.position(record.id) for record in plan.records), default=0)
+        words = words_for("Delete", plan.records)
+        if self.perform(words, plan.changes):
+            if self.model.rowCount():
+                self.view.selectRow(min(max(position, 0), self.model.rowCount() - 1))
+            stack = self.workspace.history.stack
+            # The command that is undone must be this one, whatever was done since.
+            index = stack.index()
+            self.workspace.notice(
+                f"{words.replace('Delete', 'Deleted', 1)}.",
+                "Undo",
+                lambda: stack.undo() if stack.index() == index else None,
+            )
+
+    def _ask_about_references(self, plan: Deletion) -> None:
+        lines: dict[str, None] = {}
+        for reference in plan.references:
+            record = reference.record
+            title = "System" if isinstance(record, System) else f"{record.title} {record.caption()}"
+            place = field_path_words(type(record), reference.field)
+            gone = " - is deleted too, it cannot be without" if record in plan.also_deleted else ""
+            lines[f"{title}: {place}{gone}"] = None
+        named = [*list(lines)[:_MOST_NAMED]]
+        if len(lines) > _MOST_NAMED:
+            named.append(f"and {len(lines) - _MOST_NAMED} more")
+        what = words_for("", plan.records).strip()
+        ask(
+            self,
+            "dialog.references",
+            f"Delete {what}",
+            f"{what[:1].upper()}{what[1:]} {'is' if len(plan.records) == 1 else 'are'} used by other records.",
+            (Choice("Clear the references and delete", Role.AcceptRole, "clear", lambda: self._delete(plan)), CANCEL),
+            more="\n".join(named) + "\n\nThis can be undone.",
+        )
+
+    def switch(self, enabled: bool) -> None:
+        """Enable or disable the selected records."""
+        changes = switched(self.selected(), enabled)
+        if changes:
+            records = [cast(Record, change.after) for change in changes]
+            self.perform(words_for("Enable" if enabled else "Disable", records), changes)
+
+    def toggle(self) -> None:
+        """Disable the selected records if all of them are enabled, enable them otherwise."""
+        self.switch(not all(record.enabled for record in self.selected()))
+
+    def perform(self, words: str, changes: Sequence[Change]) -> bool:
+        """Do something as one step of the history; says why when it does not fit."""
+        try:
+            self.workspace.history.perform(words, changes)
+        except UserFacingError as error:
+            tell(self, words, f"{words} is not possible.", more=str(error))
+            return False
+        return True
+
+    # --- rows as text --------------------------------------------------------------------------------------------
+
+    def copy(self) -> None:
+        """Put the selected records on the clipboard, as a spreadsheet and `paste` understand them."""
+        shown = {self.model.columns[place].name for place in self.view.visible_columns()}
+        names = [field.name for field in fields_of(self.record_type) if field.name in shown and not field.shown.secret]
+        QGuiApplication.clipboard().setText(to_tsv(to_cells(self.record_type, self.selected(), names)))
+
+    def paste(self) -> None:
+        """Add the rows of the clipboard as new records, in one step."""
+        rows = from_tsv(QGuiApplication.clipboard().text())
+        if not rows:
+            self.workspace.notice("There are no rows on the clipboard.")
+            return
+        shown = [self.model.columns[place].name for place in self.view.visible_columns()]
+        self._take("Paste", lambda: read_table(self.record_type, rows, self.workspace.configuration, shown, new=True))
+
+    def export_csv(self) -> None:
+        """Write every record that is shown into a file that `import_csv` reads back; passwords are left out."""
+        names = [field.name for field in fields_of(self.record_type) if not field.shown.secret]
+        records = [row.record for row in cast("tuple[RecordRow, ...]", self.model.rows())]
+        save_text(
+            self,
+            f"Export {self.title}",
+            "CSV files (*.csv)",
+            f"{self.name}.csv",
+            lambda: to_csv(to_cells(self.record_type, records, names, labels=False)),
+        )
+
+    def import_csv(self) -> None:
+        """Read a CSV file: known IDs are changed, the others added, in one step."""
+        choose_file(self, f"Import {self.title}", "CSV files (*.csv *.tsv *.txt)", self.import_file)
+
+    def import_file(self, path: Any) -> None:
+        """Read one CSV file."""
+
+        def read() -> list[Change]:
+            rows = from_csv(path.read_text(encoding="utf-8-sig"))
+            names = [field.name for field in fields_of(self.record_type)]
+            return read_table(self.record_type, rows, self.workspace.configuration, names, new=False)
+
+        self._take("Import", read)
+
+    def _take(self, words: str, read: Callable[[], list[Change]]) -> None:
+        try:
+            changes = read()
+        except (UserFacingError, OSError, ValueError) as error:
+            tell(self, self.title, "Nothing was taken, because of these mistakes:", more=str(error))
+            return
+        records = [cast(Record, change.after) for change in changes]
+        if not records:
+            self.workspace.notice("Nothing to change: every row is there already.")
+        elif self.perform(words_for(words, records), changes):
+            self.view.select_keys([record.id for record in records])
+            self.workspace.notice(f"{plural(len(records), self.record_type.title)} taken.")

@@ -1,0 +1,404 @@
+"""The simulator: where a call would go and why, the exact INVITE of each target, and the test numbers that are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QAction, QFontDatabase
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPlainTextEdit,
+    QPushButton,
+    QSplitter,
+    QTabWidget,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.errors import TrunklineError
+from app.records import Configuration, ExternalLine, LocalUser, SipTrunk, System
+from ui.face import Dial, SavedNumber, Simulation, Source, TrailStep
+from ui.inquiry import Inquiry
+from ui.kept_numbers import KeptNumber
+from ui.records.record_page import record_type
+from ui.tables.cells import Cell, Column, state_cell, text_cell
+from ui.tables.row_model import OrderedRowModel
+from ui.tables.table_page import Needs, TablePage
+from ui.theme import Tone
+from ui.words import name_words
+from ui.workspace import Workspace
+
+RUN_AFTER = 250
+"""Milliseconds after the last key at which the call is simulated."""
+
+
+class SimulatorPage(QWidget):
+    """`page.simulator`."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self.setObjectName("page.simulator")
+        self.name = "simulator"
+        self.title = "Simulator"
+        self.workspace = workspace
+        self.commands: dict[str, QAction] = {}
+        self._timer = QTimer(self, singleShot=True, interval=RUN_AFTER)
+        self._timer.timeout.connect(self.run)
+        self._make_question()
+        self._make_answer()
+        self._lay_out()
+        self.fill_sources()
+        workspace.bridge.configuration_changed.connect(lambda _: self._configuration_changed())
+        workspace.history.changed.connect(self._configuration_changed)
+        workspace.theme.changed.connect(self.run)
+        self.run()
+
+    # --- widgets -------------------------------------------------------------------------------------------------
+
+    def _make_question(self) -> None:
+        self.source = QComboBox(editable=True)
+        self.source.setObjectName("source")
+        self.source.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.source.setMinimumContentsLength(28)
+        self.source.setToolTip("Who calls. A stranger is written as address:192.0.2.1:5060")
+        self.caller = QLineEdit()
+        self.caller.setObjectName("caller")
+        self.caller.setPlaceholderText("the user's own number")
+        self.called = QLineEdit()
+        self.called.setObjectName("called")
+        self.called.setPlaceholderText("e.g. 135550")
+        self.live = QCheckBox("As things are &now")
+        self.live.setObjectName("live")
+        self.live.setChecked(True)
+        self.live.setToolTip("Count running calls, registrations and trunks that are down; otherwise only the records")
+        self.button = QPushButton("&Simulate")
+        self.button.setObjectName("simulate")
+        self.button.setDefault(True)
+        self.workspace.theme.give_icon(self.button, "simulator")
+        self.button.clicked.connect(self.run)
+        self.keep = QPushButton("&Keep as test number")
+        self.keep.setObjectName("keep")
+        self.keep.clicked.connect(self.keep_number)
+        for edit in (self.caller, self.called):
+            edit.textChanged.connect(lambda _: self._timer.start())
+            edit.returnPressed.connect(self.run)
+        self.source.editTextChanged.connect(lambda _: self._timer.start())
+        self.live.toggled.connect(lambda _: self.run())
+
+    def _make_answer(self) -> None:
+        self.verdict = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.verdict.setObjectName("verdict")
+        self.verdict.setProperty("role", "title")
+        self.refusals = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.refusals.setObjectName("refusals")
+        self.refusals.setProperty("role", "warning")
+        self.steps = QTreeWidget()
+        self.steps.setObjectName("steps")
+        self.steps.setAccessibleName("Steps")
+        self.steps.setHeaderLabels(["Step", "What happens", "Record"])
+        self.steps.setAlternatingRowColors(True)
+        self.steps.setRootIsDecorated(True)
+        self.steps.setWordWrap(True)
+        self.steps.itemActivated.connect(self._open_record)
+        header = self.steps.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
+        self.targets = QListWidget()
+        self.targets.setObjectName("targets")
+        self.targets.setAccessibleName("Targets in their order")
+        self.targets.currentItemChanged.connect(lambda item, _: self._show_invite(item))
+        self.invite = QPlainTextEdit(readOnly=True, lineWrapMode=QPlainTextEdit.LineWrapMode.NoWrap)
+        self.invite.setObjectName("invite")
+        self.invite.setAccessibleName("The INVITE that the target would get")
+        self.invite.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setHorizontalSpacing(12)
+        form.addRow("S&ource", self.source)
+        form.addRow("C&aller number", self.caller)
+        form.addRow("Called &number", self.called)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.button)
+        buttons.addWidget(self.keep)
+        buttons.addWidget(self.live)
+        buttons.addStretch()
+        form.addRow("", buttons)
+        card = QFrame()
+        card.setProperty("role", "card")
+        question = QHBoxLayout(card)
+        question.setContentsMargins(14, 12, 14, 12)
+        question.addLayout(form, 0)
+        answer = QVBoxLayout()
+        answer.addWidget(self.verdict)
+        answer.addWidget(self.refusals)
+        answer.addStretch()
+        question.addSpacing(24)
+        question.addLayout(answer, 1)
+        right = QSplitter(Qt.Orientation.Vertical)
+        right.addWidget(_titled("Targets, in the order in which they are tried", self.targets))
+        right.addWidget(_titled("The INVITE that the chosen target gets", self.invite))
+        right.setSizes([130, 300])
+        middle = QSplitter(Qt.Orientation.Horizontal)
+        middle.addWidget(_titled("Steps", self.steps))
+        middle.addWidget(right)
+        middle.setSizes([620, 480])
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("tabs")
+        self.tabs.setDocumentMode(True)
+        self.kept = KeptNumbersPage(self.workspace, self)
+        self.tabs.addTab(middle, "This call")
+        self.tabs.addTab(self.kept, "Test numbers")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 10, 10, 10)
+        layout.addWidget(card)
+        layout.addWidget(self.tabs, 1)
+
+    # --- the question --------------------------------------------------------------------------------------------
+
+    def fill_sources(self) -> None:
+        """List every user, trunk and line; what was chosen stays."""
+        configuration = self.workspace.configuration
+        chosen = self.source_name()
+        names = [f"user:{user.number}" for user in configuration.records(LocalUser)]
+        names += [f"trunk:{trunk.id}" for trunk in configuration.records(SipTrunk)]
+        names += [f"line:{line.id}" for line in configuration.records(ExternalLine)]
+        blocked = self.source.blockSignals(True)
+        self.source.clear()
+        for name in names:
+            kind = "user " if name.startswith("user:") else ""
+            self.source.addItem(kind + name_words(name, configuration), name)
+        if chosen:
+            self._choose_source(chosen)
+        self.source.blockSignals(blocked)
+
+    def source_name(self) -> str:
+        """The source as `trunk:1`: of the list, or as it was typed."""
+        place = self.source.findText(self.source.currentText())
+        return str(self.source.itemData(place)) if place >= 0 else self.source.currentText().strip()
+
+    def _choose_source(self, name: str) -> None:
+        place = self.source.findData(name)
+        if place >= 0:
+            self.source.setCurrentIndex(place)
+        else:
+            self.source.setEditText(name)
+
+    def fill(self, source: str, caller: str, called: str) -> None:
+        """Ask about this call."""
+        self._choose_source(source)
+        self.caller.setText(caller)
+        self.called.setText(called)
+        self.run()
+
+    def _configuration_changed(self) -> None:
+        self.fill_sources()
+        self._timer.start()
+
+    # --- the answer ----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Simulate the call and show what comes out."""
+        self._timer.stop()
+        called = self.called.text().strip()
+        self.keep.setEnabled(False)
+        if not called:
+            self._clear("Type a called number to see where it goes.", "muted")
+            return
+        try:
+            source = Source.parse(self.source_name())
+        except ValueError as error:
+            self._clear(str(error), "bad")
+            return
+        configuration = None if self.live.isChecked() else self.workspace.configuration
+        try:
+            simulation = self.workspace.engine.simulate(source, self.caller.text().strip(), called, configuration)
+        except TrunklineError as error:
+            self._clear(str(error), "bad")
+            return
+        self.keep.setEnabled(True)
+        self._show(simulation)
+
+    def _clear(self, words: str, role: str) -> None:
+        self._say(words, role)
+        self.refusals.clear()
+        self.steps.clear()
+        self.targets.clear()
+        self.invite.clear()
+
+    def _say(self, words: str, role: str) -> None:
+        self.verdict.setText(words)
+        colours = self.workspace.theme.colours
+        colour = {"muted": colours.muted, "bad": colours.bad, "good": colours.good}[role]
+        self.verdict.setStyleSheet(f"color: {colour}")
+
+    def _show(self, simulation: Simulation) -> None:
+        decision = simulation.decision
+        configuration = self.workspace.configuration
+        if isinstance(decision, Dial):
+            first, *others = [name_words(target.name, configuration) for target in simulation.targets]
+            sent = simulation.targets[0]
+            words = f"Goes to {first} as {sent.called_number} from {sent.caller_number or 'anonymous'}"
+            self._say(words + (f", then {', '.join(others)}" if others else ""), "good")
+        else:
+            self._say(f"Refused: {decision.status} {decision.reason}. {decision.text}", "bad")
+        self.refusals.setText(
+            "\n".join(f"Passed over: {words}" for words in simulation.refusals if isinstance(decision, Dial))
+        )
+        self._show_steps(decision.trail)
+        self.targets.clear()
+        for place, target in enumerate(simulation.targets, start=1):
+            numbers = f"{target.called_number} from {target.caller_number or 'anonymous'}"
+            item = QListWidgetItem(f"{place}.  {name_words(target.name, configuration)}:  {numbers}")
+            item.setData(Qt.ItemDataRole.UserRole, target.invite.replace("\r\n", "\n"))
+            self.targets.addItem(item)
+        self.targets.setCurrentRow(0)
+        if not simulation.targets:
+            self.invite.clear()
+
+    def _show_steps(self, trail: tuple[TrailStep, ...]) -> None:
+        configuration = self.workspace.configuration
+        self.steps.clear()
+        for number, step in enumerate(trail, start=1):
+            words = record_words(step.record, configuration) if step.record else ""
+            item = QTreeWidgetItem([f"{number}. {step.step}", step.text, words])
+            item.setData(0, Qt.ItemDataRole.UserRole, step.record)
+            item.setToolTip(1, step.text)
+            for loser in step.losers:
+                place = (loser.table, loser.id)
+                child = QTreeWidgetItem(["not used", loser.why, record_words(place, configuration)])
+                child.setData(0, Qt.ItemDataRole.UserRole, place)
+                for column in range(3):
+                    child.setForeground(column, self.workspace.theme.colour(Tone.MUTED))
+                item.addChild(child)
+            self.steps.addTopLevelItem(item)
+        self.steps.expandAll()
+
+    def _show_invite(self, item: QListWidgetItem | None) -> None:
+        self.invite.setPlainText(str(item.data(Qt.ItemDataRole.UserRole)) if item is not None else "")
+
+    def _open_record(self, item: QTreeWidgetItem) -> None:
+        place = item.data(0, Qt.ItemDataRole.UserRole)
+        if place:
+            self.workspace.record_wanted.emit(place[0], place[1])
+
+    def keep_number(self) -> None:
+        """Keep the call as a test number, with the outcome that it has by the records."""
+        number = SavedNumber(Source.parse(self.source_name()), self.caller.text().strip(), self.called.text().strip())
+        self.workspace.kept_numbers.keep(number, self.workspace.configuration)
+        self.tabs.setCurrentWidget(self.kept)
+
+
+def _titled(title: str, widget: QWidget) -> QWidget:
+    frame = QWidget()
+    layout = QVBoxLayout(frame)
+    layout.setContentsMargins(0, 6, 0, 0)
+    layout.setSpacing(4)
+    label = QLabel(title)
+    label.setProperty("role", "muted")
+    label.setBuddy(widget)
+    layout.addWidget(label)
+    layout.addWidget(widget, 1)
+    return frame
+
+
+def record_words(place: tuple[str, int], configuration: Configuration) -> str:
+    """`called number record 1 - 13` for (table, id)."""
+    table, record_id = place
+    if table == System.table:
+        return "System"
+    record = configuration.find(table, record_id)
+    return f"{record_type(table).title} {record.caption() if record else record_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptRow:
+    kept: KeptNumber
+    now: str
+    """The outcome with the records of this moment; blank while it is looked for."""
+
+
+def _verdict_cell(row: _KeptRow) -> Cell:
+    if not row.now:
+        return state_cell("looking", 1, Tone.IDLE)
+    same = row.now == row.kept.expected
+    return state_cell("as kept" if same else "goes another way", 2 if same else 0, Tone.GOOD if same else Tone.BAD)
+
+
+class KeptNumbersPage(TablePage):
+    """`page.kept_numbers`, a tab of the simulator: each kept call, where it went and where it goes now."""
+
+    def __init__(self, workspace: Workspace, simulator: SimulatorPage) -> None:
+        columns = [
+            Column("verdict", "Now", _verdict_cell),
+            Column("source", "Source", lambda row: text_cell(row.kept.number.source.name)),
+            Column("caller", "Caller", lambda row: text_cell(row.kept.number.caller_number)),
+            Column("called", "Called", lambda row: text_cell(row.kept.number.called_number)),
+            Column("expected", "When it was kept", lambda row: text_cell(row.kept.expected)),
+            Column("now", "With the records of now", lambda row: text_cell(row.now)),
+        ]
+        self._rows: OrderedRowModel[_KeptRow] = OrderedRowModel(columns, lambda row: row.kept.key)
+        super().__init__(
+            workspace,
+            "kept_numbers",
+            "Test numbers",
+            self._rows,
+            "Keep calls here that should always go the same way. A change of the dial plan then says, before it is "
+            "saved, which of them would go another way.",
+        )
+        self._simulator = simulator
+        self.add_command("try", "&Try", self.try_number, icon="simulator", shortcuts=["Return"], needs=Needs.ONE)
+        self.add_command("accept", "Take as &right", self.accept, icon="enable", needs=Needs.SOME)
+        self.add_command("delete", "&Delete", self.delete, icon="delete", shortcuts=["Del"], needs=Needs.SOME)
+        self.add_table_commands()
+        self.view.doubleClicked.connect(lambda _: self.try_number())
+        kept = workspace.kept_numbers
+        self._inquiry = Inquiry(kept.outcomes_in, self)
+        self._inquiry.answered.connect(self._show)
+        kept.changed.connect(self._again)
+        workspace.bridge.configuration_changed.connect(lambda _: self._again())
+        workspace.history.changed.connect(self._again)
+        self._again()
+
+    def _again(self) -> None:
+        self._show({})
+        self._inquiry.ask_again(self.workspace.configuration)
+
+    def _show(self, found: dict[str, str]) -> None:
+        kept = self.workspace.kept_numbers.all
+        self._rows.set_rows([_KeptRow(each, found.get(key, "")) for key, each in kept.items()])
+
+    def try_number(self) -> None:
+        """Simulate the selected call."""
+        keys = self.view.selected_keys()
+        row = self._rows.row(keys[0]) if keys else None
+        if row is not None:
+            number = row.kept.number
+            self._simulator.fill(number.source.name, number.caller_number, number.called_number)
+            self._simulator.tabs.setCurrentIndex(0)
+
+    def accept(self) -> None:
+        """What the selected calls do now is right."""
+        for key in self.view.selected_keys():
+            row = self._rows.row(key)
+            if row is not None:
+                self.workspace.kept_numbers.keep(row.kept.number, self.workspace.configuration)
+
+    def delete(self) -> None:
+        """Keep the selected calls no longer."""
+        for key in self.view.selected_keys():
+            self.workspace.kept_numbers.forget(str(key))

@@ -1,0 +1,54 @@
+"""How a cell is painted: its tone's colour and mark, and the thin bar of a share."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize
+from PySide6.QtGui import QColor, QPainter, QPalette
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from ui.tables.row_model import MARK_ROLE, SHARE_ROLE, TONE_ROLE
+from ui.theme import Theme, Tone
+
+BAR_HEIGHT = 3
+
+
+class CellDelegate(QStyledItemDelegate):
+    """Paints by the roles of `RowModel`, in the colours of the theme of the moment."""
+
+    def __init__(self, theme: Theme, parent: QObject) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        """Give the text the colour, and the cell the mark, of its tone."""
+        super().initStyleOption(option, index)
+        tone = Tone(index.data(TONE_ROLE) or 0)
+        if tone is Tone.PLAIN:
+            return
+        option.palette.setColor(QPalette.ColorRole.Text, self._theme.colour(tone))
+        if index.data(MARK_ROLE):
+            icon = self._theme.tone_icon(tone)
+            if icon is not None:
+                option.icon = icon
+                option.features |= QStyleOptionViewItem.ViewItemFeature.HasDecoration
+                option.decorationSize = QSize(14, 14)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        """Paint the cell, and its share as a bar along the lower edge."""
+        super().paint(painter, option, index)
+        share = index.data(SHARE_ROLE)
+        if not share:
+            return
+        now, limit = share
+        track = QRect(option.rect.adjusted(6, 0, -6, -3))
+        track.setTop(track.bottom() - BAR_HEIGHT + 1)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        painter.fillRect(track, QColor(self._theme.colours.border))
+        if now and limit:
+            filled = QRect(track)
+            filled.setWidth(max(2, round(track.width() * min(1.0, now / limit))))
+            tone = Tone.BAD if now >= limit else Tone.WARNING if now >= limit * 0.8 else Tone.GOOD
+            colours = self._theme.colours
+            painter.fillRect(filled, QColor(colours.accent_text if selected else colours.tone(tone)))

@@ -1,0 +1,257 @@
+"""The one table view: sorting by header, choosing columns, copying rows, keeping the selection, a hint when empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, QPoint, Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QTableView, QVBoxLayout, QWidget
+
+from ui.settings import Settings
+from ui.tables.delegate import CellDelegate
+from ui.tables.row_model import RowModel
+from ui.theme import Theme
+
+WIDEST = 340
+"""A column is made no wider than this by itself, in pixels at 96 dpi."""
+
+
+class RowTableView(QTableView):
+    """Shows a `RowModel`. What the user does to the header is remembered under the view's own name."""
+
+    def __init__(self, model: RowModel[Any], theme: Theme, settings: Settings, name: str) -> None:
+        super().__init__()
+        self.setObjectName("table")
+        self.rows = model
+        self._settings = settings
+        self._state_name = f"tables/{name}"
+        self._sized = False
+        self._kept: tuple[set[Hashable], Hashable | None, int] = (set(), None, 0)
+        model.setParent(self)
+        model.modelAboutToBeReset.connect(self._keep_selection)
+        self.setModel(model)
+        self.setItemDelegate(CellDelegate(theme, self))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setAlternatingRowColors(True)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 12)
+        self._prepare_header()
+        # After the view's own handlers, so that the selection is given back to the model as it is then.
+        model.modelReset.connect(self._restore_selection)
+        model.rowsInserted.connect(self._size_columns)
+        self.empty_hint = EmptyHint(self)
+        for signal in (model.modelReset, model.rowsInserted, model.rowsRemoved):
+            signal.connect(self.empty_hint.refresh)
+        self.empty_hint.refresh()
+
+    # --- header --------------------------------------------------------------------------------------------------
+
+    def _prepare_header(self) -> None:
+        header = self.horizontalHeader()
+        header.setSectionsMovable(True)
+        header.setHighlightSections(False)
+        header.setStretchLastSection(True)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        header.customContextMenuRequested.connect(self._open_column_menu)
+        header.setResizeContentsPrecision(60)
+        state = self._settings.state(self._state_name)
+        if state is None or not header.restoreState(state) or header.count() != len(self.rows.columns):
+            self._default_columns()
+        else:
+            self._sized = True
+        self.setSortingEnabled(True)
+        for place, column in enumerate(self.rows.columns):
+            if column.icon_only:
+                header.setSectionResizeMode(place, QHeaderView.ResizeMode.Fixed)
+                header.resizeSection(place, 30)
+        for signal in (header.sectionResized, header.sectionMoved, header.sortIndicatorChanged):
+            signal.connect(self._remember)
+
+    def _default_columns(self) -> None:
+        header = self.horizontalHeader()
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        for place, column in enumerate(self.rows.columns):
+            header.setSectionHidden(place, not column.shown)
+
+    def reset_columns(self) -> None:
+        """Columns, widths and order as on the first day."""
+        header = self.horizontalHeader()
+        for place in range(header.count()):
+            header.moveSection(header.visualIndex(place), place)
+        self._default_columns()
+        self._sized = False
+        self._size_columns()
+        self._settings.forget(self._state_name)
+
+    def _remember(self) -> None:
+        if self._sized:
+            self._settings.set_state(self._state_name, self.horizontalHeader().saveState())
+
+    def _size_columns(self) -> None:
+        """Fit the columns to their texts, once, when there are rows."""
+        if self._sized or self.rows.rowCount() == 0:
+            return
+        header = self.horizontalHeader()
+        for place, column in enumerate(self.rows.columns):
+            if not column.icon_only and not header.isSectionHidden(place):
+                hint = max(self.sizeHintForColumn(place) + 12, header.sectionSizeHint(place))
+                header.resizeSection(place, min(hint, WIDEST))
+        self._sized = True
+
+    def column_actions(self, parent: QObject) -> list[QAction]:
+        """One check box per column, and the way back to the first day."""
+        header = self.horizontalHeader()
+        actions: list[QAction] = []
+        for place, column in enumerate(self.rows.columns):
+            if column.icon_only:
+                continue
+            action = QAction(column.title, parent, checkable=True, checked=not header.isSectionHidden(place))
+            action.setObjectName(f"column.{column.name}")
+            action.toggled.connect(lambda shown, place=place: self.show_column(place, shown))
+            actions.append(action)
+        reset = QAction("Reset columns", parent)
+        reset.setObjectName("column.reset")
+        reset.triggered.connect(self.reset_columns)
+        return [*actions, reset]
+
+    def show_column(self, place: int, shown: bool) -> None:
+        """Show or hide a column; the last one that is shown stays."""
+        header = self.horizontalHeader()
+        if not shown and header.count() - header.hiddenSectionCount() <= 1:
+            return
+        header.setSectionHidden(place, not shown)
+        if shown and header.sectionSize(place) < 40:
+            header.resizeSection(place, min(WIDEST, max(80, self.sizeHintForColumn(place) + 12)))
+        self._remember()
+
+    def _open_column_menu(self, point: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        actions = self.column_actions(menu)
+        menu.addActions(actions[:-1])
+        menu.addSeparator()
+        menu.addAction(actions[-1])
+        menu.popup(self.horizontalHeader().mapToGlobal(point))
+
+    # --- selection -----------------------------------------------------------------------------------------------
+
+    def selected_keys(self) -> list[Hashable]:
+        """The keys of the selected rows, from top to bottom."""
+        return [self.rows.key_at(row) for row in sorted(index.row() for index in self.selectionModel().selectedRows())]
+
+    def current_key(self) -> Hashable | None:
+        """The key of the row with the focus."""
+        index = self.currentIndex()
+        return self.rows.key_at(index.row()) if index.isValid() else None
+
+    def select_keys(self, keys: Iterable[Hashable], *, current: Hashable | None = None, scroll: bool = True) -> None:
+        """Select these rows, as far as they are shown."""
+        positions = sorted(position for position in map(self.rows.position, keys) if position >= 0)
+        selection = QItemSelection()
+        last = self.rows.columnCount() - 1
+        for position in positions:
+            selection.select(self.rows.index(position, 0), self.rows.index(position, last))
+        model = self.selectionModel()
+        place = self.rows.position(current) if current is not None else positions[0] if positions else -1
+        if place >= 0:
+            index = self.rows.index(place, self._first_column())
+            model.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+            if scroll:
+                self.scrollTo(index)
+        model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+
+    def _first_column(self) -> int:
+        header = self.horizontalHeader()
+        order = [header.logicalIndex(visual) for visual in range(header.count())]
+        return next((place for place in order if not header.isSectionHidden(place)), 0)
+
+    def _keep_selection(self) -> None:
+        self._kept = (set(self.selected_keys()), self.current_key(), self.verticalScrollBar().value())
+
+    def _restore_selection(self) -> None:
+        keys, current, scroll = self._kept
+        self._kept = (set(), None, 0)
+        if keys or current is not None:
+            self.select_keys(keys, current=current, scroll=False)
+        self.verticalScrollBar().setValue(scroll)
+        self._size_columns()
+
+    def visible_span(self) -> tuple[int, int]:
+        """The first and the last row in sight; (0, -1) when there is none."""
+        count = self.rows.rowCount()
+        if not count or not self.isVisible():
+            return (0, -1)
+        first = max(0, self.rowAt(0))
+        last = self.rowAt(self.viewport().height() - 1)
+        return (first, last if last >= 0 else count - 1)
+
+    def visible_columns(self) -> list[int]:
+        """The columns that are shown, as they stand from left to right."""
+        header = self.horizontalHeader()
+        order = [header.logicalIndex(visual) for visual in range(header.count())]
+        return [
+            place for place in order if not header.isSectionHidden(place) and not self.rows.columns[place].icon_only
+        ]
+
+
+class EmptyHint(QWidget):
+    """What stands in a table without rows: what it is for, and the buttons that begin."""
+
+    def __init__(self, view: RowTableView) -> None:
+        super().__init__(view.viewport())
+        self.setObjectName("empty_hint")
+        self._view = view
+        self._text = "Nothing here yet."
+        self._label = QLabel(self, wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
+        self._label.setObjectName("empty_text")
+        self._label.setProperty("role", "muted")
+        self._label.setMinimumWidth(360)
+        self._label.setMaximumWidth(520)
+        self._layout = QVBoxLayout(self)
+        self._layout.addStretch()
+        self._layout.addWidget(self._label, 0, Qt.AlignmentFlag.AlignCenter)
+        self._layout.addStretch()
+        view.viewport().installEventFilter(self)
+
+    def set_text(self, text: str) -> None:
+        """The words for a table without any row."""
+        self._text = text
+        self.refresh()
+
+    def add_button(self, button: QWidget) -> None:
+        """A button below the words."""
+        self._layout.insertWidget(self._layout.count() - 1, button, 0, Qt.AlignmentFlag.AlignCenter)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show or hide the hint, as the model is now."""
+        model = self._view.rows
+        empty = model.rowCount() == 0
+        if empty:
+            filtered = model.total > 0
+            self._label.setText("No row holds what the filter asks for." if filtered else self._text)
+            for place in range(self._layout.count()):
+                widget = self._layout.itemAt(place).widget()
+                if widget is not None and widget is not self._label:
+                    widget.setVisible(not filtered)
+            self.setGeometry(self._view.viewport().rect())
+        self.setVisible(empty)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay as large as the view."""
+        if event.type() == QEvent.Type.Resize:
+            self.setGeometry(self._view.viewport().rect())
+        return super().eventFilter(watched, event)
+
+
+Opener = Callable[[Hashable], None]
+"""Opens what a row stands for."""

@@ -1,0 +1,206 @@
+"""Import, export and backup of the whole configuration as the one JSON document."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.errors import RecordErrors, UserFacingError
+from app.records import TABLES, Change, Configuration, System
+from app.records.document import read_document, write_document
+from ui.messages import choose_file, save_text
+from ui.records.changes import differences
+from ui.words import plural
+from ui.workspace import Workspace
+
+JSON_FILES = "JSON files (*.json)"
+MOST_BYTES = 64 * 1024 * 1024
+"""A larger file is refused: it is no configuration."""
+_MOST_ERRORS = 200
+
+
+def document_text(configuration: Configuration, *, with_secrets: bool) -> str:
+    """The configuration as the text of a JSON document."""
+    return json.dumps(write_document(configuration, with_secrets=with_secrets), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_file(path: Path) -> Any:
+    """The JSON value in a file. UserFacingError says what is wrong with it."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UserFacingError(f"{path.name} is too large to be a configuration.")
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserFacingError(f"{path.name} could not be read: {error.strerror or error}") from None
+    except json.JSONDecodeError as error:
+        raise UserFacingError(
+            f"{path.name} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise UserFacingError(f"{path.name} is not a JSON file in UTF-8.") from None
+
+
+def summary(changes: list[Change]) -> str:
+    """What changes would do, a line per table."""
+    lines: list[str] = []
+    for table, model in ((System.table, System), *TABLES.items()):
+        mine = [change for change in changes if change.table == table]
+        counts = (
+            (sum(change.before is None for change in mine), "added"),
+            (sum(change.before is not None and change.after is not None for change in mine), "changed"),
+            (sum(change.after is None for change in mine), "deleted"),
+        )
+        words = ", ".join(f"{count} {word}" for count, word in counts if count)
+        if words:
+            lines.append(f"{model.plural}: {words}")
+    return "\n".join(lines)
+
+
+class ImportDialog(QDialog):
+    """`dialog.import`: a file, whether it takes the place of everything, and what it would do; nothing until OK."""
+
+    def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("dialog.import")
+        self.setWindowTitle("Import a configuration")
+        self._workspace = workspace
+        self._changes: list[Change] = []
+        self._file = QLineEdit()
+        self._file.setObjectName("file")
+        self._file.setPlaceholderText("a JSON file that this program, or its command line, has written")
+        self._file.textChanged.connect(lambda _: self._read())
+        choose = QPushButton("&Choose...")
+        choose.setObjectName("choose")
+        choose.clicked.connect(
+            lambda: choose_file(self, "Import", JSON_FILES, lambda path: self._file.setText(str(path)))
+        )
+        self._replace = QCheckBox("&Replace everything: records that are not in the file are deleted")
+        self._replace.setObjectName("replace")
+        self._replace.toggled.connect(lambda _: self._read())
+        self._summary = QPlainTextEdit(readOnly=True)
+        self._summary.setObjectName("summary")
+        self._summary.setAccessibleName("What the import would do")
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        self._buttons.setObjectName("buttons")
+        self._buttons.button(QDialogButtonBox.StandardButton.Ok).setText("Import")
+        self._buttons.accepted.connect(self.accept)
+        self._buttons.rejected.connect(self.reject)
+        row = QHBoxLayout()
+        label = QLabel("&File")
+        label.setBuddy(self._file)
+        row.addWidget(label)
+        row.addWidget(self._file, 1)
+        row.addWidget(choose)
+        layout = QVBoxLayout(self)
+        layout.addLayout(row)
+        layout.addWidget(self._replace)
+        layout.addWidget(self._summary, 1)
+        layout.addWidget(self._buttons)
+        self.resize(640, 420)
+        self._read()
+
+    def _read(self) -> None:
+        """Read the file and say what it would do."""
+        self._changes = []
+        text = self._file.text().strip()
+        words = "Choose a file."
+        if text:
+            try:
+                configuration = self._workspace.configuration
+                after = read_document(read_file(Path(text)), configuration, replace=self._replace.isChecked())
+                self._changes = differences(configuration, after)
+                words = summary(self._changes) or "The file holds nothing that is not here already."
+                words += "\n\nThe import is one step: Edit / Undo takes it back." if self._changes else ""
+            except RecordErrors as errors:
+                words = self._mistakes(errors)
+            except UserFacingError as error:
+                words = str(error)
+        self._summary.setPlainText(words)
+        self._buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(bool(self._changes))
+
+    def _mistakes(self, errors: RecordErrors) -> str:
+        lines = [str(error) for error in errors.errors[:_MOST_ERRORS]]
+        if len(errors.errors) > _MOST_ERRORS:
+            lines.append(f"and {len(errors.errors) - _MOST_ERRORS} more")
+        return f"Nothing can be imported, because of {plural(len(errors.errors), 'mistake')}:\n" + "\n".join(lines)
+
+    def accept(self) -> None:
+        """Take the file as one step of the history."""
+        self._read()
+        if not self._changes:
+            return
+        try:
+            self._workspace.history.perform(f"Import {Path(self._file.text()).name}", self._changes)
+        except UserFacingError as error:
+            self._summary.setPlainText(str(error))
+            return
+        self._workspace.notice(f"{plural(len(self._changes), 'record')} imported.")
+        super().accept()
+
+
+class ExportDialog(QDialog):
+    """`dialog.export`: whether passwords are written, too; then the file."""
+
+    def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("dialog.export")
+        self.setWindowTitle("Export the configuration")
+        self._workspace = workspace
+        self._secrets = QCheckBox("Write the &passwords, too, as they are")
+        self._secrets.setObjectName("with_secrets")
+        words = QLabel(
+            "Writes every record into one JSON file that this program and its command line read back. Without the "
+            "passwords an import leaves the passwords that are there as they are.",
+            wordWrap=True,
+        )
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        buttons.setObjectName("buttons")
+        buttons.button(QDialogButtonBox.StandardButton.Ok).setText("Choose the file...")
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(words)
+        layout.addWidget(self._secrets)
+        layout.addWidget(buttons)
+        self.resize(480, 150)
+
+    def accept(self) -> None:
+        """Go on to the file."""
+        super().accept()
+        save_configuration(self.parentWidget() or self, self._workspace, with_secrets=self._secrets.isChecked())
+
+
+def save_configuration(parent: QWidget, workspace: Workspace, *, with_secrets: bool) -> None:
+    """Ask for a file and write the document into it."""
+    configuration = workspace.configuration
+    save_text(
+        parent,
+        "Export",
+        JSON_FILES,
+        "trunkline.json",
+        lambda: document_text(configuration, with_secrets=with_secrets),
+        private=with_secrets,
+    )
+
+
+def save_backup(parent: QWidget, workspace: Workspace) -> None:
+    """Ask for a file and write everything, passwords too, so that a new machine can begin with it."""
+    configuration = workspace.configuration
+    name = f"trunkline-backup-{time.strftime('%Y-%m-%d')}.json"
+    text = "Back up everything, passwords too: keep the file safe"
+    save_text(parent, text, JSON_FILES, name, lambda: document_text(configuration, with_secrets=True), private=True)
