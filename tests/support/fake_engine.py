@@ -195,5 +195,7 @@ class FakeEngine:
         ]
         found.sort(key=key, reverse=query.descending)
         if query.after is not None:
-            found = [each for each in found if (key(each) < query.after) == query.descending and key(each) != query.after]
+            found = [
+                each for each in found if (key(each) < query.after) == query.descending and key(each) != query.after
+            ]
         done(found[: query.limit], None)

@@ -213,7 +213,11 @@ def busy_office() -> FakeEngine:
         MessageTraced("call-1", now - 75 + place * 0.04, outgoing, "10.0.0.1:5060", remote, text)
         for place, (outgoing, remote, text) in enumerate(
             (
-                (False, "10.0.0.31:5062", "INVITE sip:135550@10.0.0.1 SIP/2.0\r\nFrom: <sip:100@10.0.0.1>;tag=1\r\n\r\n"),
+                (
+                    False,
+                    "10.0.0.31:5062",
+                    "INVITE sip:135550@10.0.0.1 SIP/2.0\r\nFrom: <sip:100@10.0.0.1>;tag=1\r\n\r\n",
+                ),
                 (True, "10.0.0.31:5062", "SIP/2.0 100 Trying\r\n\r\n"),
                 (True, "192.0.2.8:5060", "INVITE sip:135550@192.0.2.8:5060 SIP/2.0\r\n\r\n"),
                 (False, "192.0.2.8:5060", "SIP/2.0 180 Ringing\r\n\r\n"),
@@ -245,6 +249,12 @@ def _varied(number: int) -> CallRecord:
         return make_record(number, answered=0.0, status=486, end_cause="busy", ended_by="called", talk_seconds=0.0)
     if number % 11 == 4:
         return make_record(
-            number, answered=0.0, status=487, end_cause="cancelled", source="trunk:3", target="user:101", talk_seconds=0.0
+            number,
+            answered=0.0,
+            status=487,
+            end_cause="cancelled",
+            source="trunk:3",
+            target="user:101",
+            talk_seconds=0.0,
         )
     return make_record(number, talk_seconds=float(number % 400))

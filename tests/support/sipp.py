@@ -104,7 +104,7 @@ class Sipp:
         """Every SIP message so far."""
         text = self._read("messages.log")
         entries = list(_ENTRY.finditer(text))
-        ends = [entry.start() for entry in entries[1:]] + [len(text)]
+        ends = [entry.start() for entry in entries[1:]] + [len(text)] * bool(entries)
         return [
             SipText(entry[2] == "sent", text[entry.end() : end].rstrip("\n"))
             for entry, end in zip(entries, ends, strict=True)

@@ -83,7 +83,7 @@ def test_caller_cancels(network: LoopbackNetwork, start_server: StartServer, sta
 
 
 @pytest.mark.parametrize(
-    ("status", "cause"), [(486, "busy"), (404, "rejected"), (480, "rejected"), (603, "rejected")], ids=str
+    ("status", "cause"), [(486, "busy"), (404, "no_route"), (480, "no_answer"), (603, "rejected")], ids=str
 )
 def test_refusal_reaches_the_caller_as_it_is(
     network: LoopbackNetwork, start_server: StartServer, start_sipp: StartSipp, status: int, cause: str
