@@ -135,9 +135,11 @@ class NumberTransition(Record):
     type: Annotated[TransitionType, Shown("&Type", "What is done to the number.")] = TransitionType.REPLACE
     start: Annotated[int, Field(ge=0, le=128), Shown("&Start", "The first digit is at 0.", zero="at the beginning")] = 0
     length: Annotated[
-        int, Field(ge=0, le=128), Shown("&Length", "How many digits are replaced or deleted.", unit="digits")
+        int,
+        Field(ge=0, le=128),
+        Shown("&Length", "How many digits are replaced or deleted.", unit="digits", zero="none"),
     ] = 0
-    digits: Annotated[Number, Shown("&Digits", "What is put in.", blank="none")] = ""
+    digits: Annotated[Number, Shown("Di&gits", "What is put in.", blank="none")] = ""
 
     def detail(self) -> str:
         if self.type is TransitionType.INSERT:

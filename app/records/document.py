@@ -109,7 +109,7 @@ def _read_table(model: type[Record], items: object, old: dict[int, Record], read
     by_key = {getattr(record, model.key): record for record in old.values()}
     items = [_with_whole_id(item) for item in items]
     taken = {item["id"] for item in items if isinstance(item, Mapping) and _is_id(item.get("id"))}
-    free = _free_ids(taken.union(records))
+    free = _free_ids(set(records), taken)
     for index, item in enumerate(items):
         path = f"{model.table}[{index}]"
         if not isinstance(item, Mapping):
@@ -199,10 +199,11 @@ def _existing(
     return by_key.get(str(value).strip()) if isinstance(value, str | int) else None
 
 
-def _free_ids(used: set[int]) -> Iterator[int]:
-    """Ids for new records: from one above the highest on, then the gaps."""
-    yield from range(max(used, default=0) + 1, MAX_ID + 1)
-    yield from (number for number in range(1, MAX_ID + 1) if number not in used)
+def _free_ids(used: set[int], taken: set[int]) -> Iterator[int]:
+    """Ids for new records: from one above the highest there is on, then the gaps; never one that the document gives."""
+    first = max(used, default=0) + 1
+    yield from (number for number in range(first, MAX_ID + 1) if number not in taken)
+    yield from (number for number in range(1, first) if number not in used and number not in taken)
 
 
 def _read_record(

@@ -23,7 +23,7 @@ class NumberList(Record):
     )
 
     caller_prefix: Annotated[Number, Shown("&Caller prefix", "Whose calls; * is anybody.", example="101")] = "*"
-    called_prefix: Annotated[Number, Shown("Calle&d prefix", "Calls to where; * is any number.", example="900")] = "*"
+    called_prefix: Annotated[Number, Shown("Called &prefix", "Calls to where; * is any number.", example="900")] = "*"
     block_percent: Annotated[
         int, Field(ge=0, le=100), Shown("&Block", "How many of these calls are blocked.", unit="%", zero="let pass")
     ] = 100

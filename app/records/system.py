@@ -42,7 +42,7 @@ class System(Record):
     sip_tls_port: Annotated[Port, Shown("T&LS port", "SIP over TLS, encrypted.", zero="off")] = 5061
     domain: Annotated[
         Host,
-        Shown("&Domain", "The SIP domain and digest realm of this server, if phones use one.", blank="the address"),
+        Shown("Do&main", "The SIP domain and digest realm of this server, if phones use one.", blank="the address"),
     ] = ""
     external_signalling_address: Annotated[
         Host,

@@ -140,7 +140,7 @@ class OutgoingFields(Record):
         int,
         Field(ge=1, le=32),
         Shown(
-            "First &response within",
+            "First respon&se within",
             "Without any answer for this long the next trunk is tried.",
             tab=OUTGOING,
             unit="s",
@@ -174,7 +174,7 @@ class OutgoingFields(Record):
     codecs: Annotated[
         Codecs,
         Shown(
-            "Co&decs",
+            "Cod&ecs",
             "Only these, in this order, are offered (relayed calls).",
             tab=OUTGOING,
             blank="all",
@@ -252,14 +252,16 @@ class ExternalLine(OutgoingFields):
         HeaderText,
         Shown("&Account", "The number or name that the provider gave you.", required=True, example="4930123456"),
     ]
-    password: Annotated[Secret, Shown("Pass&word", "The account's password.", secret=True, column=False)] = ""
+    password: Annotated[
+        Secret, Shown("Pass&word", "The account's password.", blank="none", secret=True, column=False)
+    ] = ""
     authorization_id: Annotated[
         HeaderText,
         Shown("Authori&zation ID", "User name for the digest, also as user@domain.", blank="the account", column=False),
     ] = ""
     domain: Annotated[
         Host,
-        Shown("&Domain", "The provider's SIP domain, when it differs from the server.", blank="the server address"),
+        Shown("Do&main", "The provider's SIP domain, when it differs from the server.", blank="the server address"),
     ] = ""
     register_expires: Annotated[
         int,
