@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.events import CallRecord
-from app.records import Change, SipTrunk
+from app.records import TABLES, Change, Configuration, SipTrunk
+from app.records.document import read_document, write_document
 from app.storage import migrations
 from app.storage.database import FILE_NAME, Database
 from app.storage.errors import StorageDamaged, StorageError, StorageInUse, StorageNewer
@@ -206,3 +207,30 @@ def test_a_half_made_new_database_is_begun_again(data: Path, open_database: Open
     (data / (FILE_NAME + ".new")).write_bytes(b"SQLite format 3\x00 and then the power failed")
     assert open_database().load()[1] == 1
     assert not (data / (FILE_NAME + ".new")).exists()
+
+
+@pytest.mark.parametrize(
+    "released", sorted((Path(__file__).parent / "released").glob("*.sql")), ids=lambda path: path.stem
+)
+def test_every_released_database_can_still_be_opened(released: Path, data: Path, open_database: Opener) -> None:
+    """A file of each released step, written by the program of that time, stays here for ever."""
+    data.mkdir()
+    with closing(sqlite3.connect(data / FILE_NAME)) as connection:
+        connection.executescript(released.read_text(encoding="utf-8"))
+    database = open_database(serving=True)
+    configuration, version = database.load()
+    assert version == 2
+    assert all(configuration.table(name) for name in TABLES)
+    assert configuration.system.domain == "example.com"
+    assert configuration.users_by_number["100"].call_levels == (1, 2)
+    trunk = configuration.get(SipTrunk, 1)
+    assert trunk is not None
+    assert trunk.server_address == "192.0.2.8"
+    assert [each.attempts[0].reason for each in database.calls()] == ["200 OK"]
+    assert read_document(write_document(configuration, with_secrets=True), Configuration())
+
+
+def test_there_is_a_released_database_of_every_step_but_the_newest() -> None:
+    """When a step is released: keep a dump of a database at it as tests/unit/storage/released/<step>.sql."""
+    kept = {path.stem for path in (Path(__file__).parent / "released").glob("*.sql")}
+    assert set(migrations.steps()[:-1]) <= kept <= set(migrations.steps())
