@@ -29,7 +29,7 @@ from app.calls.leg_events import (
     Redirected,
     Ringing,
 )
-from app.dialplan.decision import Dial, DialTarget, RouteDecision, Skipped
+from app.dialplan.decision import LIMIT_WORDS, Dial, DialTarget, RouteDecision, Skipped
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.events import Attempt, CallRecord, CallRow, CallState
 from app.records import RouteType
@@ -207,7 +207,10 @@ class Call:
         headers = (("Retry-After", failure.retry_after),) if failure.retry_after.isdecimal() else ()
         self.status = status
         self.caller.refuse(status, failure.reason if status == failure.status else "", headers)
-        self._end(cause_of_failure(status, failure.kind), CALLED if failure.kind is FailureKind.ANSWER else SERVER)
+        cause = cause_of_failure(status, failure.kind)
+        if self._last_answer is None and any(attempt.reason.startswith(LIMIT_WORDS) for attempt in self.attempts):
+            cause = EndCause.LIMIT
+        self._end(cause, CALLED if failure.kind is FailureKind.ANSWER else SERVER)
 
     def note_skipped(self, skipped: Skipped) -> None:
         """A target was passed over without a try."""

@@ -74,7 +74,7 @@ class Dialling:
             if self._counters.count(Counted.TRUNK_OUT, record.id) >= record.max_outgoing_calls:
                 return f"outgoing limit {record.max_outgoing_calls} reached"
             if self._trunks.rate_full(record.id):
-                return f"{record.max_calls_per_second} calls per second reached"
+                return f"limit of {record.max_calls_per_second} calls per second reached"
             down = self._trunks.down(record.id)
             if down:
                 return f"down: {down}"
@@ -84,7 +84,7 @@ class Dialling:
             if self._counters.count(Counted.LINE_OUT, record.id) >= record.max_outgoing_calls:
                 return f"outgoing limit {record.max_outgoing_calls} reached"
             if self._live.line_rate_full(record.id):
-                return f"{record.max_calls_per_second} calls per second reached"
+                return f"limit of {record.max_calls_per_second} calls per second reached"
             self._live.count_line_rate(record.id)
             return self._counters.hold(Counted.LINE_OUT, record.id)
         return self._counters.hold(Counted.USER_IN, target.called_number)

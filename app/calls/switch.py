@@ -270,7 +270,10 @@ class Switch:
                 headers = self._overload_headers(decision.text, decision.retry_after)
             for skipped in decision.skipped:
                 call.note_skipped(skipped)
-            call.refuse(decision.status, decision.reason, _CAUSES[decision.cause], decision.text, headers)
+            cause = _CAUSES[decision.cause]
+            if decision.cause is RejectCause.NO_TARGET and any(skipped.is_full for skipped in decision.skipped):
+                cause = EndCause.LIMIT
+            call.refuse(decision.status, decision.reason, cause, decision.text, headers)
             return
         whose = who.number if who.kind is SourceKind.LOCAL_USER else who.id
         call.holds.append(self.counters.hold(_COUNTED_SOURCE[who.kind], whose))

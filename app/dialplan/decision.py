@@ -118,12 +118,21 @@ class DialTarget(NamedTuple):
     record: SipTrunk | ExternalLine | LocalUser
 
 
+LIMIT_WORDS = ("outgoing limit ", "limit of ")
+"""How the reason begins of a target that is passed over because of a limit."""
+
+
 class Skipped(NamedTuple):
     """A target that was passed over before anything was sent."""
 
     name: str
     reason: str
     """In words: `outgoing limit 30 reached`, `disabled`."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the target has all the calls that its record lets it have."""
+        return self.reason.startswith(LIMIT_WORDS)
 
 
 class RejectCause(StrEnum):
