@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,24 @@ def test_kill_during_changes_loses_nothing(network: LoopbackNetwork, start_serve
         server.start()
 
 
+def belongs_to_the_future(path: Path) -> bool:
+    """Write a schema version that no program of today knows; False for a database without a version."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
+        versioned = [
+            table
+            for table in tables
+            if "version_num" in [column[1] for column in connection.execute(f"pragma table_info({table})")]
+        ]
+        for table in versioned:
+            connection.execute(f"update {table} set version_num = 'from_the_future'")
+    return bool(versioned)
+
+
 def test_newer_database_is_refused_and_left_alone(network: LoopbackNetwork, start_server: StartServer) -> None:
     server = start_server(document(network))
     server.stop()
-    changed = 0
-    for path in databases(server.data):
-        with sqlite3.connect(path) as connection:
-            if connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone():
-                connection.execute("update alembic_version set version_num = 'from_the_future'")
-                changed += 1
-        connection.close()
-    assert changed
+    assert [path.name for path in databases(server.data) if belongs_to_the_future(path)]
     kept = {path: path.read_bytes() for path in databases(server.data)}
     done = run_app("serve", "--data", str(server.data), "--sip", server.sip_address)
     assert done.returncode not in (0, None)
@@ -154,14 +162,14 @@ def test_import_names_every_mistake_and_changes_nothing(tmp_path: Path, network:
     before = export(data)
     wrong = {
         "sip_trunks": [{"server_address": "192.0.2.8", "server_port": 0}, {"server_adress": "192.0.2.9"}],
-        "analyze_called_numbers": [{"prefix": "99", "route_type": "sip_trunk", "target_id": 77}],
+        "analyze_called_numbers": [{"prefix": "99", "route_type": "carrier pigeon"}],
     }
     done = run_app("import", "-", "--data", str(data), document=wrong)
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert "sip_trunks[0].server_port: must be 1 to 65535" in lines
     assert any(line.startswith("sip_trunks[1].server_adress: ") and "server_address" in line for line in lines)
-    assert any(line.startswith("analyze_called_numbers[0].target_id: ") for line in lines)
+    assert any(line.startswith("analyze_called_numbers[0].route_type: ") for line in lines)
     assert export(data) == before
 
 
