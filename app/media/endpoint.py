@@ -76,6 +76,8 @@ class StreamRow(NamedTuple):
     """Seconds, likewise."""
     foreign: int
     """Packets from addresses that were not accepted."""
+    control_age: float
+    """Seconds since the newest RTCP packet, -1 for none."""
     dropped: int
     """Packets of the side that were not passed on: broken, not taken by the other side, nowhere to send to."""
 
@@ -432,13 +434,13 @@ class Endpoint:
             self.dropped += 1
             return
         view = relay.views[size]
+        now = relay.clock()
         if not session.secure:
             try:
                 packets = parse_rtcp(bytes(view))
             except RtpError:
                 self.dropped += 1
                 return
-            now = relay.clock()
             for packet in packets:
                 reports = getattr(packet, "reports", None)
                 if reports is None:
@@ -448,6 +450,7 @@ class Endpoint:
                 for block in reports:
                     session.round_trips[self.side].reported(block, now)
                     session.reported[self.side] = (block.fraction_lost, block.jitter)
+        session.control_at[self.side] = now
         session.rtcp_endpoint(1 - self.side).transmit(view)
 
     # --- digits towards this side -----------------------------------------------------------------------------------
@@ -561,6 +564,7 @@ class RelayedSession:
 
     __slots__ = (
         "active",
+        "control_at",
         "endpoints",
         "events",
         "id",
@@ -586,6 +590,8 @@ class RelayedSession:
         self.round_trips = (RoundTrip(), RoundTrip())
         self.reported: list[tuple[float, int] | None] = [None, None]
         """What each side says of the stream that it gets: fraction lost, jitter in ticks."""
+        self.control_at = [0.0, 0.0]
+        """When each side's newest RTCP packet came."""
         self.endpoints = [
             (Endpoint(relay, self, side, pair[0], False), Endpoint(relay, self, side, pair[1], True))
             for side, pair in enumerate(pairs)
@@ -635,6 +641,7 @@ class RelayedSession:
             -1.0 if reported is None else reported[0],
             -1.0 if reported is None else reported[1] / rate,
             rtp.foreign + rtcp.foreign,
+            max(now - self.control_at[side], 0.0) if self.control_at[side] else -1.0,
             rtp.dropped + rtcp.dropped,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 from app.media.endpoint import BUFFER_SIZE, Endpoint, Entry, RelayedSession
 from app.media.messages import Address, Command, Message, Report, SessionConfiguration
 from app.media.sockets import EpollPoller, SelectPoller, bind_pair, make_poller
+
+_log = logging.getLogger(__name__)
 
 _PREFIX = struct.Struct("!Q")
 _EVENTS_PER_POLL = 512
@@ -20,6 +23,8 @@ _REPORT_INTERVAL = 0.25
 _IDLE_WAIT = 0.25
 _SLICE = 0.01
 """Figures are gathered a few sessions at a time, so that no packet waits for all of them."""
+
+_LOGGED_FAILURES = 20
 
 Pair = tuple[Any, Any]
 
@@ -47,6 +52,7 @@ class Relay:
         """Pairs of sockets that were bound ahead of need."""
         self.send_errors = 0
         self.receive_errors = 0
+        self.failures = 0
         self._sending_digits: set[Endpoint] = set()
         self._rows: list[Message] = []
         self._cycle: list[int] = []
@@ -88,6 +94,8 @@ class Relay:
                 except OSError:
                     # ICMP errors of what was sent before, and readiness that was none (a wrong checksum).
                     self.receive_errors += 1
+                except Exception:
+                    self._failed(descriptor)
             now = clock()
             if now >= self.due:
                 self.tasks(now)
@@ -95,6 +103,12 @@ class Relay:
                 return
             timeout = self.due - now
             timeout = max(timeout, 0.0)
+
+    def _failed(self, descriptor: int) -> None:
+        """A mistake of ours in the handling of one packet costs that packet, not every call of this worker."""
+        self.failures += 1
+        if self.failures <= _LOGGED_FAILURES:
+            _log.exception("a packet on descriptor %d could not be handled", descriptor)
 
     def tasks(self, now: float) -> None:
         """What is due beside packets: digits to send, figures to gather and to report."""

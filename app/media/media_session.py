@@ -1,0 +1,268 @@
+"""One relayed call as the engine holds it: its negotiation, its place at a worker, its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from app.media.configuration import inactive_configuration, session_configuration
+from app.media.endpoint import StreamRow
+from app.media.figures import EMPTY_ROW, MediaReport, StreamSnapshot, add_rows, make_snapshot
+from app.media.messages import Address, Command, Message
+from app.media.monitoring import Notice, StreamWatch
+from app.media.negotiation import NegotiatedMedia, Negotiation, Side, SideSettings
+from app.media.telephone_event import event_code
+
+
+class SessionHost(Protocol):
+    """What a session needs of `MediaControl`."""
+
+    clock: Callable[[], float]
+
+    def slot_send(self, slot: int, message: Message) -> None: ...
+
+    def release(
+        self, session: MediaSession, done: Callable[[tuple[StreamRow, StreamRow] | None], None] | None
+    ) -> None: ...
+
+    def reopen(self, session: MediaSession, side: Side, settings: SideSettings) -> int: ...
+
+    def register_again(self, session: MediaSession) -> None: ...
+
+
+class MediaSession:
+    """The relayed audio of one call. Made by `MediaControl.open`, ended by `close`."""
+
+    def __init__(
+        self,
+        host: SessionHost,
+        call_id: str,
+        settings: tuple[SideSettings, SideSettings],
+        ports: tuple[int, int],
+        slot: int,
+        session_id: int,
+    ) -> None:
+        self.call_id = call_id
+        self.number = 0
+        """Its number at the worker."""
+        self.slot = slot
+        self.learned: dict[tuple[int, bool], Address] = {}
+        """By (side, is RTCP): where its packets come from."""
+        self.closed = False
+        self._host = host
+        self._negotiation = Negotiation(settings[0], settings[1], ports, session_id)
+        self._session_id = session_id
+        self._watch = StreamWatch()
+        self._established = False
+        self._opened_at = host.clock()
+        self._earlier = [EMPTY_ROW, EMPTY_ROW]
+        """What earlier workers counted."""
+        self._rows = [EMPTY_ROW, EMPTY_ROW]
+        self._codecs: list[dict[int, tuple[str, str]]] = [{}, {}]
+        """Per sending side by payload type: how the codec is written, its canonical name."""
+        self.snapshots: tuple[StreamSnapshot, StreamSnapshot] | None = None
+        """The newest figures, indexed by `Side`; None before the first."""
+
+    # --- negotiation ------------------------------------------------------------------------------------------------
+
+    @property
+    def media(self) -> NegotiatedMedia | None:
+        """What is agreed now; None before the first answer."""
+        return self._negotiation.media
+
+    @property
+    def pending(self) -> Side | None:
+        """The side whose offer is not answered yet."""
+        return self._negotiation.pending
+
+    def settings(self, side: Side) -> SideSettings:
+        return self._negotiation.settings(side)
+
+    def port(self, side: Side) -> int:
+        """Our RTP port towards a side."""
+        return self._negotiation.port(side)
+
+    def offer(self, from_side: Side, sdp: bytes, sip_source: str | None = None) -> bytes:
+        """Take an offer of one side (INVITE, re-INVITE, UPDATE, late offer in a 200); returns the one for the other.
+
+        `sip_source`: where this message came from, if not as in the side's settings. Raises `SdpError` 400 or 488 and
+        `OfferPending` 491 (both `RemoteError`), after which nothing has changed.
+        """
+        return self._negotiation.offer(from_side, sdp, sip_source)
+
+    def answer(self, from_side: Side, sdp: bytes, branch: str = "", sip_source: str | None = None) -> bytes:
+        """Take an answer (18x, 200, PRACK, ACK); returns the one for the side that offered. From now on audio flows.
+
+        `branch`: the early dialog that answers, its To tag. Each may answer; the one that did so last has the audio,
+        so hand in the answer of the 200 (or repeat it) at the end. Raises `SdpError`, after which nothing has changed.
+        """
+        before = self._negotiation.media
+        sent = self._negotiation.answer(from_side, sdp, branch, sip_source)
+        media = self._negotiation.media
+        if media is not None and media != before:
+            self._configure(media, unlock=before is not None)
+        return sent
+
+    def rollback(self) -> None:
+        """The pending offer was refused by the other side: everything stays as it was."""
+        self._negotiation.rollback()
+
+    def redirect(self, side: Side, settings: SideSettings) -> bytes | None:
+        """Another peer takes this side's place: the next target of the call.
+
+        Returns the other side's offer anew for that peer, None where there is none (late offer). Raises `SdpError` 488
+        where no codec is left for it, `PortsExhausted` where its address has no port.
+        """
+        negotiation = self._negotiation
+        moved = settings.local_address != negotiation.settings(side).local_address
+        port = self._host.reopen(self, side, settings) if moved else negotiation.port(side)
+        self._session_id += 4
+        self.learned = {key: address for key, address in self.learned.items() if key[0] != side}
+        try:
+            return negotiation.redirect(side, settings, port, self._session_id)
+        finally:
+            if moved:
+                self._keep_rows()
+                self._host.register_again(self)
+            else:
+                self._send((int(Command.CONFIGURE), self.number, inactive_configuration().to_tuple()))
+
+    def established(self) -> None:
+        """The call is answered: from now on missing audio is noticed."""
+        self._established = True
+        self._watch.expect(self.media, self._host.clock())
+
+    def _configure(self, media: NegotiatedMedia, unlock: bool) -> None:
+        if unlock:
+            self.learned.clear()
+        self._codecs = [
+            {rule.incoming: (rule.name, rule.name) for rule in rules if not rule.is_event} for rules in media.rules
+        ]
+        configuration = session_configuration(media, (self.settings(Side.CALLER), self.settings(Side.CALLED)), unlock)
+        self._send((int(Command.CONFIGURE), self.number, configuration.to_tuple()))
+        if self._established:
+            self._watch.expect(media, self._host.clock())
+
+    # --- digits -----------------------------------------------------------------------------------------------------
+
+    def can_send_dtmf(self, to_side: Side) -> bool:
+        """Whether a side takes telephone-event."""
+        media = self.media
+        return media is not None and media.active and media.events[to_side] is not None
+
+    def send_dtmf(self, to_side: Side, digit: str, milliseconds: int = 160) -> bool:
+        """Put a digit (0-9, *, #, A-D) into the stream that a side gets, as telephone-event (RFC 4733).
+
+        Digits that are sent one after the other are played one after the other. Returns False where the side takes no
+        telephone-event, or it is no digit: send it by INFO.
+        """
+        code = event_code(digit)
+        if code is None or self.closed or not self.can_send_dtmf(to_side):
+            return False
+        self._send((int(Command.DIGIT), self.number, int(to_side), code, milliseconds))
+        return True
+
+    # --- end --------------------------------------------------------------------------------------------------------
+
+    def close(self, on_report: Callable[[MediaReport], None] | None = None) -> MediaReport:
+        """End the relay and give the ports back. Closing twice does nothing more.
+
+        Returns the figures as of the last second; `on_report`, if given, gets the exact ones as soon as the worker has
+        told them (milliseconds later; at once with the known ones if it is gone).
+        """
+        report = self.report()
+        if self.closed:
+            return report
+        self.closed = True
+
+        def done(rows: tuple[StreamRow, StreamRow] | None) -> None:
+            if rows is not None:
+                self.take_rows(*rows, self._host.clock())
+            if on_report is not None:
+                on_report(self.report())
+
+        self._host.release(self, done)
+        return report
+
+    def report(self) -> MediaReport:
+        """The figures so far."""
+        snapshots = self.snapshots
+        if snapshots is None:
+            now = self._host.clock()
+            snapshots = (self._snapshot(Side.CALLER, now), self._snapshot(Side.CALLED, now))
+        return MediaReport(self.call_id, snapshots[0], snapshots[1])
+
+    # --- for MediaControl -------------------------------------------------------------------------------------------
+
+    def _send(self, message: Message) -> None:
+        self._host.slot_send(self.slot, message)
+
+    def open_command(self) -> Message:
+        """What opens the session at a worker."""
+        ends = tuple((self.settings(side).local_address, self.port(side)) for side in Side)
+        return (int(Command.OPEN), self.number, *ends)
+
+    def configure_command(self) -> Message | None:
+        """What sets it up again at another worker, with the addresses that were learned; None before an answer."""
+        if self.media is None:
+            return None
+        settings = (self.settings(Side.CALLER), self.settings(Side.CALLED))
+        configuration = session_configuration(self.media, settings, False, self.learned)
+        return (int(Command.CONFIGURE), self.number, configuration.to_tuple())
+
+    def worker_lost(self) -> None:
+        """The worker with the live counters is gone: go on from what it told last."""
+        self._keep_rows()
+
+    def _keep_rows(self) -> None:
+        self._earlier = list(self._rows)
+
+    def take_rows(self, caller: StreamRow, called: StreamRow, now: float) -> tuple[StreamSnapshot, StreamSnapshot]:
+        """New figures from the worker."""
+        self._rows = [add_rows(self._earlier[0], caller), add_rows(self._earlier[1], called)]
+        self.snapshots = (self._snapshot(Side.CALLER, now), self._snapshot(Side.CALLED, now))
+        return self.snapshots
+
+    def _snapshot(self, side: Side, now: float) -> StreamSnapshot:
+        row = self._rows[side]
+        media = self.media
+        codec = codec_name = ""
+        if media is not None:
+            codec, codec_name = media.codec, media.codec_name
+            known = self._codecs[side].get(row.payload_type)
+            if known is not None and known[1] != codec_name:
+                codec, codec_name = known
+        before = self.snapshots[side] if self.snapshots is not None else None
+        return make_snapshot(
+            self.call_id,
+            side,
+            row,
+            self._rows[side.other],
+            before,
+            now,
+            codec,
+            codec_name,
+            self.learned.get((int(side), False)),
+            self._watch.problems[side],
+        )
+
+    def check(self, now: float, silence_after: float) -> list[Notice]:
+        """What has become wrong or right with the streams."""
+        return self._watch.check((self._last_packet(0), self._last_packet(1)), now, silence_after)
+
+    def is_dead(self, now: float, dead_after: float) -> bool:
+        """Whether nothing came from either side for so long; True once."""
+        newest = max(self._last_packet(0), self._last_packet(1), self._last_control(0), self._last_control(1))
+        return self._watch.is_dead(newest, now, dead_after)
+
+    def _last_packet(self, side: int) -> float:
+        snapshot = self.snapshots[side] if self.snapshots is not None else None
+        if snapshot is None or snapshot.last_packet_ago < 0:
+            return -1.0
+        return snapshot.at - snapshot.last_packet_ago
+
+    def _last_control(self, side: int) -> float:
+        snapshot = self.snapshots[side] if self.snapshots is not None else None
+        if snapshot is None or snapshot.control_ago < 0:
+            return -1.0
+        return snapshot.at - snapshot.control_ago

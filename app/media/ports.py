@@ -1,0 +1,103 @@
+"""The media ports: which pairs are free, bound ahead by a worker, in use or refused by the system."""
+
+from __future__ import annotations
+
+from collections import deque
+from random import SystemRandom
+
+READY_TARGET = 64
+"""Pairs that each worker keeps bound ahead on each address."""
+CHUNK = 16
+"""Pairs that are bound by one command, so that no packet waits for many."""
+REFUSED_REST = 30.0
+"""Seconds until a port that could not be bound is tried again."""
+
+
+class AddressPorts:
+    """The even ports of the range on one local address; each is in exactly one place."""
+
+    __slots__ = ("address", "free", "ready", "refused", "requested", "used")
+
+    def __init__(self, address: str, first: int, last: int) -> None:
+        self.address = address
+        ports = [port for port in range(first + first % 2, last + 1, 2) if port + 1 <= last]
+        # In no order that a stranger could guess (RFC 6056), and later first in, first out: a port rests for long.
+        SystemRandom().shuffle(ports)
+        self.free: deque[int] = deque(ports)
+        self.requested: dict[int, set[int]] = {}
+        """Per worker: asked to bind."""
+        self.ready: dict[int, deque[int]] = {}
+        """Per worker: bound."""
+        self.used: dict[int, int] = {}
+        """Port to worker."""
+        self.refused: deque[tuple[float, int]] = deque()
+        """Could not be bound: (when to try again, port)."""
+
+    def request(self, worker: int, workers: int) -> tuple[int, ...]:
+        """The ports that this worker should bind ahead now; empty while it has enough."""
+        ready = self.ready.setdefault(worker, deque())
+        requested = self.requested.setdefault(worker, set())
+        # In a small range no worker may sit on what another one needs.
+        total = len(self.free) + len(self.used) + sum(len(ports) for ports in self.ready.values())
+        target = min(READY_TARGET, max(total // (2 * workers), 2))
+        count = min(target - len(ready) - len(requested), CHUNK, len(self.free))
+        if count <= 0:
+            return ()
+        ports = tuple(self.free.popleft() for _ in range(count))
+        requested.update(ports)
+        return ports
+
+    def bound(self, worker: int, bound: tuple[int, ...], refused: tuple[int, ...], now: float) -> None:
+        """A worker has answered a request."""
+        requested = self.requested.setdefault(worker, set())
+        ready = self.ready.setdefault(worker, deque())
+        for port in bound:
+            if port in requested:
+                requested.discard(port)
+                ready.append(port)
+        for port in refused:
+            if port in requested:
+                requested.discard(port)
+                self.refused.append((now + REFUSED_REST, port))
+
+    def take(self, worker: int) -> int | None:
+        """A port that the worker has bound ahead, or None."""
+        ready = self.ready.get(worker)
+        if not ready:
+            return None
+        port = ready.popleft()
+        self.used[port] = worker
+        return port
+
+    def take_free(self, worker: int) -> int | None:
+        """A port that nobody has bound yet, or None when the range is used up."""
+        if not self.free:
+            return None
+        port = self.free.popleft()
+        self.used[port] = worker
+        return port
+
+    def refuse(self, port: int, now: float) -> None:
+        """A port that was taken turns out to be in use by another program."""
+        self.used.pop(port, None)
+        self.refused.append((now + REFUSED_REST, port))
+
+    def give_back(self, port: int) -> None:
+        """A call has ended and its socket is closed."""
+        if self.used.pop(port, None) is not None:
+            self.free.append(port)
+
+    def forget_worker(self, worker: int) -> None:
+        """A worker is gone: what it had bound ahead is free. What is in use stays in use."""
+        self.free.extend(self.ready.pop(worker, ()))
+        self.free.extend(self.requested.pop(worker, ()))
+
+    def retry_refused(self, now: float) -> None:
+        """Give the ports that were refused long ago another chance."""
+        while self.refused and self.refused[0][0] <= now:
+            self.free.append(self.refused.popleft()[1])
+
+    @property
+    def available(self) -> int:
+        """Pairs that a call can get."""
+        return len(self.free) + sum(len(ports) for ports in self.ready.values())

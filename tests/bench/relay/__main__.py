@@ -1,0 +1,126 @@
+"""Measures relayed audio: `python -m tests.bench.relay [--calls 50,200,500] [--seconds 4] [--rounds 3] [--json]`.
+
+For each number of two-way G.711 calls (two streams of 50 packets a second each) it runs our worker, rtpengine and a
+plain C epoll forwarder one after the other, several times over, and prints the median of CPU time per million packets,
+loss and added delay, and how ours compares. What is missing on this machine is left out with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.bench.relay.subjects import SHARED, SUBJECTS, Unavailable, compiled
+
+COLUMNS = ("cpu", "lost", "p50", "p99", "p999", "pps")
+
+
+async def measure(subject: str, calls: int, seconds: float, processes: int = 1) -> dict[str, float]:
+    """One run of one subject. Raises `Unavailable`."""
+    generator = compiled(SHARED / "rtpload.c")
+    async with SUBJECTS[subject](calls, processes) as running:
+        with tempfile.NamedTemporaryFile("w", suffix=".streams", delete=False) as file:
+            file.write("\n".join(running.lines) + "\n")
+        try:
+            command = [str(generator), "-f", file.name, "-d", str(seconds), "-w", "1", "-j"]
+            command += ["-P", ",".join(map(str, running.pids))]
+            process = await asyncio.create_subprocess_exec(
+                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
+            output, errors = await process.communicate()
+        finally:
+            os.unlink(file.name)
+    if process.returncode:
+        raise Unavailable(f"the load generator failed: {errors.decode().strip()}")
+    found: dict[str, Any] = json.loads(output)
+    delay = found["lat_us"]
+    return {
+        "cpu": found["peer_cpu_s_per_Mpkt"],
+        "lost": found["lost"] + found["misrouted"],
+        "p50": delay["p50"],
+        "p99": delay["p99"],
+        "p999": delay["p999"],
+        "pps": found["pps"],
+    }
+
+
+async def run(arguments: argparse.Namespace) -> dict[int, dict[str, Any]]:
+    """All runs; per number of calls and subject the medians, or the reason why there are none."""
+    results: dict[int, dict[str, Any]] = {}
+    for calls in arguments.calls:
+        runs: dict[str, list[dict[str, float]]] = {subject: [] for subject in arguments.subjects}
+        reasons: dict[str, str] = {}
+        # Round by round, so that a busy moment of the machine hits all subjects alike.
+        for _ in range(arguments.rounds):
+            for subject in arguments.subjects:
+                if subject in reasons:
+                    continue
+                try:
+                    runs[subject].append(await measure(subject, calls, arguments.seconds, arguments.processes))
+                except Unavailable as error:
+                    reasons[subject] = str(error)
+        results[calls] = {
+            subject: reasons[subject]
+            if subject in reasons
+            else {column: statistics.median(one[column] for one in found) for column in COLUMNS}
+            for subject, found in runs.items()
+        }
+        if not arguments.json:
+            show(calls, results[calls])
+    return results
+
+
+def show(calls: int, results: dict[str, Any]) -> None:
+    """The table of one number of calls."""
+    print(f"\n{calls} two-way G.711 calls ({calls * 100} packets/s)")
+    print(f"  {'':10} {'CPU s per':>12} {'lost':>8} {'added delay, us':>28}")
+    print(f"  {'':10} {'10^6 packets':>12} {'':>8} {'p50':>8} {'p99':>9} {'p99.9':>9}")
+    for subject, found in results.items():
+        if isinstance(found, str):
+            print(f"  {subject:10} skipped: {found}")
+            continue
+        print(
+            f"  {subject:10} {found['cpu']:12.2f} {found['lost']:8.0f} {found['p50']:8.0f} {found['p99']:9.0f} "
+            f"{found['p999']:9.0f}"
+        )
+    ours = results.get("ours")
+    if not isinstance(ours, dict):
+        return
+    for subject, found in results.items():
+        if subject != "ours" and isinstance(found, dict) and found["cpu"] and found["p99"]:
+            print(
+                f"  ours / {subject}: CPU {ours['cpu'] / found['cpu']:.2f}, p50 {ours['p50'] / found['p50']:.2f}, "
+                f"p99 {ours['p99'] / found['p99']:.2f}"
+            )
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.relay", description=__doc__)
+
+    def numbers(text: str) -> list[int]:
+        return [int(part) for part in text.split(",")]
+
+    parser.add_argument("--calls", type=numbers, default=[50, 200, 500])
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=1, help="of our relay")
+    parser.add_argument("--subjects", type=lambda text: text.split(","), default=list(SUBJECTS))
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+    results = asyncio.run(run(arguments))
+    if arguments.json:
+        print(json.dumps(results))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
