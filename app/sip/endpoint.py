@@ -101,6 +101,14 @@ def new_call_id() -> str:
     return secrets.token_hex(16)
 
 
+def _way_back(request: Request, source: Flow) -> Flow:
+    """Where the refusal of a request goes: by its Via (RFC 3261 18.2.2), or back where a broken one came from."""
+    try:
+        return reply_flow(request, source)
+    except RemoteError:
+        return source
+
+
 class Endpoint:
     """Everything between the packets and the calls. Synchronous: every call returns with its work done.
 
@@ -184,7 +192,7 @@ class Endpoint:
         if refusal is not None:
             self._refused(request, source, refusal.status, refusal.reason)
             if request.method != "ACK":
-                self._transmit(reply_flow(request, source), refusal.to_bytes())
+                self._transmit(_way_back(request, source), refusal.to_bytes())
             return
         self._source = source
         self._perform(self._layer.receive(request, source, self._monotonic()))
@@ -203,7 +211,7 @@ class Endpoint:
         self._refused(message, source, error.status, error.reason)
         if message.method != "ACK":
             answer = message.answer(error.status, error.reason, new_tag())
-            self._transmit(reply_flow(message, source), answer.to_bytes())
+            self._transmit(_way_back(message, source), answer.to_bytes())
 
     def flow_failed(self, flow: Flow) -> None:
         """The transport could not send on this flow: its client transactions fail at once.
