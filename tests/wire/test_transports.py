@@ -68,6 +68,15 @@ def test_a_datagram_is_received_with_its_flow_and_answered_on_it(run: Any, peer:
     run(main())
 
 
+def test_left_to_itself_it_reads_in_the_loop_wherever_the_loop_can(run: Any) -> None:
+    async def main() -> None:
+        host = await Host().start("udp")
+        assert listener_of(host).mode == ("thread" if sys.platform == "win32" else "reader")
+        await host.stop()
+
+    run(main())
+
+
 @pytest.mark.parametrize("mode", ["thread", "reader"])
 def test_a_burst_wakes_the_loop_once_per_batch_and_keeps_its_order(run: Any, peer: socket.socket, mode: str) -> None:
     async def main() -> None:
