@@ -93,6 +93,8 @@ class HelpWindow(QDialog):
         self.text = QTextBrowser(openLinks=False)
         self.text.setObjectName("text")
         self.text.anchorClicked.connect(self._follow)
+        self.text.document().setDocumentMargin(16)
+        self._list.setSpacing(3)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.addWidget(self._list)
         splitter.addWidget(self.text)

@@ -6,7 +6,7 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QDockWidget, QTreeWidget, QTreeWidgetItem, QWidget
 
 from ui.pages import PAGE_MENUS
-from ui.theme import Theme
+from ui.theme import Theme, Tone
 
 _ORDER = ("&Monitor", "&Data", "Dial &plan", "&Services")
 _NAME = Qt.ItemDataRole.UserRole
@@ -45,6 +45,7 @@ class Navigation(QDockWidget):
         self._tree.itemClicked.connect(self._chosen)
         self._tree.itemActivated.connect(self._chosen)
         self.setWidget(self._tree)
+        self.setTitleBarWidget(QWidget())
         self._tree.setMinimumWidth(self.fontMetrics().averageCharWidth() * 30)
         theme.changed.connect(self._colour)
         self._colour()
@@ -55,6 +56,8 @@ class Navigation(QDockWidget):
             font = self._tree.font()
             font.setBold(True)
             group.setFont(0, font)
+            group.setForeground(0, self._theme.colour(Tone.MUTED))
+            group.setSizeHint(0, QSize(0, self.fontMetrics().height() + 16))
         for entries in PAGE_MENUS.values():
             for entry in entries:
                 self._items[entry.name].setIcon(0, self._theme.icon(entry.icon))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt, QTimer, QUrl
 from PySide6.QtGui import QAction, QFontDatabase
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFormLayout,
     QFrame,
-    QHBoxLayout,
-    QHeaderView,
+    QGridLayout,
     QLabel,
     QLineEdit,
     QListWidget,
@@ -21,8 +20,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSplitter,
     QTabWidget,
-    QTreeWidget,
-    QTreeWidgetItem,
+    QTextBrowser,
     QVBoxLayout,
     QWidget,
 )
@@ -71,7 +69,7 @@ class SimulatorPage(QWidget):
         self.source = QComboBox(editable=True)
         self.source.setObjectName("source")
         self.source.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.source.setMinimumContentsLength(28)
+        self.source.setMinimumContentsLength(16)
         self.source.setToolTip("Who calls. A stranger is written as address:192.0.2.1:5060")
         self.caller = QLineEdit()
         self.caller.setObjectName("caller")
@@ -104,19 +102,10 @@ class SimulatorPage(QWidget):
         self.refusals = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
         self.refusals.setObjectName("refusals")
         self.refusals.setProperty("role", "warning")
-        self.steps = QTreeWidget()
+        self.steps = QTextBrowser(openLinks=False)
         self.steps.setObjectName("steps")
         self.steps.setAccessibleName("Steps")
-        self.steps.setHeaderLabels(["Step", "What happens", "Record"])
-        self.steps.setAlternatingRowColors(True)
-        self.steps.setRootIsDecorated(True)
-        self.steps.setWordWrap(True)
-        self.steps.itemActivated.connect(self._open_record)
-        header = self.steps.header()
-        header.setStretchLastSection(False)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
+        self.steps.anchorClicked.connect(self._open_record)
         self.targets = QListWidget()
         self.targets.setObjectName("targets")
         self.targets.setAccessibleName("Targets in their order")
@@ -127,28 +116,23 @@ class SimulatorPage(QWidget):
         self.invite.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setHorizontalSpacing(12)
-        form.addRow("S&ource", self.source)
-        form.addRow("C&aller number", self.caller)
-        form.addRow("Called &number", self.called)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.button)
-        buttons.addWidget(self.keep)
-        buttons.addWidget(self.live)
-        buttons.addStretch()
-        form.addRow("", buttons)
         card = QFrame()
         card.setProperty("role", "card")
-        question = QHBoxLayout(card)
-        question.setContentsMargins(14, 12, 14, 12)
-        question.addLayout(form, 0)
-        answer = QVBoxLayout()
-        answer.addWidget(self.verdict)
-        answer.addWidget(self.refusals)
-        answer.addStretch()
-        question.addSpacing(24)
-        question.addLayout(answer, 1)
+        question = QGridLayout(card)
+        question.setContentsMargins(14, 10, 14, 10)
+        question.setHorizontalSpacing(10)
+        fields = (("S&ource", self.source, 4), ("C&aller number", self.caller, 3), ("Called &number", self.called, 3))
+        for place, (words, widget, share) in enumerate(fields):
+            label = QLabel(words)
+            label.setBuddy(widget)
+            question.addWidget(label, 0, place)
+            question.addWidget(widget, 1, place)
+            question.setColumnStretch(place, share)
+        question.addWidget(self.button, 1, 3)
+        question.addWidget(self.live, 2, 0)
+        question.addWidget(self.keep, 2, 3)
+        question.addWidget(self.verdict, 3, 0, 1, 4)
+        question.addWidget(self.refusals, 4, 0, 1, 4)
         right = QSplitter(Qt.Orientation.Vertical)
         right.addWidget(_titled("Targets, in the order in which they are tried", self.targets))
         right.addWidget(_titled("The INVITE that the chosen target gets", self.invite))
@@ -236,6 +220,7 @@ class SimulatorPage(QWidget):
     def _clear(self, words: str, role: str) -> None:
         self._say(words, role)
         self.refusals.clear()
+        self.refusals.hide()
         self.steps.clear()
         self.targets.clear()
         self.invite.clear()
@@ -272,35 +257,34 @@ class SimulatorPage(QWidget):
 
     def _show_steps(self, trail: tuple[TrailStep, ...]) -> None:
         configuration = self.workspace.configuration
-        self.steps.clear()
-        for number, step in enumerate(trail, start=1):
-            words = record_words(step.record, configuration) if step.record else ""
-            item = QTreeWidgetItem([f"{number}. {step.step}", step.text, words])
-            item.setData(0, Qt.ItemDataRole.UserRole, step.record)
-            item.setToolTip(1, step.text)
-            for loser in step.losers:
-                place = (loser.table, loser.id)
-                child = QTreeWidgetItem(["not used", loser.why, record_words(place, configuration)])
-                child.setData(0, Qt.ItemDataRole.UserRole, place)
-                for column in range(3):
-                    child.setForeground(column, self.workspace.theme.colour(Tone.MUTED))
-                item.addChild(child)
-            self.steps.addTopLevelItem(item)
-        self.steps.expandAll()
+        muted = self.workspace.theme.colours.muted
+        parts: list[str] = ["<ol>"]
+        for step in trail:
+            link = f" ({_link(step.record, configuration)})" if step.record else ""
+            parts.append(f"<li style='margin-bottom:5px'><b>{escape(step.step)}</b>: {escape(step.text)}{link}")
+            losers = [f"{_link((loser.table, loser.id), configuration)}: {escape(loser.why)}" for loser in step.losers]
+            if losers:
+                parts.append(f"<div style='color:{muted}'>not used: {'; '.join(losers)}</div>")
+            parts.append("</li>")
+        self.steps.setHtml("".join([*parts, "</ol>"]))
 
     def _show_invite(self, item: QListWidgetItem | None) -> None:
         self.invite.setPlainText(str(item.data(Qt.ItemDataRole.UserRole)) if item is not None else "")
 
-    def _open_record(self, item: QTreeWidgetItem) -> None:
-        place = item.data(0, Qt.ItemDataRole.UserRole)
-        if place:
-            self.workspace.record_wanted.emit(place[0], place[1])
+    def _open_record(self, url: QUrl) -> None:
+        table, _, record_id = url.path().partition("/")
+        self.workspace.record_wanted.emit(table, int(record_id))
 
     def keep_number(self) -> None:
         """Keep the call as a test number, with the outcome that it has by the records."""
         number = SavedNumber(Source.parse(self.source_name()), self.caller.text().strip(), self.called.text().strip())
         self.workspace.kept_numbers.keep(number, self.workspace.configuration)
         self.tabs.setCurrentWidget(self.kept)
+
+
+def _link(place: tuple[str, int], configuration: Configuration) -> str:
+    table, record_id = place
+    return f"<a href='record:{table}/{record_id}'>{escape(record_words(place, configuration))}</a>"
 
 
 def _titled(title: str, widget: QWidget) -> QWidget:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Protocol
 
 import shiboken6
@@ -120,7 +121,9 @@ QStatusBar::item {{ border: 0; }}
 QHeaderView::section {{ background: {window}; color: {muted}; border: 0; border-right: 1px solid {border};
     border-bottom: 1px solid {border}; padding: 5px 8px; font-weight: 600; }}
 QTableView, QTreeView, QTableWidget, QPlainTextEdit, QTextBrowser, QListView {{ border: 1px solid {border}; }}
-QTreeView#navigation {{ border: 0; background: {window}; }}
+QTreeView#navigation {{ border: 0; background: {window}; padding: 6px 4px; }}
+QTabBar::close-button {{ image: url("{close}"); subcontrol-position: right; }}
+QTabBar::close-button:hover {{ background: {border}; border-radius: 3px; }}
 QDockWidget {{ font-weight: 600; }}
 QLabel[role="title"] {{ font-weight: 600; font-size: 12pt; }}
 QLabel[role="muted"] {{ color: {muted}; }}
@@ -168,7 +171,7 @@ class Theme(QObject):
 
     def icon(self, name: str, tone: Tone = Tone.PLAIN) -> QIcon:
         """An icon of `resources/icons` in the colour of a tone."""
-        return _icon(name, self.colours.tone(tone), self.colours.muted)
+        return _icon(name, self.colours.tone(tone), self.colours.muted, self.colours.accent_text)
 
     def tone_icon(self, tone: Tone) -> QIcon | None:
         """The mark of a tone: told by its shape as well as by its colour."""
@@ -191,7 +194,8 @@ class Theme(QObject):
         self.colours = DARK if dark else LIGHT
         self._application.setPalette(make_palette(self.colours))
         names = ("window", "text", "muted", "raised", "border", "bad", "warning", "good")
-        self._application.setStyleSheet(_STYLE_SHEET.format(**{name: getattr(self.colours, name) for name in names}))
+        values = {name: getattr(self.colours, name) for name in names}
+        self._application.setStyleSheet(_STYLE_SHEET.format(close=_path("close"), **values))
         for wearer, name in list(self._wearers.items()):
             if shiboken6.isValid(wearer):
                 wearer.setIcon(self.icon(name))  # type: ignore[attr-defined]
@@ -260,18 +264,24 @@ def application_icon() -> QIcon:
     return QIcon(_rendered(_source("trunkline"), 256))
 
 
+def _path(name: str) -> str:
+    """The file of an icon, for a style sheet, which takes no other source."""
+    return Path(str(resources.files("resources"))).joinpath("icons", f"{name}.svg").as_posix()
+
+
 @cache
 def _source(name: str) -> str:
     return (resources.files("resources") / "icons" / f"{name}.svg").read_text(encoding="utf-8")
 
 
 @cache
-def _icon(name: str, colour: str, disabled: str) -> QIcon:
+def _icon(name: str, colour: str, disabled: str, selected: str) -> QIcon:
     icon = QIcon()
-    for mode, chosen in ((QIcon.Mode.Normal, colour), (QIcon.Mode.Disabled, disabled)):
+    modes = ((QIcon.Mode.Normal, colour), (QIcon.Mode.Disabled, disabled), (QIcon.Mode.Selected, selected))
+    for mode, chosen in modes:
         # The marks of the tones have a white sign on their colour; on the light colours of the dark theme a dark one.
         sign = "#ffffff" if contrast("#ffffff", chosen) >= 4 else "#10141a"
-        text = _source(name).replace("currentColor", chosen).replace("#ffffff", sign)
+        text = _source(name).replace("#ffffff", sign).replace("currentColor", chosen)
         for size in ICON_SIZES:
             icon.addPixmap(_rendered(text, size), mode)
     return icon

@@ -176,7 +176,9 @@ def busy_office() -> FakeEngine:
             "no answer to OPTIONS for 30 s",
             0, 30, 0, 30, 408, 0.0, now - 95,
         ),
-        3: TrunkRow(3, "3 - Gateway (10.0.0.9:5060)", TrunkState.FULL, "incoming limit 4 reached", 4, 4, 0, 0, 200, 1.4, now),
+        3: TrunkRow(
+            3, "3 - Gateway (10.0.0.9:5060)", TrunkState.FULL, "incoming limit 4 reached", 4, 4, 0, 0, 200, 1.4, now
+        ),
     }  # fmt: skip
     engine.line_rows[1] = LineRow(
         1, "1 - 4930123456@sip.provider.example", LineState.REGISTERED, "", 200, now + 258, 1, 2, 30
@@ -201,7 +203,8 @@ def busy_office() -> FakeEngine:
                        "not a trunk, not a line, no password", 412, now - 7200, now - 3),
         RejectedSource("10.0.0.9", 5064, "udp", "INVITE", "100", "Gateway 2.1",
                        "trunk 3 has this address, but it sends to another port", 3, now - 300, now - 40),
-        RejectedSource("2001:db8::77", 5060, "tcp", "REGISTER", "", "sipcli/v1.8", "wrong password", 27, now - 900, now - 60),
+        RejectedSource("2001:db8::77", 5060, "tcp", "REGISTER", "", "sipcli/v1.8", "wrong password",
+                       27, now - 900, now - 60),
     ]  # fmt: skip
     engine.banned = [
         Ban("198.51.100.9", "10 failed authentications within a minute", now - 300, now + 3300),

@@ -53,7 +53,7 @@ class CallRecordsPage(TablePage):
         self._search = QTimer(self, singleShot=True, interval=SEARCH_AFTER)
         self._search.timeout.connect(self._ask)
         self.filter.textChanged.connect(lambda _: self._search.start())
-        self.filter.setPlaceholderText("Number, trunk:1, user:100 ... (Ctrl+F)")
+        self.filter.setPlaceholderText("Number, trunk:1, user:100")
         self._stale = True
         self._reload = QTimer(self, singleShot=True, interval=RELOAD_AFTER)
         self._reload.timeout.connect(self._look_again)
@@ -92,7 +92,7 @@ class CallRecordsPage(TablePage):
         splitter.addWidget(self.account)
         splitter.setStretchFactor(0, 3)
         splitter.setStretchFactor(1, 2)
-        splitter.setSizes([680, 380])
+        splitter.setSizes([720, 340])
         self.body.addWidget(splitter, 1)
         self.view.selectionModel().selectionChanged.connect(lambda *_: self._tell())
         self.records.modelReset.connect(self._tell)

@@ -10,8 +10,8 @@ from app.events import TrunkRow
 from ui.monitor.state_words import TRUNK_TONES
 from ui.theme import Theme, Tone
 
-START_ANGLE = 225
-SWEEP = 270
+START_ANGLE = 210
+SWEEP = 240
 FULL_FROM = 0.8
 """From this share of the limit on the arc turns amber; at the limit red."""
 
@@ -51,7 +51,7 @@ class TrunkGauge(QWidget):
     def sizeHint(self) -> QSize:
         """As large as the font needs."""
         height = self.fontMetrics().height()
-        return QSize(height * 15, height * 9)
+        return QSize(height * 16, round(height * 8.4))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the card: a line with state and name, and two arcs."""
@@ -69,7 +69,7 @@ class TrunkGauge(QWidget):
         for place, (words, active, limit) in enumerate(
             (("in", self.row.active_in, self.row.max_in), ("out", self.row.active_out, self.row.max_out))
         ):
-            self._paint_arc(painter, QPointF(half * (place + 0.5), line * 5.2), line * 2.4, words, active, limit)
+            self._paint_arc(painter, QPointF(half * (place + 0.5), line * 4.9), line * 2.3, words, active, limit)
         painter.end()
 
     def _paint_title(self, painter: QPainter, line: int) -> None:
@@ -85,7 +85,7 @@ class TrunkGauge(QWidget):
         state_width = self.fontMetrics().horizontalAdvance(state) + 12
         room = self.width() - left - state_width - 10
         painter.setPen(self._theme.colour(Tone.PLAIN))
-        name = painter.fontMetrics().elidedText(self.row.name, Qt.TextElideMode.ElideRight, room)
+        name = painter.fontMetrics().elidedText(self.row.name.partition(" (")[0], Qt.TextElideMode.ElideRight, room)
         painter.drawText(QRectF(left, 8, room, line), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, name)
         painter.setFont(self.font())
         painter.setPen(self._theme.colour(tone))
@@ -111,11 +111,11 @@ class TrunkGauge(QWidget):
         large.setBold(True)
         painter.setFont(large)
         painter.setPen(self._theme.colour(Tone.PLAIN if limit else Tone.MUTED))
-        number = QRectF(square).adjusted(0, 0, 0, -radius * 0.25)
+        number = QRectF(square).adjusted(0, 0, 0, -radius * 0.1)
         painter.drawText(number, Qt.AlignmentFlag.AlignCenter, str(active))
         painter.setFont(self.font())
         painter.setPen(self._theme.colour(Tone.MUTED))
-        below = QRectF(square.left() - radius, centre.y() + radius * 0.42, radius * 4, self.fontMetrics().height())
+        below = QRectF(centre.x() - radius * 2, centre.y() + radius * 0.78, radius * 4, self.fontMetrics().height())
         painter.drawText(below, Qt.AlignmentFlag.AlignCenter, f"{words} of {limit}" if limit else f"{words}: none")
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:

@@ -61,9 +61,9 @@ class OverviewPage(QWidget):
         }
         self.gauges = GaugeBoard(workspace)
         theme = workspace.theme
-        self.calls_plot = TimePlot(theme, "calls", "Calls in progress")
+        self.calls_plot = TimePlot(theme, "calls", "Calls in progress", top=5)
         self.rate_plot = TimePlot(theme, "calls_per_second", "Calls per second")
-        self.ratio_plot = TimePlot(theme, "answer_ratio", "Answer ratio", " %", 105)
+        self.ratio_plot = TimePlot(theme, "answer_ratio", "Answer ratio", " %", 105, fixed=True)
         self._add_commands()
         self._lay_out()
         workspace.bridge.sampled.connect(self._take)
@@ -325,7 +325,7 @@ class GaugeBoard(QScrollArea):
 
     def minimumSizeHint(self) -> QSize:
         """One line of gauges."""
-        return QSize(200, min(self.sizeHint().height(), self.fontMetrics().height() * 9))
+        return QSize(200, min(self.sizeHint().height(), round(self.fontMetrics().height() * 8.4)))
 
     def _repaint(self) -> None:
         for gauge in self._gauges.values():

@@ -14,7 +14,7 @@ CALL_TONES = {
     CallState.CALLING: Tone.INFORMATION,
     CallState.RINGING: Tone.INFORMATION,
     CallState.TALKING: Tone.GOOD,
-    CallState.HELD: Tone.WARNING,
+    CallState.HELD: Tone.IDLE,
     CallState.ENDING: Tone.IDLE,
     CallState.ENDED: Tone.IDLE,
 }

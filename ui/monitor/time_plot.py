@@ -15,6 +15,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from ui.theme import Theme
 
+pyqtgraph.setConfigOptions(antialias=True)
+
 
 class Series(NamedTuple):
     """One curve."""
@@ -31,7 +33,10 @@ class Series(NamedTuple):
 class TimePlot(QFrame):
     """A card with a title, the values under the crosshair and the plot; it never repaints while out of sight."""
 
-    def __init__(self, theme: Theme, name: str, title: str, unit: str = "", highest: float | None = None) -> None:
+    def __init__(
+        self, theme: Theme, name: str, title: str, unit: str = "", top: float = 1.0, *, fixed: bool = False
+    ) -> None:
+        """`top` is the least value that the axis reaches to; `fixed` when it never reaches higher."""
         super().__init__()
         self.setObjectName(f"plot.{name}")
         self.setProperty("role", "card")
@@ -54,7 +59,8 @@ class TimePlot(QFrame):
         self.plot.hideButtons()
         self.plot.getPlotItem().setContentsMargins(2, 6, 10, 2)
         self.plot.getAxis("left").setWidth(44)
-        self._highest = highest
+        self._top = top
+        self._fixed = fixed
         self._legend = self.plot.addLegend(offset=(8, 4), colCount=4, labelTextSize="8pt")
         self._line = pyqtgraph.InfiniteLine(angle=90, movable=False)
         self._line.hide()
@@ -85,7 +91,7 @@ class TimePlot(QFrame):
         end = times[-1] if times else time.time()
         self.plot.setXRange(end - span, end, padding=0)
         peak = max((value for each in series for value in each.values if not isnan(value)), default=0.0)
-        self.plot.setYRange(0, self._highest or max(1.0, peak * 1.15), padding=0)
+        self.plot.setYRange(0, self._top if self._fixed else max(self._top, peak * 1.15), padding=0)
         self.repaints += 1
 
     def _make_curves(self) -> None:

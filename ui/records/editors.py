@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
@@ -62,6 +62,16 @@ class NumberBox(QSpinBox):
             self.setSuffix(f" {field.shown.unit}")
         if field.shown.zero and self._least == 0:
             self.setSpecialValueText(zero_words(field))
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for what is allowed, not for all that it can hold."""
+        texts = (f"{min(self._most, 9_999_999)}{self.suffix()}", self.specialValueText())
+        width = max(self.fontMetrics().horizontalAdvance(text) for text in texts)
+        return QSize(width + self.fontMetrics().averageCharWidth() * 7, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """The same: a number is never cut."""
+        return self.sizeHint()
 
     def stepBy(self, steps: int) -> None:
         """Step, but not out of the limits."""
@@ -189,6 +199,8 @@ class ChoiceEditor(Editor):
     def __init__(self, field: RecordField, choices: Sequence[StrEnum], changed: Changed) -> None:
         super().__init__(field, changed)
         self.widget: ChoiceBox = ChoiceBox()
+        self.widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.widget.setMinimumContentsLength(0)
         for choice in choices:
             self.widget.addItem(choice_words(choice), choice.value)
         self.widget.currentIndexChanged.connect(lambda _: changed())

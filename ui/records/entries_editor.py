@@ -43,7 +43,7 @@ class EntriesEditor(Editor):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.setMinimumHeight(self.table.fontMetrics().height() * 9)
+        self.table.setMinimumHeight(self.table.fontMetrics().height() * 12)
         buttons = QHBoxLayout()
         for name, text, slot in (
             ("add", "Add", self.add),

@@ -62,6 +62,10 @@ class InvitePreview(QWidget):
         self._toggle.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
         self._body.setVisible(unfolded)
         self._show()
+        # The form keeps its room, as far as the screen has it.
+        window, room = self.window(), self.screen().availableSize()
+        height = self._body.sizeHint().height() + self.layout().spacing()
+        window.resize(window.width(), min(window.height() + (height if unfolded else -height), room.height() - 60))
 
     def _show(self) -> None:
         if self._toggle.isChecked():

@@ -105,7 +105,7 @@ class RecordDialog(QDialog):
         layout.addWidget(self._problem)
         layout.addWidget(self._buttons)
         room = QGuiApplication.primaryScreen().availableSize() - QSize(40, 60)
-        self.resize(self.sizeHint().expandedTo(QSize(620, 560)).boundedTo(room))
+        self.resize(self.sizeHint().expandedTo(QSize(640, 420)).boundedTo(room))
 
     def _button(self, which: QDialogButtonBox.StandardButton) -> Any:
         return self._buttons.button(which)

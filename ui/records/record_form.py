@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QFormLayout,
@@ -98,6 +98,7 @@ class RecordForm(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setObjectName("tabs")
         self._tab_of: dict[str, int] = {}
+        self._tallest = 0
         for title in dict.fromkeys(field.shown.tab for field in self.fields):
             self._add_tab(title, [field for field in self.fields if field.shown.tab == title])
         layout = QVBoxLayout(self)
@@ -124,7 +125,13 @@ class RecordForm(QWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(page)
         area.setMinimumWidth(page.sizeHint().width() + 30)
+        self._tallest = max(self._tallest, page.sizeHint().height())
         self.tabs.addTab(area, title)
+
+    def sizeHint(self) -> QSize:
+        """High enough for every tab without scrolling."""
+        hint = super().sizeHint()
+        return QSize(hint.width(), max(hint.height(), self._tallest + self.tabs.tabBar().sizeHint().height() + 8))
 
     # --- values --------------------------------------------------------------------------------------------------
 

@@ -226,8 +226,8 @@ class RecordPage(TablePage):
             record = reference.record
             title = "System" if isinstance(record, System) else f"{record.title} {record.caption()}"
             place = field_path_words(type(record), reference.field)
-            gone = " - is deleted too, it cannot be without" if record in plan.also_deleted else ""
-            lines[f"{title}: {place}{gone}"] = None
+            gone = " (is deleted too, as it cannot be without)" if record in plan.also_deleted else ""
+            lines[f"\u2022 {title}: {place}{gone}"] = None
         named = [*list(lines)[:_MOST_NAMED]]
         if len(lines) > _MOST_NAMED:
             named.append(f"and {len(lines) - _MOST_NAMED} more")

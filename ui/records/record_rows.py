@@ -43,14 +43,13 @@ def record_columns(model: type[Record], configuration: Callable[[], Configuratio
     """The mark of problems, the live columns and a column for each field."""
     columns = [Column("problems", "", problem_cell, "Mistakes and warnings", icon_only=True)]
     fields = {field.name: _field_column(field, configuration) for field in fields_of(model)}
-    columns += [fields.pop("id"), fields.pop("enabled")]
-    # The words of the user stand at the end, as in every list; what tells the record from others comes first.
-    description = fields.pop("description")
-    return [*columns, *fields.values(), *LIVE_COLUMNS.get(model, ()), description]
+    columns += [fields.pop("id"), fields.pop("enabled"), fields.pop("description")]
+    return [*columns, *LIVE_COLUMNS.get(model, ()), *fields.values()]
 
 
 def _field_column(field: RecordField, configuration: Callable[[], Configuration]) -> RecordColumn:
-    label = f"{field.label} ({field.shown.unit})" if field.shown.unit else field.label
+    unit = field.shown.unit
+    label = field.label if not unit or unit.split("/")[0] in field.label else f"{field.label} ({unit})"
     return Column(
         field.name,
         label,

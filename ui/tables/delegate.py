@@ -10,6 +10,7 @@ from ui.tables.row_model import MARK_ROLE, SHARE_ROLE, TONE_ROLE
 from ui.theme import Theme, Tone
 
 BAR_HEIGHT = 3
+MARGIN = 5
 
 
 class CellDelegate(QStyledItemDelegate):
@@ -33,18 +34,25 @@ class CellDelegate(QStyledItemDelegate):
                 option.features |= QStyleOptionViewItem.ViewItemFeature.HasDecoration
                 option.decorationSize = QSize(14, 14)
 
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        """The text and its margins."""
+        return super().sizeHint(option, index) + QSize(2 * MARGIN, 0)
+
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
-        """Paint the cell, and its share as a bar along the lower edge."""
+        """Paint the cell with room at its sides, and its share as a bar along the lower edge."""
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        if selected:
+            painter.fillRect(option.rect, option.palette.highlight())
+        option.rect.adjust(MARGIN, 0, -MARGIN, 0)
         super().paint(painter, option, index)
         share = index.data(SHARE_ROLE)
         if not share:
             return
         now, limit = share
-        track = QRect(option.rect.adjusted(6, 0, -6, -3))
+        track = QRect(option.rect.adjusted(3, 0, -3, -3))
         track.setTop(track.bottom() - BAR_HEIGHT + 1)
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)
         painter.fillRect(track, QColor(self._theme.colours.border))
         if now and limit:
             filled = QRect(track)

@@ -50,7 +50,7 @@ class TablePage(QWidget):
         self.filter = QLineEdit(clearButtonEnabled=True, placeholderText="Filter (Ctrl+F)")
         self.filter.setObjectName("filter")
         self.filter.setAccessibleName(f"Filter {title}")
-        self.filter.setMaximumWidth(260)
+        self.filter.setFixedWidth(self.filter.fontMetrics().averageCharWidth() * 32)
         self.view = RowTableView(model, workspace.theme, workspace.settings, name)
         self.view.setAccessibleName(title)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
-from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, QPoint, Qt
+from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QTableView, QVBoxLayout, QWidget
 
@@ -46,7 +46,9 @@ class RowTableView(QTableView):
         self._prepare_header()
         # After the view's own handlers, so that the selection is given back to the model as it is then.
         model.modelReset.connect(self._restore_selection)
-        model.rowsInserted.connect(self._size_columns)
+        self._sizing = QTimer(self, singleShot=True, interval=0)
+        self._sizing.timeout.connect(self._size_columns)
+        model.rowsInserted.connect(lambda *_: None if self._sized else self._sizing.start())
         self.empty_hint = EmptyHint(self)
         for signal in (model.modelReset, model.rowsInserted, model.rowsRemoved):
             signal.connect(self.empty_hint.refresh)
@@ -69,6 +71,7 @@ class RowTableView(QTableView):
         else:
             self._sized = True
         self.setSortingEnabled(True)
+        self._size_columns()
         for place, column in enumerate(self.rows.columns):
             if column.icon_only:
                 header.setSectionResizeMode(place, QHeaderView.ResizeMode.Fixed)
@@ -97,15 +100,15 @@ class RowTableView(QTableView):
             self._settings.set_state(self._state_name, self.horizontalHeader().saveState())
 
     def _size_columns(self) -> None:
-        """Fit the columns to their texts, once, when there are rows."""
-        if self._sized or self.rows.rowCount() == 0:
+        """Fit the columns to their titles, and to their texts once there are rows."""
+        if self._sized:
             return
         header = self.horizontalHeader()
         for place, column in enumerate(self.rows.columns):
             if not column.icon_only and not header.isSectionHidden(place):
                 hint = max(self.sizeHintForColumn(place) + 12, header.sectionSizeHint(place))
                 header.resizeSection(place, min(hint, WIDEST))
-        self._sized = True
+        self._sized = self.rows.rowCount() > 0
 
     def column_actions(self, parent: QObject) -> list[QAction]:
         """One check box per column, and the way back to the first day."""
@@ -183,7 +186,8 @@ class RowTableView(QTableView):
         if keys or current is not None:
             self.select_keys(keys, current=current, scroll=False)
         self.verticalScrollBar().setValue(scroll)
-        self._size_columns()
+        if not self._sized:
+            self._sizing.start()
 
     def visible_span(self) -> tuple[int, int]:
         """The first and the last row in sight; (0, -1) when there is none."""
@@ -214,8 +218,7 @@ class EmptyHint(QWidget):
         self._label = QLabel(self, wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
         self._label.setObjectName("empty_text")
         self._label.setProperty("role", "muted")
-        self._label.setMinimumWidth(360)
-        self._label.setMaximumWidth(520)
+        self._label.setFixedWidth(self.fontMetrics().averageCharWidth() * 70)
         self._layout = QVBoxLayout(self)
         self._layout.addStretch()
         self._layout.addWidget(self._label, 0, Qt.AlignmentFlag.AlignCenter)
@@ -239,6 +242,7 @@ class EmptyHint(QWidget):
         if empty:
             filtered = model.total > 0
             self._label.setText("No row holds what the filter asks for." if filtered else self._text)
+            self._label.setFixedHeight(self._label.heightForWidth(self._label.width()))
             for place in range(self._layout.count()):
                 widget = self._layout.itemAt(place).widget()
                 if widget is not None and widget is not self._label:
