@@ -70,7 +70,6 @@ class CallStatements:
     """The statements about call records for one kind of database, put together once."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._positional = dialect.name == "sqlite"
         self._like = "like" if dialect.name == "sqlite" else "ilike"
         statement = _insert(dialect)
         statement = statement.on_conflict_do_update(
@@ -79,16 +78,12 @@ class CallStatements:
             # What has ended stays as it is, even when the word of its beginning comes late.
             where=call_records.c.ended.is_(None),
         )
-        # The statement goes to the driver as text: for the many rows of a batch SQLAlchemy's own way costs several
-        # times what the database does.
-        self._write = str(statement.compile(dialect=dialect, column_keys=list(CALL_COLUMNS)))
+        # It goes to the driver as text: for the many rows of a batch SQLAlchemy's own way costs several times more.
+        self.write_statement = str(statement.compile(dialect=dialect, column_keys=list(CALL_COLUMNS)))
 
     def write(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert rows (of CALL_COLUMNS), or replace those of the same id that had not ended."""
-        parameters: Any = (
-            list(rows) if self._positional else [dict(zip(CALL_COLUMNS, row, strict=True)) for row in rows]
-        )
-        connection.exec_driver_sql(self._write, parameters)
+        """Insert rows (of CALL_COLUMNS) into PostgreSQL, or replace those of the same id that had not ended."""
+        connection.exec_driver_sql(self.write_statement, [dict(zip(CALL_COLUMNS, row, strict=True)) for row in rows])
 
     def read(self, connection: Connection, query: CallQuery) -> list[CallRecord]:
         """One page of call records."""

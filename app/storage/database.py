@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +23,7 @@ from app.records import TABLES, Change, Configuration, System
 from app.records.base import Record
 from app.storage import calls, schema
 from app.storage.calls import CallQuery, CallStatements
-from app.storage.connection import WRITE, in_words, postgres_engine, postgres_url, shown, sqlite_engine
+from app.storage.connection import WRITE, RowWriter, in_words, postgres_engine, postgres_url, shown, sqlite_engine
 from app.storage.errors import StorageDamaged, StorageError, StorageInUse
 from app.storage.locks import FileLock
 from app.storage.rows import call_row, clean_call_row, record_of, row_of
@@ -51,6 +52,7 @@ class Database:
         self._server_lock = server_lock
         self._statements = CallStatements(engine.dialect)
         self._sqlite = engine.dialect.name == "sqlite"
+        self._writer = RowWriter(engine) if self._sqlite else None
         self.data_directory = data_directory
         self.place = place
         """Where the database is, for messages; never with a password."""
@@ -99,7 +101,8 @@ class Database:
     def _open_sqlite(cls, data_directory: Path, server_lock: FileLock) -> Database:
         path = data_directory / FILE_NAME
         created = schema.prepare_sqlite(path, server_lock)
-        database = cls(sqlite_engine(path), data_directory, str(path), _node_name(data_directory), server_lock)
+        with in_words(str(path)):
+            database = cls(sqlite_engine(path), data_directory, str(path), _node_name(data_directory), server_lock)
         database.created = created
         return database
 
@@ -118,7 +121,9 @@ class Database:
 
     def close(self) -> None:
         """Close the database and give the folder's lock back; twice does nothing."""
-        with suppress(DBAPIError):
+        with suppress(DBAPIError, sqlite3.Error):
+            if self._writer is not None:
+                self._writer.close()
             self._engine.dispose()
         self._server_lock.release()
 
@@ -268,10 +273,14 @@ class Database:
             self._write_rows(rows)
         except StorageError:
             raise
-        except (DBAPIError, ValueError, OverflowError, TypeError):
+        except (DBAPIError, sqlite3.Error, ValueError, OverflowError, TypeError):
             self._write_one_by_one([clean_call_row(row) for row in rows])
 
     def _write_rows(self, rows: list[tuple[Any, ...]]) -> None:
+        if self._writer is not None:
+            with in_words(self.place):
+                self._writer.write(self._statements.write_statement, rows)
+            return
         with self._transaction(write=True) as connection:
             self._statements.write(connection, rows)
 
@@ -281,7 +290,7 @@ class Database:
                 self._write_rows([row])
             except StorageError:
                 raise
-            except (DBAPIError, ValueError, OverflowError, TypeError):
+            except (DBAPIError, sqlite3.Error, ValueError, OverflowError, TypeError):
                 _log.exception("the record of call %r cannot be written", row[0])
 
     def calls(self, query: CallQuery | None = None) -> list[CallRecord]:
