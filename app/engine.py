@@ -31,10 +31,20 @@ from app.events import (
     RejectedSource,
     Sampled,
     Severity,
+    StreamRow,
     TrunkRow,
     UserRow,
 )
-from app.records import Change, Configuration, System
+from app.media.control import MediaControl, MediaSettings
+from app.records import (
+    Change,
+    Configuration,
+    ExternalLine,
+    LocalUser,
+    RelayMedia,
+    SipTrunk,
+    System,
+)
 from app.sip.flow import Flow, TransportName
 from app.sip.locating import Located
 from app.sip.resolver import Resolver
@@ -83,7 +93,9 @@ class Engine:
         self._resolver: Resolver | None = None
         self._database: DatabaseThread | None = None
         self._switch: Switch | None = None
+        self._media: MediaControl | None = None
         self._listen_again: asyncio.Task[None] | None = None
+        self._media_start: asyncio.Task[None] | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -130,6 +142,39 @@ class Engine:
             node=database.node,
         )
         await self._listen(self.configuration.system)
+        await self._start_media()
+
+    async def _start_media(self) -> None:
+        """Start the media processes as soon as a record wants audio relayed: who never relays never pays for them."""
+        if self._media is not None or self._switch is None or not _wants_relay(self.configuration):
+            return
+        system = self.configuration.system
+        media = MediaControl(
+            MediaSettings(
+                port_first=system.media_port_first,
+                port_last=system.media_port_last,
+                processes=system.media_processes,
+                local_addresses=self._media_addresses(),
+                dead_after=float(system.media_timeout),
+            ),
+            clock=self._clock.monotonic,
+        )
+        self._media = media
+        try:
+            await media.start()
+        except (OSError, TimeoutError) as error:
+            self._media = None
+            self._alarm(
+                Severity.ERROR, "media_worker", f"audio cannot be relayed: {error or 'no media process starts'}"
+            )
+            _log.error("audio cannot be relayed: %s", error)
+            return
+        self._switch.relays.attach(media)
+
+    def _media_addresses(self) -> tuple[str, ...]:
+        """The addresses that relayed calls will most likely use: those that are listened on by name."""
+        host = self._sip[0] if self._sip is not None else self.configuration.system.sip_address
+        return () if host in ("0.0.0.0", "::") else (host,)
 
     async def stop(self) -> None:
         """End every call, tell the peers, write every record and close everything; takes a few seconds at most."""
@@ -147,17 +192,22 @@ class Engine:
         self._change_state(EngineState.STOPPED)
 
     async def _stop_parts(self) -> None:
-        if self._listen_again is not None:
-            self._listen_again.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listen_again
-            self._listen_again = None
+        for task in (self._listen_again, self._media_start):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._listen_again = self._media_start = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._resolver is not None:
             self._resolver.stop()
             self._resolver = None
+        if self._media is not None:
+            # Before the database: the last figures of calls become their records.
+            media, self._media = self._media, None
+            await media.stop()
         if self._transports is not None:
             await self._transports.stop()
             self._transports = None
@@ -321,6 +371,8 @@ class Engine:
             self._database.keep_calls(configuration.system.call_record_days)
         if _listening_of(before) != _listening_of(configuration.system) and self._loop is not None:
             self._listen_again = self._loop.create_task(self._listen_anew(before))
+        if self._media is None and self._loop is not None and _wants_relay(configuration):
+            self._media_start = self._loop.create_task(self._start_media())
         self.events.publish(ConfigurationChanged(configuration))
 
     def _on_stored(self, configuration: Configuration, version: int) -> None:
@@ -376,6 +428,10 @@ class Engine:
         """The gauges over `5 minutes`, `1 hour` or `24 hours`, oldest first."""
         return self._switch.metrics.samples(span) if self._switch is not None else ()
 
+    def streams(self, call_id: str) -> tuple[StreamRow, ...]:
+        """The newest figures of a relayed call's streams; empty for a call that is not relayed."""
+        return self._switch.relays.rows(call_id) if self._switch is not None else ()
+
     def ladder(self, call_id: str) -> tuple[MessageTraced, ...]:
         """The SIP messages of a call that are still kept, oldest first."""
         return self._switch.trace.ladder(call_id) if self._switch is not None else ()
@@ -406,6 +462,16 @@ class Engine:
             done(None, UserFacingError("The server is stopped"))
             return
         self._database.submit(lambda database: database.calls(query), done)
+
+
+def _wants_relay(configuration: Configuration) -> bool:
+    """Whether any record asks for relayed audio."""
+    records = (
+        *configuration.records(SipTrunk),
+        *configuration.records(ExternalLine),
+        *configuration.records(LocalUser),
+    )
+    return any(record.enabled and record.relay_media is not RelayMedia.NO for record in records)
 
 
 def _listening_of(system: System) -> tuple[object, ...]:

@@ -254,6 +254,22 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkMedia:
+    """The relayed audio of a trunk's calls at a moment."""
+
+    trunk_id: int
+    relayed: int
+    packets_per_second: float
+    mos_worst: float
+    """1.0 to 4.5; 0 while not known, likewise the median."""
+    mos_median: float
+    jitter_ms: float
+    """The worst of all streams."""
+    loss_percent: float
+    """The mean of all streams."""
+
+
+@dataclass(frozen=True, slots=True)
 class GaugeSample:
     """The state of the whole server at a moment, taken once a second."""
 
@@ -274,6 +290,7 @@ class GaugeSample:
     mos_median: float = 0.0
     jitter_ms: float = 0.0
     loss_percent: float = 0.0
+    trunk_media: tuple[TrunkMedia, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from app.calls.leg_events import (
 )
 from app.dialplan.decision import LIMIT_WORDS, Dial, DialTarget, RouteDecision, Skipped
 from app.dialplan.request import CallRequest, Source, SourceKind
+from app.errors import RemoteError
 from app.events import Attempt, CallRecord, CallRow, CallState
 from app.records import RouteType
 from app.records.trunks import OutgoingFields
@@ -125,6 +126,8 @@ class Call:
         self._hold: Hold | None = None
         self._began = 0.0
         self._rang = False
+        self._offered = caller.offer_body is not None
+        """Whether the offer/answer exchange that is under way began with the message that we passed on first."""
         self._best: Failed | None = None
         self._last_answer: Failed | None = None
         self._no_answer: Deadline | None = None
@@ -178,7 +181,17 @@ class Call:
             self._hold = hold
         self.state = CallState.CALLING
         self.text = f"calling {target.name}"
-        legs = dialler.dial(self, target, self._way)
+        try:
+            legs = dialler.dial(self, target, self._way)
+        except RemoteError as error:
+            # The caller's offer cannot be relayed: no target would get anything usable.
+            self.refuse(
+                error.status,
+                error.reason,
+                EndCause.REJECTED,
+                f"the session description cannot be used: {error.detail or error.reason}",
+            )
+            return True
         if isinstance(legs, str):
             self._release_target()
             if self._way == 0:
@@ -229,8 +242,28 @@ class Call:
 
     def handle(self, leg: Leg, event: LegEvent) -> None:
         """Something happened on a leg (LegOwner)."""
-        if self.state is not CallState.ENDED:
+        if self.state is CallState.ENDED:
+            return
+        try:
             _HANDLERS[type(event)](self, leg, event)
+        except RemoteError as error:
+            # A session description that no relay can use ends the call: nobody would hear anything.
+            self._unusable(leg, error)
+
+    def _unusable(self, leg: Leg, error: RemoteError) -> None:
+        by = CALLER if leg is self.caller else CALLED
+        self.status = self.status if self.answered else error.status
+        self.text = f"the {by} side's session description cannot be used: {error.detail or error.reason}"
+        for fork in self._forks:
+            fork.cancel()
+        self._forks = []
+        if self.called is not None:
+            self.called.hang_up()
+        if self.caller.answered:
+            self.caller.hang_up()
+        else:
+            self.caller.refuse(error.status, error.reason)
+        self._end(EndCause.REJECTED, SERVER)
 
     def _on_ringing(self, leg: Leg, event: Ringing) -> None:
         self._rang = True
@@ -239,7 +272,9 @@ class Call:
             self.state = CallState.RINGING
             self.text = "early media" if event.body is not None else "ringing"
             self._dialler.changed(self)
-        self.caller.ring(event.status, event.reason, self._cross(leg, event.body, early=True))
+        # Without an offer in the INVITE a body here is an offer that only the final answer repeats: it waits for that.
+        body = self._cross(leg, event.body, is_offer=False) if self._offered or self.media is None else None
+        self.caller.ring(event.status, event.reason, body)
 
     def _on_answered(self, leg: Leg, event: Answered) -> None:
         if not isinstance(leg, CalledLeg):
@@ -258,7 +293,9 @@ class Call:
         self.status = 200
         self.text = "talking"
         self.answered = self._dialler.wall()
-        self.caller.answer(self._cross(leg, event.body))
+        self.caller.answer(self._cross(leg, event.body, is_offer=not self._offered))
+        if self.media is not None:
+            self.media.established()
         self._dialler.changed(self)
 
     def limit_to(self, seconds: int) -> None:
@@ -354,12 +391,21 @@ class Call:
     def _on_acknowledged(self, leg: Leg, event: Acknowledged) -> None:
         other = self._other(leg)
         if other is not None:
-            other.acknowledge(self._cross(leg, event.body))
+            other.acknowledge(self._cross(leg, event.body, is_offer=False))
 
     def _on_offered(self, leg: Leg, event: Offered) -> None:
         other = self._other(leg)
-        running = self.state in (CallState.TALKING, CallState.HELD)
-        if other is None or not running or not other.offer(event.method, self._cross(leg, event.body)):
+        if other is None or self.state not in (CallState.TALKING, CallState.HELD):
+            leg.refuse_offer(491, "")
+            return
+        try:
+            body = self._cross(leg, event.body, is_offer=True)
+        except RemoteError as error:
+            leg.refuse_offer(error.status, error.reason)
+            return
+        self._offered = event.body is not None
+        if not other.offer(event.method, body):
+            self._roll_back()
             leg.refuse_offer(491, "")
 
     def _on_offer_cancelled(self, leg: Leg, _event: OfferCancelled) -> None:
@@ -370,7 +416,7 @@ class Call:
     def _on_offer_answered(self, leg: Leg, event: OfferAnswered) -> None:
         other = self._other(leg)
         if other is not None:
-            other.accept_offer(self._cross(leg, event.body))
+            other.accept_offer(self._cross(leg, event.body, is_offer=not self._offered))
             held = event.body is not None and is_hold(event.body)
             state = CallState.HELD if held else CallState.TALKING
             if state is not self.state:
@@ -380,16 +426,22 @@ class Call:
 
     def _on_offer_refused(self, leg: Leg, event: OfferRefused) -> None:
         other = self._other(leg)
-        if self.media is not None:
-            self.media.roll_back()
+        self._roll_back()
         if other is not None:
             other.refuse_offer(event.status, event.reason)
 
+    def _roll_back(self) -> None:
+        if self.media is not None:
+            self.media.roll_back()
+
     def _on_informed(self, leg: Leg, event: Informed) -> None:
-        if event.body is not None:
-            digit = digit_of(event.body)
-            if digit:
-                self.pressed(digit)
+        digit = digit_of(event.body) if event.body is not None else ""
+        if digit:
+            self.pressed(digit)
+            if self.media is not None and self.media.press(leg is not self.caller, digit):
+                # The other side takes digits in its audio: there it gets it, and the INFO ends here.
+                leg.answer_info(200, "")
+                return
         other = self._other(leg)
         if other is None or not other.inform(event.body, event.package):
             leg.answer_info(481 if other is None else 500, "")
@@ -466,11 +518,23 @@ class Call:
 
     # --- media --------------------------------------------------------------------------------------------------------
 
-    def _cross(self, leg: Leg, body: Body | None, early: bool = False) -> Body | None:
+    def _cross(self, leg: Leg, body: Body | None, *, is_offer: bool) -> Body | None:
         """A body on its way from this leg to the other: as it is, or as the relay wants it."""
         if body is None or self.media is None:
             return body
-        return self.media.cross(leg, body, early)
+        return self.media.cross(leg, body, is_offer=is_offer)
+
+    def audio_changed(self, problem: str) -> None:
+        """The relay noticed that audio is missing, or that it is there again (blank)."""
+        self.text = problem or ("on hold" if self.state is CallState.HELD else "talking")
+        self._dialler.changed(self)
+
+    def heard_digit(self, from_caller: bool, digit: str, forwarded: bool) -> None:
+        """A digit came in the relayed audio; where the other side cannot take it there it goes on as INFO."""
+        self.pressed(digit)
+        other: Leg | None = self.called if from_caller else self.caller
+        if not forwarded and other is not None:
+            other.inform(Body("application/dtmf-relay", f"Signal={digit}\r\nDuration=160\r\n".encode()), "")
 
     # --- what is seen and kept ----------------------------------------------------------------------------------------
 
@@ -537,8 +601,14 @@ class Call:
 class CallMedia(Protocol):
     """The relayed media of a call."""
 
-    def cross(self, leg: Leg, body: Body, early: bool) -> Body:
-        """A body from this leg as the other side shall get it."""
+    def cross(self, leg: Leg, body: Body, *, is_offer: bool) -> Body:
+        """A body from this leg as the other side shall get it. RemoteError when it cannot be used."""
+
+    def established(self) -> None:
+        """The call is answered."""
+
+    def press(self, to_caller: bool, digit: str) -> bool:
+        """Put a digit into the audio of a side; False where it does not take digits there."""
 
     def roll_back(self) -> None:
         """The last offer was refused: media stay as they were."""

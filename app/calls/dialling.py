@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from app.calls.addresses import Addresses
+from app.calls.addresses import Addresses, bracketed
 from app.calls.called_leg import Authorize, CalledLeg
 from app.calls.counters import CallCounters, Counted, Hold
 from app.calls.destinations import Destinations, Ways
+from app.calls.leg_events import Body
 from app.calls.live import Live
 from app.calls.outgoing import MAXIMUM_FORWARDS, Addressed, address_to_contact, address_to_server, make_invite
 from app.calls.registrar import Registrar
+from app.calls.relay import Relays
 from app.calls.trace import Trace
 from app.calls.trunks import Trunks
 from app.records import Configuration, ExternalLine, LocalUser, RouteType, SipTrunk
@@ -46,6 +48,7 @@ class Dialling:
         trunks: Trunks,
         live: Live,
         registrar: Registrar,
+        relays: Relays,
         trace: Trace,
         authorize_line: Callable[[int], Authorize | None],
     ) -> None:
@@ -57,6 +60,7 @@ class Dialling:
         self._trunks = trunks
         self._live = live
         self._registrar = registrar
+        self._relays = relays
         self._trace = trace
         self._authorize_line = authorize_line
         self._domain = ""
@@ -101,43 +105,44 @@ class Dialling:
             return flow
         authorize = self._authorize_line(record.id) if isinstance(record, ExternalLine) else None
         addressed = address_to_server(target, self._own_host(flow))
-        return [self._leg(call, target, flow, addressed, authorize)]
+        offer = self._relays.offer_for(call, target, flow)
+        if isinstance(offer, str):
+            return offer
+        return [self._leg(call, target, flow, addressed, offer, authorize)]
 
     def _dial_user(self, call: Call, target: DialTarget, user: LocalUser) -> list[CalledLeg] | str:
         """Every phone of a user rings at the same time."""
-        legs = [
-            self._leg(
-                call,
-                target,
-                binding.flow,
-                address_to_contact(target, binding.contact, self._own_host(binding.flow)),
-                None,
-            )
-            for binding in self._registrar.bindings(user.number)[-MAXIMUM_FORKS:]
-        ]
+        places = [(binding.flow, binding.contact) for binding in self._registrar.bindings(user.number)[-MAXIMUM_FORKS:]]
         if user.trusted_address:
             flow = self._ways.flow_to("udp", user.trusted_address, 5060)
             if flow is not None:
-                host = f"[{user.trusted_address}]" if ":" in user.trusted_address else user.trusted_address
-                contact = f"sip:{escape_user(user.number)}@{host}"
-                legs.append(
-                    self._leg(call, target, flow, address_to_contact(target, contact, self._own_host(flow)), None)
-                )
-        return legs or f"local user {user.number} is not registered"
+                places.append((flow, f"sip:{escape_user(user.number)}@{bracketed(user.trusted_address)}"))
+        if not places:
+            return f"local user {user.number} is not registered"
+        offer = self._relays.offer_for(call, target, places[0][0])
+        if isinstance(offer, str):
+            return offer
+        return [
+            self._leg(call, target, flow, address_to_contact(target, contact, self._own_host(flow)), offer, None)
+            for flow, contact in places
+        ]
 
     def _own_host(self, flow: Flow) -> str:
         return self._domain or self._addresses.signalling_host(flow)
 
     def _leg(
-        self, call: Call, target: DialTarget, flow: Flow, addressed: Addressed, authorize: Authorize | None
+        self,
+        call: Call,
+        target: DialTarget,
+        flow: Flow,
+        addressed: Addressed,
+        offer: Body | None,
+        authorize: Authorize | None,
     ) -> CalledLeg:
         from_tag = new_tag()
         call_id = new_call_id()
         contact = self._endpoint.contact(flow, escape_user(target.caller_number) or "trunkline")
         forwards = call.caller.request.max_forwards
-        offer = call.caller.offer_body
-        if call.media is not None and offer is not None:
-            offer = call.media.cross(call.caller, offer, False)
         invite = make_invite(
             target,
             addressed,

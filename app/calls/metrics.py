@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from app.events import GaugeSample
+from app.events import GaugeSample, TrunkMedia
 
 ANSWER_RATIO_SECONDS = 300.0
 """The answer ratio looks back so far."""
@@ -58,6 +58,7 @@ class Metrics:
         registered: int,
         trunks: Iterable[tuple[int, int, int]],
         media: Mapping[str, float] | None = None,
+        trunk_media: tuple[TrunkMedia, ...] = (),
     ) -> GaugeSample:
         """Take the sample of this second and keep it."""
         passed = now - self._sampled_at if self._sampled_at else 1.0
@@ -78,6 +79,7 @@ class Metrics:
             mos_median=figures.get("mos_median", 0.0),
             jitter_ms=figures.get("jitter_ms", 0.0),
             loss_percent=figures.get("loss_percent", 0.0),
+            trunk_media=trunk_media,
         )
         for name, (every, _) in SPANS.items():
             if self._ticks % every == 0:

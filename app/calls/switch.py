@@ -24,6 +24,7 @@ from app.calls.live import Live
 from app.calls.metrics import Metrics
 from app.calls.registrar import Registrar, RegistrarLimits
 from app.calls.rejected import RejectedSources
+from app.calls.relay import Relays
 from app.calls.session_timer import MINIMUM, is_too_short
 from app.calls.sources import Sources
 from app.calls.trace import Trace
@@ -41,6 +42,7 @@ from app.sip.uri import Uri, UriError
 
 if TYPE_CHECKING:
     from app.clock import Clock, Deadline, DeadlineHeap
+    from app.media.control import MediaControl
     from app.sip.flow import Flow
     from app.sip.message import Request
     from app.sip.transaction import Key, TransactionLayer
@@ -83,6 +85,7 @@ class Switch:
         events: EventBus,
         recorder: Recorder,
         node: str,
+        media: MediaControl | None = None,
         layer: TransactionLayer | None = None,
         draw: Callable[[], float] = lambda: secrets.randbelow(1 << 30) / (1 << 30),
     ) -> None:
@@ -111,6 +114,7 @@ class Switch:
         self.authentication = Authentication(
             self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard
         )
+        self.relays = Relays(media, self.addresses, events, clock)
         self._dialling = Dialling(
             self.endpoint,
             self.addresses,
@@ -120,6 +124,7 @@ class Switch:
             self.trunks,
             self.live,
             self.registrar,
+            self.relays,
             self.trace,
             self.lines.authorize,
         )
@@ -144,6 +149,7 @@ class Switch:
         self._on_addresses()
         self.authentication.configure(configuration)
         self._dialling.configure(configuration)
+        self.relays.configure(configuration)
         self.live.configure(configuration)
         self.trunks.configure(configuration)
         self.lines.configure(configuration)
@@ -339,11 +345,18 @@ class Switch:
         del self.calls[call.id]
         self._cancellable.pop(call.caller.key, None)
         self.metrics.call_ended(bool(call.answered), self.clock.monotonic())
-        record = call.record()
-        self._recorder.call_ended(record)
         self.users.call_ended(call)
         if self.events.wanted(CallChanged):
             self.events.publish(CallChanged(call.row()))
+        if call.media is None:
+            self._write_record(call)
+        else:
+            # The figures of the streams are complete when their worker has told its last ones, milliseconds later.
+            self.relays.ended(call, lambda: self._write_record(call))
+
+    def _write_record(self, call: Call) -> None:
+        record = call.record()
+        self._recorder.call_ended(record)
         if self.events.wanted(CallRecorded):
             self.events.publish(CallRecorded(record))
 
@@ -382,6 +395,8 @@ class Switch:
             len(self.calls),
             self.registrar.registered,
             [(row.id, row.active_in, row.active_out) for row in self.trunks.rows()],
+            self.relays.figures(),
+            self.relays.figures_of_trunks(),
         )
 
     # --- notes of the parts -------------------------------------------------------------------------------------------

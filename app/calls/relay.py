@@ -1,0 +1,349 @@
+"""Relayed calls: when audio flows through this server, and what each side is told about it."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from app.calls.addresses import Addresses
+from app.calls.leg_events import Body, EndCause
+from app.dialplan.request import SourceKind
+from app.events import Alarm, EventBus, Severity, StreamRow, StreamsChanged, TrunkMedia
+from app.media.addresses import relay_reason
+from app.media.control import (
+    MediaCallbacks,
+    MediaControl,
+    PortsExhausted,
+    ReceivedDigit,
+    StreamSnapshot,
+    WorkerFailure,
+    WorkerRestored,
+)
+from app.media.media_session import MediaSession
+from app.media.negotiation import Side, SideSettings
+from app.records import Configuration, ExternalLine, LocalUser, RelayMedia, SipTrunk
+from app.records.trunks import OutgoingFields
+
+if TYPE_CHECKING:
+    from app.calls.call import Call
+    from app.calls.leg import Leg
+    from app.clock import Clock
+    from app.dialplan.decision import DialTarget
+    from app.sip.flow import Flow
+
+_log = logging.getLogger(__name__)
+
+SDP = "application/sdp"
+DIGIT_MILLISECONDS = 160
+
+
+def is_sdp(body: Body) -> bool:
+    """Whether a body is a session description."""
+    return body.content_type.partition(";")[0].strip().lower() == SDP
+
+
+class CallRelay:
+    """The relayed audio of one call (`app.calls.call.CallMedia`)."""
+
+    def __init__(self, call: Call, session: MediaSession) -> None:
+        self.call = call
+        self.session = session
+        self.problem = ""
+        """What is wrong with the audio, in words; blank while all is well."""
+
+    def _side(self, leg: Leg) -> Side:
+        return Side.CALLER if leg is self.call.caller else Side.CALLED
+
+    def cross(self, leg: Leg, body: Body, *, is_offer: bool) -> Body:
+        """A body of this leg as the other side shall get it. RemoteError (400, 488, 491) when it cannot be used."""
+        if not is_sdp(body):
+            return body
+        side = self._side(leg)
+        source = leg.flow.remote_host
+        if is_offer:
+            return Body(body.content_type, self.session.offer(side, body.content, source))
+        tag = leg.dialog.id.remote_tag if leg.dialog is not None else ""
+        return Body(body.content_type, self.session.answer(side, body.content, tag, source))
+
+    def roll_back(self) -> None:
+        """The last offer was refused: the audio stays as it was (RFC 3261 14.1)."""
+        self.session.rollback()
+
+    def established(self) -> None:
+        """The call is answered: missing audio is noticed from now on."""
+        self.session.established()
+
+    def press(self, to_caller: bool, digit: str) -> bool:
+        """Put a digit that came by INFO into the audio of a side that takes telephone-event; False where none does."""
+        side = Side.CALLER if to_caller else Side.CALLED
+        return self.session.send_dtmf(side, digit, DIGIT_MILLISECONDS)
+
+    def report(self) -> tuple[dict[str, object], ...]:
+        """What the call record keeps of the streams."""
+        report = self.session.report()
+        return (report.caller.to_record(), report.called.to_record())
+
+    def close(self, done: Callable[[], None]) -> None:
+        """End the relay; `done()` is called when the last figures are in."""
+        self.session.close(lambda _report: done())
+
+
+class Relays:
+    """Opens relays for calls whose records want one, and hands on what the media layer reports."""
+
+    def __init__(self, control: MediaControl | None, addresses: Addresses, events: EventBus, clock: Clock) -> None:
+        self._addresses = addresses
+        self._events = events
+        self._clock = clock
+        self._local_networks: tuple[str, ...] = ()
+        self._configuration = Configuration()
+        self._relays: dict[str, CallRelay] = {}
+        self._snapshots: dict[str, tuple[StreamSnapshot, ...]] = {}
+        self._control: MediaControl | None = None
+        self.attach(control)
+
+    def attach(self, control: MediaControl | None) -> None:
+        """Use this media control from now on."""
+        self._control = control
+        if control is not None:
+            control.callbacks = MediaCallbacks(
+                on_statistics=self._on_statistics,
+                on_one_way=self._on_one_way,
+                on_silence=self._on_silence,
+                on_audio=self._on_audio,
+                on_dead=self._on_dead,
+                on_dtmf=self._on_digit,
+                on_worker_failed=self._on_worker_failed,
+                on_worker_restored=self._on_worker_restored,
+            )
+
+    def configure(self, configuration: Configuration) -> None:
+        """Take a changed configuration."""
+        self._configuration = configuration
+        self._local_networks = configuration.system.local_networks
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    def offer_for(self, call: Call, target: DialTarget, flow: Flow) -> Body | str | None:
+        """The offer that a target of the call gets: the caller's, or through a relay where one is wanted.
+
+        In words why there can be none (no port is left). RemoteError (400, 488) when the caller's offer cannot be used.
+        """
+        offer = call.caller.offer_body
+        relay = self._relays.get(call.id)
+        if not self._wanted(call, target, flow):
+            if relay is not None:
+                self._drop(call, relay)
+            return offer
+        control = self._control
+        if control is None:
+            return "audio cannot be relayed: no media process runs"
+        caller_settings, called_settings = self._settings(call, target, flow)
+        try:
+            if relay is None:
+                session = control.open(call.id, caller_settings, called_settings)
+                relay = self._relays[call.id] = CallRelay(call, session)
+                call.media = relay
+            else:
+                again = relay.session.redirect(Side.CALLED, called_settings)
+                if again is not None and offer is not None:
+                    return Body(offer.content_type, again)
+        except PortsExhausted as error:
+            return f"audio cannot be relayed: {error.detail}"
+        return offer if offer is None else relay.cross(call.caller, offer, is_offer=True)
+
+    def _wanted(self, call: Call, target: DialTarget, flow: Flow) -> bool:
+        """Whether the audio of a call to this target flows through here: one side's record is enough."""
+        wishes = {self._wish_of_source(call), target.record.relay_media}
+        if RelayMedia.YES in wishes:
+            return True
+        if RelayMedia.AUTO not in wishes:
+            return False
+        source = call.caller.flow.remote_host
+        offer = call.caller.offer_body
+        signalled = connection_address(offer.content) if offer is not None and is_sdp(offer) else ""
+        reason = relay_reason(signalled or source, source, flow.remote_host, flow.remote_host, self._local_networks)
+        if reason is not None:
+            call.trail.append(f"relay: audio is relayed: {reason}")
+        return reason is not None
+
+    def _wish_of_source(self, call: Call) -> RelayMedia:
+        source = call.source
+        record: SipTrunk | ExternalLine | LocalUser | None = None
+        if source.kind is SourceKind.SIP_TRUNK:
+            record = self._configuration.get(SipTrunk, source.id)
+        elif source.kind is SourceKind.EXTERNAL_LINE:
+            record = self._configuration.get(ExternalLine, source.id)
+        elif source.kind is SourceKind.LOCAL_USER:
+            record = self._configuration.users_by_number.get(source.number)
+        return record.relay_media if record is not None else RelayMedia.NO
+
+    def _settings(self, call: Call, target: DialTarget, flow: Flow) -> tuple[SideSettings, SideSettings]:
+        source = call.source
+        record: OutgoingFields | None = None
+        if source.kind is SourceKind.SIP_TRUNK:
+            record = self._configuration.get(SipTrunk, source.id)
+        elif source.kind is SourceKind.EXTERNAL_LINE:
+            record = self._configuration.get(ExternalLine, source.id)
+        codecs = target.record.codecs if isinstance(target.record, OutgoingFields) else ()
+        return (
+            self._side(call.caller.flow, record.codecs if record is not None else ()),
+            self._side(flow, codecs),
+        )
+
+    def _side(self, flow: Flow, codecs: tuple[str, ...]) -> SideSettings:
+        local, told = self._addresses.media_addresses(flow.remote_host, flow)
+        return SideSettings(
+            local_address=local,
+            external_address=told if told != local else None,
+            sip_source=flow.remote_host,
+            codecs=codecs or None,
+            local_networks=self._local_networks,
+            dtmf_by_info=True,
+        )
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    def _drop(self, call: Call, relay: CallRelay) -> None:
+        """The call goes on without a relay."""
+        call.media = None
+        self._relays.pop(call.id, None)
+        self._snapshots.pop(call.id, None)
+        relay.close(lambda: None)
+
+    def ended(self, call: Call, done: Callable[[], None]) -> None:
+        """Give the call's ports back; `done()` is called when the figures of its streams are complete."""
+        relay = self._relays.pop(call.id, None)
+        self._snapshots.pop(call.id, None)
+        if relay is None:
+            done()
+        else:
+            relay.close(done)
+
+    # --- figures ------------------------------------------------------------------------------------------------------
+
+    def figures(self) -> Mapping[str, float]:
+        """The media gauges of all calls."""
+        return _figures([snapshot for rows in self._snapshots.values() for snapshot in rows], len(self._relays))
+
+    def figures_of_trunks(self) -> tuple[TrunkMedia, ...]:
+        """The media gauges of each trunk that has relayed calls now."""
+        by_trunk: dict[int, list[StreamSnapshot]] = {}
+        calls: dict[int, int] = {}
+        for call_id, relay in self._relays.items():
+            for trunk_id in {relay.call.trunk_in, relay.call.trunk_out} - {0}:
+                calls[trunk_id] = calls.get(trunk_id, 0) + 1
+                by_trunk.setdefault(trunk_id, []).extend(self._snapshots.get(call_id, ()))
+        result = []
+        for trunk_id in sorted(calls):
+            figures = _figures(by_trunk[trunk_id], calls[trunk_id])
+            result.append(
+                TrunkMedia(
+                    trunk_id,
+                    calls[trunk_id],
+                    figures["packets_per_second"],
+                    figures["mos_worst"],
+                    figures["mos_median"],
+                    figures["jitter_ms"],
+                    figures["loss_percent"],
+                )
+            )
+        return tuple(result)
+
+    def rows(self, call_id: str) -> tuple[StreamRow, ...]:
+        """The newest figures of a call's streams."""
+        return tuple(_row(snapshot) for snapshot in self._snapshots.get(call_id, ()))
+
+    # --- what the media layer tells -----------------------------------------------------------------------------------
+
+    def _on_statistics(self, snapshots: tuple[StreamSnapshot, ...]) -> None:
+        by_call: dict[str, list[StreamSnapshot]] = {}
+        for snapshot in snapshots:
+            if snapshot.call_id in self._relays:
+                by_call.setdefault(snapshot.call_id, []).append(snapshot)
+        for call_id, rows in by_call.items():
+            self._snapshots[call_id] = tuple(rows)
+        if by_call and self._events.wanted(StreamsChanged):
+            rows_of_all = tuple(_row(snapshot) for rows in by_call.values() for snapshot in rows)
+            self._events.publish(StreamsChanged(rows_of_all))
+
+    def _on_one_way(self, session: MediaSession, side: Side) -> None:
+        self._say(session, f"one-way audio: nothing comes from the {_WORDS[side]}")
+
+    def _on_silence(self, session: MediaSession, side: Side) -> None:
+        self._say(session, f"no audio comes from the {_WORDS[side]}")
+
+    def _on_audio(self, session: MediaSession, _side: Side) -> None:
+        self._say(session, "")
+
+    def _say(self, session: MediaSession, problem: str) -> None:
+        relay = self._relays.get(session.call_id)
+        if relay is not None and relay.problem != problem:
+            relay.problem = problem
+            relay.call.audio_changed(problem)
+
+    def _on_dead(self, session: MediaSession) -> None:
+        relay = self._relays.get(session.call_id)
+        if relay is not None:
+            relay.call.hang_up(EndCause.MEDIA_TIMEOUT, "no audio came from either side for the media timeout")
+
+    def _on_digit(self, session: MediaSession, received: ReceivedDigit) -> None:
+        relay = self._relays.get(session.call_id)
+        if relay is not None:
+            relay.call.heard_digit(received.side is Side.CALLER, received.digit, received.forwarded)
+
+    def _on_worker_failed(self, failure: WorkerFailure) -> None:
+        text = f"media process {failure.worker + 1} died ({failure.reason}); {failure.sessions} calls are set up again"
+        self._events.publish(Alarm(Severity.ERROR, "media_worker", text, self._clock.wall()))
+        _log.error("%s", text)
+
+    def _on_worker_restored(self, restored: WorkerRestored) -> None:
+        text = (
+            f"media process {restored.worker + 1} works again: {restored.sessions} calls went without audio "
+            f"for {restored.seconds:.1f} s"
+        )
+        self._events.publish(Alarm(Severity.INFORMATION, "media_worker", text, self._clock.wall(), cleared=True))
+
+
+_WORDS = {Side.CALLER: "caller", Side.CALLED: "called side"}
+
+
+def _row(snapshot: StreamSnapshot) -> StreamRow:
+    return StreamRow(
+        call_id=snapshot.call_id,
+        side="caller" if snapshot.side is Side.CALLER else "called",
+        codec=snapshot.codec,
+        packets=snapshot.packets,
+        bytes=snapshot.bytes,
+        lost=snapshot.lost,
+        loss_percent=round(snapshot.recent_loss_percent, 2),
+        jitter_ms=round(snapshot.jitter_ms, 2),
+        round_trip_ms=round(snapshot.round_trip_ms, 1),
+        mos=round(snapshot.recent_mos or snapshot.mos, 2),
+        last_packet_ago=round(snapshot.last_packet_ago, 2),
+        problem=snapshot.problem,
+    )
+
+
+def _figures(snapshots: list[StreamSnapshot], relayed: int) -> dict[str, float]:
+    scores = [snapshot.recent_mos for snapshot in snapshots if snapshot.recent_mos]
+    jitters = [snapshot.jitter_ms for snapshot in snapshots if snapshot.packets]
+    losses = [snapshot.recent_loss_percent for snapshot in snapshots if snapshot.packets]
+    return {
+        "relayed": relayed,
+        "packets_per_second": round(sum(snapshot.packets_per_second for snapshot in snapshots), 1),
+        "mos_worst": round(min(scores), 2) if scores else 0.0,
+        "mos_median": round(statistics.median(scores), 2) if scores else 0.0,
+        "jitter_ms": round(max(jitters), 2) if jitters else 0.0,
+        "loss_percent": round(statistics.fmean(losses), 2) if losses else 0.0,
+    }
+
+
+def connection_address(sdp: bytes) -> str:
+    """The first connection address of a session description, blank where none can be read (RFC 8866 5.7)."""
+    for line in sdp.splitlines():
+        if line.startswith(b"c=IN IP"):
+            return line[8:].strip().partition(b"/")[0].decode("ascii", "replace")
+    return ""
