@@ -164,10 +164,9 @@ class Engine:
             await media.start()
         except (OSError, TimeoutError) as error:
             self._media = None
-            self._alarm(
-                Severity.ERROR, "media_worker", f"audio cannot be relayed: {error or 'no media process starts'}"
-            )
-            _log.error("audio cannot be relayed: %s", error)
+            text = f"audio cannot be relayed: {error or 'no media process starts'}"
+            self._alarm(Severity.ERROR, "media_worker", text)
+            _log.error("%s", text)
             return
         self._switch.relays.attach(media)
 
@@ -466,11 +465,11 @@ class Engine:
 
 def _wants_relay(configuration: Configuration) -> bool:
     """Whether any record asks for relayed audio."""
-    records = (
+    records: list[SipTrunk | ExternalLine | LocalUser] = [
         *configuration.records(SipTrunk),
         *configuration.records(ExternalLine),
         *configuration.records(LocalUser),
-    )
+    ]
     return any(record.enabled and record.relay_media is not RelayMedia.NO for record in records)
 
 
