@@ -91,7 +91,7 @@ def behind_nat(signalled: str, sip_source: str, local_networks: Sequence[str] = 
     `signalled` is the address in its session description, `sip_source` the one that its SIP comes from.
     """
     media, source = parse_address(signalled), parse_address(sip_source)
-    if source is None or media == source:
+    if source is None or media == source or not signalled:
         return False
     if media is None:
         return True

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from secrets import randbelow
 
 from app.errors import TrunklineError
-from app.media.endpoint import StreamRow
 from app.media.figures import MediaReport, StreamSnapshot
 from app.media.link import Link, make_link
 from app.media.media_session import MediaSession
-from app.media.messages import Command, Message, Report
+from app.media.messages import Command, Message, Report, StreamRow
 from app.media.monitoring import Problem
 from app.media.negotiation import Side, SideSettings
 from app.media.ports import AddressPorts

@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from secrets import randbits
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from app.media.messages import Address, SessionConfiguration, SideConfiguration
+from app.media.messages import Address, SessionConfiguration, SideConfiguration, StreamRow
 from app.media.rtp import RoundTrip, RtpError, SenderReport, parse_rtcp, sequence_difference
 from app.media.sockets import bind_socket, dissolve
 from app.media.statistics import StreamStatistics
@@ -48,38 +48,6 @@ Entry = tuple[StreamStatistics, Callable[[Any], int], Callable[[memoryview], int
 """What the loop needs of a socket: figures, receive, send for the expected packet, handler for every other one."""
 
 _PAYLOAD_TYPES = 128
-
-
-class StreamRow(NamedTuple):
-    """The figures of the stream that one side sends, for the engine."""
-
-    packets: int
-    bytes: int
-    expected: int
-    lost: int
-    duplicates: int
-    reordered: int
-    gaps: int
-    jitter: float
-    """Seconds."""
-    sources: int
-    ssrc: int
-    payload_type: int
-    """Of the newest audio packet, -1 for none."""
-    age: float
-    """Seconds since the newest packet, -1 for none."""
-    round_trip: float
-    """Seconds between this server and the side, -1 while not known."""
-    reported_loss: float
-    """0 to 1: what the side itself says it lost of what it gets, -1 while not known."""
-    reported_jitter: float
-    """Seconds, likewise."""
-    foreign: int
-    """Packets from addresses that were not accepted."""
-    control_age: float
-    """Seconds since the newest RTCP packet, -1 for none."""
-    dropped: int
-    """Packets of the side that were not passed on: broken, not taken by the other side, nowhere to send to."""
 
 
 def _accept_nothing(_view: memoryview) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from app.media.endpoint import StreamRow
+from app.media.messages import StreamRow
 from app.media.negotiation import Side
 from app.media.quality import burst_ratio, stream_score
 

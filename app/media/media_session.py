@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.media.configuration import inactive_configuration, session_configuration
-from app.media.endpoint import StreamRow
 from app.media.figures import EMPTY_ROW, MediaReport, StreamSnapshot, add_rows, make_snapshot
-from app.media.messages import Address, Command, Message
+from app.media.messages import Address, Command, Message, StreamRow
 from app.media.monitoring import Notice, StreamWatch
 from app.media.negotiation import NegotiatedMedia, Negotiation, Side, SideSettings
 from app.media.telephone_event import event_code

@@ -16,7 +16,7 @@ Reports, the first value is the `Report`:
     BOUND     address, ports, failed, reason      the result of BIND
     FAILED    session, reason                     OPEN could not bind
     LEARNED   session, side, is_rtcp, host, port  a side was locked to this address
-    STATISTICS rows                               see `app.media.endpoint.SessionRow`
+    STATISTICS rows                               (session, caller row, called row), each row a `StreamRow`
     DIGITS    session, side, digit, milliseconds, forwarded
     CLOSED    session, row                        the last figures of a session
 """
@@ -110,6 +110,38 @@ class SessionConfiguration(NamedTuple):
             rules,
             events,
         )
+
+
+class StreamRow(NamedTuple):
+    """The figures of the stream that one side sends, for the engine."""
+
+    packets: int
+    bytes: int
+    expected: int
+    lost: int
+    duplicates: int
+    reordered: int
+    gaps: int
+    jitter: float
+    """Seconds."""
+    sources: int
+    ssrc: int
+    payload_type: int
+    """Of the newest audio packet, -1 for none."""
+    age: float
+    """Seconds since the newest packet, -1 for none."""
+    round_trip: float
+    """Seconds between this server and the side, -1 while not known."""
+    reported_loss: float
+    """0 to 1: what the side itself says it lost of what it gets, -1 while not known."""
+    reported_jitter: float
+    """Seconds, likewise."""
+    foreign: int
+    """Packets from addresses that were not accepted."""
+    control_age: float
+    """Seconds since the newest RTCP packet, -1 for none."""
+    dropped: int
+    """Packets of the side that were not passed on: broken, not taken by the other side, nowhere to send to."""
 
 
 def pack(message: Message) -> bytes:

@@ -1,0 +1,108 @@
+"""Every port pair is in exactly one place, whatever happens to workers and calls."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.media.ports import CHUNK, READY_TARGET, REFUSED_REST, AddressPorts
+
+
+def everywhere(ports: AddressPorts) -> list[int]:
+    return sorted(
+        [
+            *ports.free,
+            *(port for ready in ports.ready.values() for port in ready),
+            *(port for requested in ports.requested.values() for port in requested),
+            *ports.used,
+            *(port for _, port in ports.refused),
+        ]
+    )
+
+
+def test_pairs_are_even_and_inside_the_range() -> None:
+    assert everywhere(AddressPorts("x", 20001, 20008)) == [20002, 20004, 20006]
+    assert everywhere(AddressPorts("x", 20000, 20001)) == [20000]
+    assert everywhere(AddressPorts("x", 20000, 20000)) == []
+
+
+def test_the_order_cannot_be_guessed() -> None:
+    assert list(AddressPorts("x", 20000, 29999).free) != list(AddressPorts("x", 20000, 29999).free)
+
+
+def test_bound_ahead_taken_and_given_back() -> None:
+    ports = AddressPorts("x", 20000, 29999)
+    asked = ports.request(0, 1)
+    assert len(asked) == CHUNK
+    ports.bound(0, asked[1:], asked[:1], 10.0)
+    taken = ports.take(0)
+    assert taken == asked[1]
+    assert ports.take(1) is None
+    ports.give_back(taken)
+    assert ports.free[-1] == taken
+    ports.give_back(taken)
+    ports.retry_refused(10.0 + REFUSED_REST - 1)
+    assert asked[0] not in ports.free
+    ports.retry_refused(10.0 + REFUSED_REST)
+    assert asked[0] in ports.free
+
+
+def test_it_stops_asking_when_enough_are_ready() -> None:
+    ports = AddressPorts("x", 20000, 29999)
+    while asked := ports.request(0, 1):
+        ports.bound(0, asked, (), 0.0)
+    assert len(ports.ready[0]) == READY_TARGET
+
+
+def test_a_small_range_is_shared_by_the_workers() -> None:
+    ports = AddressPorts("x", 20000, 20015)
+    for worker in (0, 1):
+        asked = ports.request(worker, 2)
+        ports.bound(worker, asked, (), 0.0)
+        assert len(asked) == 2
+    assert ports.available == 8
+    assert ports.take_free(0) is not None
+
+
+def test_a_dead_worker_gives_back_what_it_had_ahead() -> None:
+    ports = AddressPorts("x", 20000, 20031)
+    asked = ports.request(0, 1)
+    ports.bound(0, asked[:4], (), 0.0)
+    taken = ports.take(0)
+    assert taken is not None
+    ports.forget_worker(0)
+    assert ports.used == {taken: 0}
+    assert ports.available == 15
+    assert len(everywhere(ports)) == 16
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("rbftuwga"), st.integers(0, 2), st.integers(0, 20)), max_size=60)
+
+
+@given(STEPS)
+@settings(max_examples=200, deadline=None)
+def test_no_port_is_lost_or_doubled(steps: list[tuple[str, int, int]]) -> None:
+    ports = AddressPorts("x", 20000, 20039)
+    now = 0.0
+    for step, worker, number in steps:
+        now += 5.0
+        if step == "r":
+            ports.request(worker, 3)
+        elif step in "bf":
+            requested = tuple(ports.requested.get(worker, ()))
+            half = len(requested) // 2
+            ports.bound(worker, requested[:half], requested[half:] if step == "f" else (), now)
+        elif step == "t":
+            ports.take(worker)
+        elif step == "u":
+            ports.take_free(worker)
+        elif step == "w":
+            ports.forget_worker(worker)
+        elif step == "g" and ports.used:
+            ports.give_back(list(ports.used)[number % len(ports.used)])
+        elif step == "a":
+            port = ports.take_free(worker)
+            if port is not None:
+                ports.refuse(port, now)
+            ports.retry_refused(now)
+        assert everywhere(ports) == list(range(20000, 20040, 2))
