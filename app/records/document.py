@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from app.errors import RecordError, RecordErrors
 from app.records.base import Record, fields_of
@@ -238,14 +238,26 @@ def explain(model: type[Record], error: ValidationError) -> list[RecordError]:
     result: list[RecordError] = []
     for mistake in error.errors(include_url=False):
         place = _place(mistake["loc"])
-        name = str(mistake["loc"][0]) if mistake["loc"] else ""
-        message = _words(mistake["type"], mistake["msg"], dict(mistake.get("ctx") or {}), limits.get(name, ""))
+        message = _words(
+            mistake["type"], mistake["msg"], dict(mistake.get("ctx") or {}), _limits_at(model, mistake["loc"])
+        )
         if mistake["type"] == "extra_forbidden":
             message = unknown_name(str(mistake["loc"][-1]), names, "field")
         elif not place and ": " in message and message.split(": ", 1)[0] in limits:
             place, message = message.split(": ", 1)
         result.append(RecordError(place, message))
     return result
+
+
+def _limits_at(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """The limits of the field at a place, inside a list of entries too: `members`, 1, `priority`."""
+    fields = {each.name: each for each in fields_of(model)}
+    field = fields.get(str(location[0])) if location else None
+    if field is None:
+        return ""
+    if len(location) > 2 and isinstance(field.item, type) and issubclass(field.item, BaseModel):
+        return _limits_at(field.item, location[2:])
+    return field.limits
 
 
 def _place(location: tuple[int | str, ...]) -> str:
