@@ -19,6 +19,7 @@ _MOST_SRV = 16
 _MOST_ADDRESSES = 16
 _MOST_TARGETS = 64
 _DEFAULT_TTL = 60.0
+_LITERAL_TTL = 86400.0
 
 
 class RecordType(Enum):
@@ -141,7 +142,7 @@ def located_literally(name: str, port: int | None, transport: TransportName | No
     except ValueError:
         return None
     chosen: TransportName = transport or "udp"
-    return Located((Target(chosen, bare, port or DEFAULT_PORTS[chosen]),), float("inf"))
+    return Located((Target(chosen, bare, port or DEFAULT_PORTS[chosen]),), _LITERAL_TTL)
 
 
 class _Locating:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from support.waiting import wait_until
 
 from app.sip.flow import Flow
 from app.sip.transport import ListenAddress, ListenError, ListenerState, TransportLimits, Transports
+from app.sip.transport.listening import connection_bound
 from app.sip.transport.udp import UdpListener
 
 pytestmark = pytest.mark.wire
@@ -89,9 +91,14 @@ def test_a_burst_wakes_the_loop_once_per_batch_and_keeps_its_order(run: Any, pee
             wait_until(lambda: len(backlog) == 120, "the thread to have read the burst")
         await until(lambda: len(host.received) == 120, "the burst")
         assert host.received == [options(number) for number in range(120)]
-        assert [len(batch) for batch in host.batches] == [50, 50, 20]
         counts = host.transports.udp_counts[host.transports.listening[0]]
-        assert (counts.received, counts.wakes, counts.backlog_drops) == (120, 3, 0)
+        assert (counts.received, counts.wakes, counts.backlog_drops) == (120, len(host.batches), 0)
+        if mode == "thread":
+            assert [len(batch) for batch in host.batches] == [50, 50, 20]
+        else:
+            # The loop's own reader expects a single datagram after a quiet time, and only then finds more.
+            assert max(len(batch) for batch in host.batches) == 50
+            assert len(host.batches) <= 8
         await host.stop()
 
     run(main())
@@ -230,7 +237,7 @@ def test_an_icmp_error_that_does_not_quote_what_was_sent_is_not_believed(run_pla
         found.append(icmp.Unreachable("127.0.0.2", 9, options()[:64], refused))
         monkeypatch.setattr(icmp, "take_errors", lambda _socket: found)
         listener = listener_of(host)
-        listener._last_sent["127.0.0.1", 9] = (flow, options())
+        host.transports.send(flow, options())
         listener.take_errors()
         await asyncio.sleep(0)
         assert host.failures == []
@@ -391,7 +398,7 @@ def test_an_error_of_receiving_that_means_death_is_noticed(run_plain: Any, mode:
         host = await Host(receive_mode=mode).start("udp")
         listener = listener_of(host)
 
-        def dead(_source: socket.socket) -> list[Any]:
+        def dead(_source: socket.socket, _most: int) -> list[Any]:
             raise OSError(100, "Network is down")
 
         monkeypatch.setattr(listener, "read_batch", dead)
@@ -606,3 +613,31 @@ def test_what_the_thread_hands_over_after_the_stop_is_dropped(run: Any, peer: so
             again.bind(("127.0.0.1", port))
 
     run(main())
+
+
+def test_the_thread_works_where_there_is_no_poll(run_plain: Any, peer: socket.socket, monkeypatch: Any) -> None:
+    """As on Windows."""
+    monkeypatch.delattr(select, "poll")
+
+    async def main() -> None:
+        host = await Host(RESPONSE, receive_mode="thread").start("udp")
+        for number in range(3):
+            peer.sendto(options(number), ("127.0.0.1", host.ports["udp"]))
+            assert await asyncio.to_thread(peer.recv, 65535) == RESPONSE
+        assert host.received == [options(number) for number in range(3)]
+        await host.stop()
+
+    run_plain(main())
+
+
+@linux_only
+def test_connections_are_never_more_than_half_the_descriptors() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+        assert connection_bound(TransportLimits()) == 512
+        assert connection_bound(TransportLimits(connections=100)) == 100
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import logging
 import select
@@ -57,6 +58,9 @@ _ERRORS_IN_A_ROW = 100
 _SIO_UDP_CONNRESET = 0x9800000C
 _VERIFIABLE_QUOTE = 32
 _REMEMBERED_DESTINATIONS = 2048
+_REMEMBERED_FLOWS = 4096
+_QUIET = 0.0003
+"""Seconds without a wake after which a single datagram is expected, so that the system is not asked for a second."""
 _IP_PKTINFO = 8
 _IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
 _IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
@@ -91,6 +95,16 @@ class _Counters:
     wakes: int = 0
     sent: int = 0
     send_failures: int = 0
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What went to a destination last."""
+
+    flow: Flow
+    data: bytes
+    plain: bool
+    """Whether the system chooses the flow's own address by itself."""
 
 
 class UdpListener:
@@ -133,7 +147,8 @@ class UdpListener:
         self._receiver: _LoopReader | _ThreadReader | None = None
         self._counters = _Counters()
         self._send_queue: deque[tuple[Flow, bytes]] = deque()
-        self._last_sent: dict[tuple[str, int], tuple[Flow, bytes]] = {}
+        self._last_sent: dict[tuple[str, int], _Sent] = {}
+        self._flows: dict[tuple[tuple[str, int], str], Flow] = {}
         self._errors_in_a_row = 0
         self._tells_destination = False
         self.error_seen = False
@@ -170,9 +185,7 @@ class UdpListener:
         self._socket = opened
         self._errors_in_a_row = 0
         self._tells_destination = self.address.is_wildcard and _ask_for_destination(opened)
-        if sys.platform == "win32":
-            # Otherwise an ICMP "port unreachable" for one peer ends the next receive with an error.
-            opened.ioctl(_SIO_UDP_CONNRESET, False)
+        _ignore_icmp_errors(opened)
         granted = granted_receive_buffer(opened)
         if granted < _ROOMY_BUFFER:
             log.info(
@@ -183,9 +196,9 @@ class UdpListener:
         if self._chosen_mode() == "reader":
             if icmp.AVAILABLE:
                 icmp.ask_for_errors(opened)
-            self._receiver = _LoopReader(self, loop, opened)
+            self._receiver = _LoopReader(self, loop, opened, self._limits.batch, self._monotonic)
         else:
-            self._receiver = _ThreadReader(self, loop, opened, self._limits)
+            self._receiver = _ThreadReader(self, loop, opened, self._limits, self._monotonic)
 
     def close(self) -> None:
         """Stop receiving and give the port back; what waits to be sent is dropped. Closing twice does nothing."""
@@ -198,6 +211,7 @@ class UdpListener:
             closing.close()
         self._send_queue.clear()
         self._last_sent.clear()
+        self._flows.clear()
 
     def _chosen_mode(self) -> str:
         if self._wanted_mode != "auto":
@@ -207,17 +221,17 @@ class UdpListener:
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
-    def read_batch(self, source: socket.socket) -> list[Datagram]:
-        """Take what is there, up to one batch, in the receiver's thread. Raises OSError when the socket is dead."""
+    def read_batch(self, source: socket.socket, most: int) -> list[Datagram]:
+        """Take what is there, up to `most`, in the receiver's thread. Raises OSError when the socket is dead."""
         batch: list[Datagram] = []
         try:
             if self._tells_destination:
-                for _ in range(self._limits.batch):
+                for _ in range(most):
                     data, ancillary, _flags, address = source.recvmsg(_LARGEST_DATAGRAM, 128)
                     batch.append((data, address, _destination(ancillary)))
             else:
                 host = self.address.host
-                for _ in range(self._limits.batch):
+                for _ in range(most):
                     data, address = source.recvfrom(_LARGEST_DATAGRAM)
                     batch.append((data, address, host))
         except (BlockingIOError, InterruptedError):
@@ -233,24 +247,21 @@ class UdpListener:
             self._errors_in_a_row = 0
         return batch
 
-    def take_batch(self, batch: list[Datagram]) -> None:
+    def take_batch(self, batch: list[Datagram], now: float) -> None:
         """Admit, wrap and hand on one batch, in the loop's thread."""
         counters = self._counters
         counters.wakes += 1
-        now = self._monotonic()
         admit = self._admit
-        port = self.address.port
-        wildcard = self.address.is_wildcard and not self._tells_destination
+        flows = self._flows
         messages: list[tuple[bytes, Flow]] = []
         for data, address, local_host in batch:
-            host = address[0]
-            if admit is not None and not admit(host, now):
+            if admit is not None and not admit(address[0], now):
                 counters.not_admitted += 1
             elif len(data) < _SMALLEST_MESSAGE:
                 counters.keep_alives += 1
             else:
-                local = self._local_address_towards(host) if wildcard else local_host
-                messages.append((data, Flow("udp", local, port, host, address[1])))
+                flow = flows.get((address, local_host))
+                messages.append((data, flow if flow is not None else self._flow_of(address, local_host)))
         if not messages:
             return
         counters.received += len(messages)
@@ -258,6 +269,16 @@ class UdpListener:
             self._on_messages(messages)
         except Exception:
             log.exception("A batch of %d datagrams on %s was not dealt with", len(messages), self.address)
+
+    def _flow_of(self, address: tuple[str, int], local_host: str) -> Flow:
+        """A new flow, remembered because its peer will send more."""
+        if not self.address.is_wildcard or self._tells_destination:
+            flow = Flow("udp", local_host, self.address.port, address[0], address[1])
+            if len(self._flows) >= _REMEMBERED_FLOWS:
+                self._flows.clear()
+            self._flows[address, local_host] = flow
+            return flow
+        return Flow("udp", self._local_address_towards(address[0]), self.address.port, address[0], address[1])
 
     def take_errors(self) -> None:
         """Read the ICMP errors that the system keeps and report those that are proved to be about what we sent.
@@ -272,9 +293,9 @@ class UdpListener:
         for unreachable in icmp.take_errors(self._socket):
             remembered = self._last_sent.get((unreachable.host, unreachable.port))
             quoted = unreachable.quoted
-            if remembered is not None and len(quoted) >= _VERIFIABLE_QUOTE and remembered[1].startswith(quoted):
+            if remembered is not None and len(quoted) >= _VERIFIABLE_QUOTE and remembered.data.startswith(quoted):
                 del self._last_sent[unreachable.host, unreachable.port]
-                self._fail(remembered[0], unreachable.error)
+                self._fail(remembered.flow, unreachable.error)
 
     def socket_died(self, error: OSError) -> None:
         """The receiver cannot go on: close and tell, in the loop's thread."""
@@ -291,12 +312,37 @@ class UdpListener:
         if self._send_queue:
             self._enqueue(flow, data)
             return
+        destination = (flow.remote_host, flow.remote_port)
+        last = self._last_sent.get(destination)
         try:
-            self._give_to_system(flow, data)
+            if last is not None and last.plain and last.flow == flow and self._socket is not None:
+                # The short way: nothing about this flow has to be found out any more.
+                self._socket.sendto(data, destination)
+                last.data = data
+                self._counters.sent += 1
+            else:
+                self._give_to_system(flow, data)
         except (BlockingIOError, InterruptedError):
             self._enqueue(flow, data)
         except (OSError, ValueError, OverflowError) as error:
-            self._fail(flow, error)
+            self._send_again(flow, data, error)
+
+    def _send_again(self, flow: Flow, data: bytes, error: Exception) -> None:
+        """An earlier datagram's ICMP error shows itself in the next call once, which it has nothing to do with."""
+        attempts = 3
+        while isinstance(error, OSError) and error.errno in icmp.PENDING_ERRORS and icmp.AVAILABLE and attempts:
+            attempts -= 1
+            self.take_errors()
+            try:
+                self._give_to_system(flow, data)
+            except (BlockingIOError, InterruptedError):
+                self._enqueue(flow, data)
+                return
+            except (OSError, ValueError, OverflowError) as another:
+                error = another
+            else:
+                return
+        self._fail(flow, error)
 
     def _give_to_system(self, flow: Flow, data: bytes) -> None:
         """Raises OSError, ValueError and OverflowError (the port of a flow may come from a peer's Via)."""
@@ -307,24 +353,16 @@ class UdpListener:
             # The system would look the name up, and everything would wait for that.
             raise ValueError("it is not an IP address")
         destination = (flow.remote_host, flow.remote_port)
-        pinned = self._tells_destination and flow.local_host != self._local_address_towards(flow.remote_host)
-        for attempt in range(3):
-            try:
-                if pinned:
-                    _send_from(sender, flow.local_host, data, destination)
-                else:
-                    sender.sendto(data, destination)
-                break
-            except OSError as error:
-                # An earlier datagram's ICMP error shows itself here once; it has nothing to do with this one.
-                if attempt == 2 or error.errno not in icmp.PENDING_ERRORS or not icmp.AVAILABLE:
-                    raise
-                self.take_errors()
+        plain = not self._tells_destination or flow.local_host == self._local_address_towards(flow.remote_host)
+        if plain:
+            sender.sendto(data, destination)
+        else:
+            _send_from(sender, flow.local_host, data, destination)
         self._counters.sent += 1
         last_sent = self._last_sent
         if destination not in last_sent and len(last_sent) >= _REMEMBERED_DESTINATIONS:
             del last_sent[next(iter(last_sent))]
-        last_sent[destination] = (flow, data)
+        last_sent[destination] = _Sent(flow, data, plain)
 
     def _enqueue(self, flow: Flow, data: bytes) -> None:
         if len(self._send_queue) >= self._limits.send_queue:
@@ -345,7 +383,7 @@ class UdpListener:
                     self._loop.call_later(_RETRY_SENDING_AFTER, self._send_queued)
                 return
             except (OSError, ValueError, OverflowError) as error:
-                self._fail(flow, error)
+                self._send_again(flow, data, error)
             if queue:
                 queue.popleft()
 
@@ -364,10 +402,20 @@ class _LoopReader:
     name = "reader"
     drops = 0
 
-    def __init__(self, listener: UdpListener, loop: asyncio.AbstractEventLoop, source: socket.socket) -> None:
+    def __init__(
+        self,
+        listener: UdpListener,
+        loop: asyncio.AbstractEventLoop,
+        source: socket.socket,
+        batch: int,
+        monotonic: Callable[[], float],
+    ) -> None:
         self._listener = listener
         self._loop = loop
         self._source = source
+        self._batch = batch
+        self._monotonic = monotonic
+        self._idle_since = 0.0
         self._epoll: select.epoll | None = None
         watched: int = source.fileno()
         if icmp.AVAILABLE:
@@ -387,15 +435,18 @@ class _LoopReader:
 
     def _readable(self) -> None:
         listener = self._listener
+        now = self._monotonic()
+        most = 1 if now - self._idle_since > _QUIET else self._batch
         try:
-            batch = listener.read_batch(self._source)
+            batch = listener.read_batch(self._source, most)
         except OSError as error:
             listener.socket_died(error)
             return
         if batch:
-            listener.take_batch(batch)
+            listener.take_batch(batch, now)
         if not batch or listener.error_seen:
             listener.take_errors()
+        self._idle_since = self._monotonic()
 
 
 class _ThreadReader:
@@ -404,12 +455,18 @@ class _ThreadReader:
     name = "thread"
 
     def __init__(
-        self, listener: UdpListener, loop: asyncio.AbstractEventLoop, source: socket.socket, limits: TransportLimits
+        self,
+        listener: UdpListener,
+        loop: asyncio.AbstractEventLoop,
+        source: socket.socket,
+        limits: TransportLimits,
+        monotonic: Callable[[], float],
     ) -> None:
         self._listener = listener
         self._loop = loop
         self._source = source
         self._limits = limits
+        self._monotonic = monotonic
         self._backlog: deque[Datagram] = deque()
         # Each counter has one writer, so that neither thread needs a lock.
         self.drops = 0
@@ -435,7 +492,7 @@ class _ThreadReader:
         try:
             while not self._stopping:
                 wait()
-                batch = self._listener.read_batch(self._source)
+                batch = self._listener.read_batch(self._source, self._limits.batch)
                 if batch:
                     self._keep(batch)
                 if self._backlog and not self._wake_pending:
@@ -471,7 +528,7 @@ class _ThreadReader:
             self._loop.call_soon(self._hand_over)
         if batch:
             self._bytes_out += sum(len(datagram[0]) for datagram in batch)
-            self._listener.take_batch(batch)
+            self._listener.take_batch(batch, self._monotonic())
 
 
 def _waiter(source: socket.socket, stop: socket.socket) -> Callable[[], object]:
@@ -482,6 +539,28 @@ def _waiter(source: socket.socket, stop: socket.socket) -> Callable[[], object]:
         poll.register(stop, select.POLLIN)
         return poll.poll
     return lambda: select.select([source, stop], [], [])
+
+
+def _ignore_icmp_errors(opened: socket.socket) -> None:
+    """On Windows: an ICMP "port unreachable" for one peer shall not end the next receive with an error.
+
+    The socket module lets only three control codes through, of which this is none. Where it fails, nothing is lost: the
+    receiver goes on after such an error.
+    """
+    if sys.platform == "win32":
+        with contextlib.suppress(OSError, AttributeError):
+            off, returned = ctypes.c_ulong(0), ctypes.c_ulong(0)
+            ctypes.WinDLL("ws2_32").WSAIoctl(
+                ctypes.c_size_t(opened.fileno()),
+                ctypes.c_ulong(_SIO_UDP_CONNRESET),
+                ctypes.byref(off),
+                ctypes.sizeof(off),
+                None,
+                0,
+                ctypes.byref(returned),
+                None,
+                None,
+            )
 
 
 def _ask_for_destination(opened: socket.socket) -> bool:
