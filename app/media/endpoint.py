@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BUFFER_SIZE = 4097
 """One more than the longest packet that is forwarded, so that a longer one shows itself."""
 
+LOOPBACK = "127.0.0.1"
 CANDIDATE_PACKETS = 3
 """Packets in a row that a source needs to be believed where no exact address is known (behind NAT)."""
 CANDIDATE_PACKETS_BESIDE_EXACT = 5
@@ -132,6 +133,9 @@ class Endpoint:
         self.statistics = StreamStatistics()
         self.configuration: SideConfiguration | None = None
         self.networks: tuple[IPv4Network | IPv6Network, ...] = ()
+        self.twin: Address | None = None
+        """The named port at the loopback's first address: a program on this machine that is bound to every address
+        sends from there, whichever loopback address it names (and nobody else can have that port)."""
         self.locked: Address | None = None
         """The address that the socket is connected to."""
         self.draining = False
@@ -163,6 +167,7 @@ class Endpoint:
         self.configuration = configuration
         self.networks = tuple(ip_network(network, strict=False) for network in configuration.networks)
         exact = configuration.rtcp_exact if self.is_rtcp else configuration.exact
+        self.twin = (LOOPBACK, exact[1]) if exact is not None and exact[0].startswith("127.") else None
         destination = configuration.rtcp_destination if self.is_rtcp else configuration.destination
         locked = configuration.rtcp_locked if self.is_rtcp else configuration.locked
         if self.locked is not None and unlock:
@@ -214,7 +219,7 @@ class Endpoint:
     def _learn(self, address: Address, size: int) -> bool:
         """Whether a packet from this address is the side's; the first such one locks the socket to it."""
         configuration = self.configuration
-        if configuration is None or not self._accepts(address[0]):
+        if configuration is None or not (address == self.twin or self._accepts(address[0])):
             self.foreign += 1
             return False
         buffer = self.relay.buffer
@@ -225,12 +230,12 @@ class Endpoint:
         if self.is_rtcp:
             # RTCP is rare: the address of the side's RTP is proof enough.
             partner = self.session.endpoints[self.side][0].locked
-            if address == configuration.rtcp_exact or (partner is not None and address[0] == partner[0]):
+            if address in (configuration.rtcp_exact, self.twin) or (partner is not None and address[0] == partner[0]):
                 self.lock(address)
                 return True
             return False
         exact = configuration.exact
-        if address in (exact, self.previous):
+        if address in (exact, self.twin, self.previous):
             self.lock(address)
             return True
         _, _, ssrc = _HEAD.unpack_from(buffer)
