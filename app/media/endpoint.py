@@ -119,6 +119,7 @@ class Endpoint:
         "side",
         "socket",
         "statistics",
+        "twin",
     )
 
     def __init__(self, relay: Relay, session: RelayedSession, side: int, bound: socket.socket, is_rtcp: bool) -> None:
