@@ -281,7 +281,7 @@ def run_tests(arguments: list[str]) -> int:
     """All checks, then pytest last, so that its closing line is the end of the output; the exit code covers all."""
     long_too = "--long" in arguments
     arguments = [argument for argument in arguments if argument != "--long"]
-    prepare_environment(["test"])
+    prepare_environment(["postgres", "test"])
     done = check_qt("offscreen")
     if done.returncode != 0:
         detail = (done.stderr or done.stdout).strip().splitlines()

@@ -48,15 +48,15 @@ LIBRARY_PACKAGES = {
     "libzstd.so.1": "libzstd1",
 }
 
-# Program that a test names -> Debian package and what is tested with it.
+# Program that a test looks for -> Debian package and what is tested with it.
 TEST_PROGRAMS = {
     "sipp": ("sip-tester", "calls with SIPp as carrier and as caller"),
     "baresip": ("baresip-core", "registrations and calls of a real phone"),
     "kamailio": ("kamailio", "a registrar and carrier that is not ours"),
     "rtpengine": ("rtpengine-daemon", "comparisons of relayed audio"),
-    "pg_ctlcluster": ("postgresql", "several nodes on one PostgreSQL"),
+    "initdb": ("postgresql", "several nodes on one PostgreSQL"),
     "Xvfb": ("xvfb", "windows on a real X server"),
-    "gcc": ("gcc", "load tools written in C"),
+    "cc": ("gcc", "load tools written in C"),
     "ip": ("iproute2", "private networks"),
     "nft": ("nftables", "packet loss"),
 }
@@ -82,9 +82,10 @@ def is_root() -> bool:
 
 
 def find_program(name: str) -> str | None:
-    """The path of a program; daemons live in sbin, which is not on an ordinary user's PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"])
-    return shutil.which(name, path=path)
+    """The path of a program; daemons and PostgreSQL's tools are not on an ordinary user's PATH."""
+    folders = [os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"]
+    folders += map(str, Path("/usr/lib/postgresql").glob("*/bin"))
+    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def install_command(packages: Iterable[str]) -> str:
@@ -160,12 +161,12 @@ def packages_for_libraries(libraries: Iterable[str]) -> list[str]:
 
 
 def missing_test_programs(tests_folder: Path) -> list[Wanted]:
-    """Programs of the table that a test file names (in quotes) and this machine does not have."""
-    missing = []
-    for program, (package, purpose) in TEST_PROGRAMS.items():
-        named = re.compile(rf"""["']{re.escape(program)}["']""")
-        if find_program(program) is None and any(
-            named.search(path.read_text(encoding="utf-8")) for path in tests_folder.rglob("*.py")
-        ):
-            missing.append(Wanted(program, package, purpose))
-    return missing
+    """Programs of the table that tests look for and this machine lacks; what only tests/bench needs stays out."""
+    looks_for = re.compile(r"""(?:which|find_program|needs_program)\(\s*["']([\w.-]+)["']""")
+    sources = (path for path in tests_folder.rglob("*.py") if tests_folder / "bench" not in path.parents)
+    wanted = {name for path in sources for name in looks_for.findall(path.read_text(encoding="utf-8"))}
+    return [
+        Wanted(program, package, purpose)
+        for program, (package, purpose) in TEST_PROGRAMS.items()
+        if program in wanted and find_program(program) is None
+    ]

@@ -116,12 +116,14 @@ def test_missing_libraries_of_qt_become_one_command(
         bootstrap.bring_qt_libraries()
 
 
-def test_only_programs_that_tests_name_are_wanted(
+def test_only_programs_that_tests_look_for_are_wanted(
     system_packages: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "test_one.py").write_text('needs_program("sipp", "sip-tester")\n# kamailio without quotes\n')
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "test_one.py").write_text('shutil.which("initdb")\nvalue = "baresip"\n')
+    (tmp_path / "bench" / "run.py").write_text('shutil.which("rtpengine")')
     monkeypatch.setattr(system_packages, "find_program", lambda name: None)
-    assert [wanted.package for wanted in system_packages.missing_test_programs(tmp_path)] == ["sip-tester"]
+    assert [wanted.package for wanted in system_packages.missing_test_programs(tmp_path)] == ["postgresql"]
 
 
 def test_services_of_installed_packages_stay_off(
