@@ -119,9 +119,10 @@ def test_missing_libraries_of_qt_become_one_command(
 def test_only_programs_that_tests_look_for_are_wanted(
     system_packages: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    looks = "shutil.which"  # not written out, so that this file does not look for programs itself
     (tmp_path / "bench").mkdir()
-    (tmp_path / "test_one.py").write_text('shutil.which("initdb")\nvalue = "baresip"\n')
-    (tmp_path / "bench" / "run.py").write_text('shutil.which("rtpengine")')
+    (tmp_path / "test_one.py").write_text(f'{looks}("initdb")\nvalue = "baresip"\n')
+    (tmp_path / "bench" / "run.py").write_text(f'{looks}("rtpengine")')
     monkeypatch.setattr(system_packages, "find_program", lambda name: None)
     assert [wanted.package for wanted in system_packages.missing_test_programs(tmp_path)] == ["postgresql"]
 
