@@ -50,6 +50,8 @@ def ask(
             box.setDefaultButton(button)
         if choice.role is Role.RejectRole:
             box.setEscapeButton(button)
+    # Closed, it is no longer to be found by its name while Qt lets go of it.
+    box.finished.connect(lambda _: box.setObjectName(""))
     box.open()
     return box
 
@@ -74,6 +76,7 @@ def choose_file(
     else:
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.fileSelected.connect(lambda path: done(Path(path)))
+    dialog.finished.connect(lambda _: dialog.setObjectName(""))
     dialog.open()
     return dialog
 

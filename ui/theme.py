@@ -146,6 +146,7 @@ class Theme(QObject):
         self._mode = mode
         self._wearers: weakref.WeakKeyDictionary[QObject, str] = weakref.WeakKeyDictionary()
         self.colours = LIGHT
+        self._applied = False
         application.setStyle("Fusion")
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._scheme_changed)
         self._apply()
@@ -191,7 +192,11 @@ class Theme(QObject):
         scheme = QGuiApplication.styleHints().colorScheme()
         system_dark = scheme is Qt.ColorScheme.Dark
         dark = self._mode is ThemeMode.DARK or (self._mode is ThemeMode.SYSTEM and system_dark)
-        self.colours = DARK if dark else LIGHT
+        colours = DARK if dark else LIGHT
+        if colours is self.colours and self._applied:
+            return
+        self._applied = True
+        self.colours = colours
         self._application.setPalette(make_palette(self.colours))
         names = ("window", "text", "muted", "raised", "border", "bad", "warning", "good")
         values = {name: getattr(self.colours, name) for name in names}

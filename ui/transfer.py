@@ -9,7 +9,6 @@ from typing import Any
 
 from PySide6.QtWidgets import (
     QCheckBox,
-    QDialog,
     QDialogButtonBox,
     QHBoxLayout,
     QLabel,
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 from app.errors import RecordErrors, UserFacingError
 from app.records import TABLES, Change, Configuration, System
 from app.records.document import read_document, write_document
+from ui.dialogs import Dialog
 from ui.messages import choose_file, save_text
 from ui.records.changes import differences
 from ui.words import plural
@@ -71,13 +71,11 @@ def summary(changes: list[Change]) -> str:
     return "\n".join(lines)
 
 
-class ImportDialog(QDialog):
+class ImportDialog(Dialog):
     """`dialog.import`: a file, whether it takes the place of everything, and what it would do; nothing until OK."""
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("dialog.import")
-        self.setWindowTitle("Import a configuration")
+        super().__init__("import", "Import a configuration", parent)
         self._workspace = workspace
         self._changes: list[Change] = []
         self._file = QLineEdit()
@@ -153,13 +151,11 @@ class ImportDialog(QDialog):
         super().accept()
 
 
-class ExportDialog(QDialog):
+class ExportDialog(Dialog):
     """`dialog.export`: whether passwords are written, too; then the file."""
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("dialog.export")
-        self.setWindowTitle("Export the configuration")
+        super().__init__("export", "Export the configuration", parent)
         self._workspace = workspace
         self._secrets = QCheckBox("Write the &passwords, too, as they are")
         self._secrets.setObjectName("with_secrets")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt, QThreadPool
+from PySide6.QtCore import QCoreApplication, QEvent, QThreadPool
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
@@ -46,7 +46,10 @@ def engine() -> FakeEngine:
 def workspace(qtbot: QtBot, theme: Theme, engine: FakeEngine, tmp_path: Path) -> Iterator[Workspace]:
     """What pages are given; the engine in it is the fixture `engine`."""
     bridge = Bridge(engine.events)
-    workspace = Workspace(engine, bridge, Settings(tmp_path / "window.ini"), theme)  # type: ignore[arg-type]
+    settings = Settings(tmp_path / "window.ini")
+    # A table opens faster than the plots of the overview.
+    settings.set_texts("window/pages", ["sip_trunks"])
+    workspace = Workspace(engine, bridge, settings, theme)  # type: ignore[arg-type]
     yield workspace
     bridge.close()
     QThreadPool.globalInstance().waitForDone()
@@ -64,6 +67,7 @@ def window(qtbot: QtBot, workspace: Workspace) -> Iterator[MainWindow]:
             dialog.close()
     window.finish()
     window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture
@@ -79,6 +83,3 @@ def screenshot(output_folder: Path, qtbot: QtBot) -> Callable[[QWidget, str], QP
         return picture
 
     return save
-
-
-LEFT = Qt.MouseButton.LeftButton

@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import QModelIndex, Qt, QTimer
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
-    QDialog,
     QDialogButtonBox,
     QLabel,
     QPlainTextEdit,
@@ -16,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.events import MessageTraced
+from ui.dialogs import Dialog
 from ui.tables.cells import Cell, Column, address_cell, text_cell, time_cell
 from ui.tables.row_model import RowModel
 from ui.tables.table_view import RowTableView
@@ -57,18 +57,15 @@ def message_columns(start: float) -> list[Column[Numbered]]:
     ]
 
 
-class LadderDialog(QDialog):
+class LadderDialog(Dialog):
     """`dialog.ladder`: a list of messages above, the chosen one below."""
 
     def __init__(self, workspace: Workspace, call_id: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("dialog.ladder")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__("ladder", "SIP messages of a call", parent)
         self._workspace = workspace
         self._call_id = call_id
         messages = workspace.engine.ladder(call_id)
         start = messages[0].at if messages else 0.0
-        self.setWindowTitle("SIP messages of a call")
         self.model: RowModel[Numbered] = RowModel(message_columns(start), lambda row: row[0])
         self.view = RowTableView(self.model, workspace.theme, workspace.settings, "ladder")
         self.view.setSortingEnabled(False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from app.errors import UserFacingError
 from app.events import RejectedSource
 from app.records import AddressList, Change, SipTrunk
+from ui.dialogs import Dialog
 from ui.messages import tell
 from ui.monitor.live_page import LivePage
 from ui.records.changes import new_values
@@ -101,13 +102,11 @@ class RejectedSourcesPage(LivePage[RejectedSource]):
         self.workspace.notice(f"{words}: done.", "Undo", self.workspace.history.stack.undo)
 
 
-class TrustDialog(QDialog):
+class TrustDialog(Dialog):
     """`dialog.trust`: which trunk an address belongs to."""
 
     def __init__(self, address: str, trunks: tuple[SipTrunk, ...], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("dialog.trust")
-        self.setWindowTitle("Trust as trunk")
+        super().__init__("trust", "Trust as trunk", parent)
         self._trunk = QComboBox()
         self._trunk.setObjectName("trunk")
         for trunk in trunks:

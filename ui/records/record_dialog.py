@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtCore import QSize, QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialogButtonBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.errors import RecordError, RecordErrors, UserFacingError
 from app.records import Change, Configuration, ExternalLine, Record, SipTrunk, System
 from app.records.document import check_record
+from ui.dialogs import Dialog
 from ui.face import Difference, Problem, compare, cycle_through, cycle_words, problems
 from ui.inquiry import Inquiry
 from ui.records.changes import new_values, words_for
@@ -28,7 +29,7 @@ CHECK_AFTER = 150
 _MOST_ROUTES = 5
 
 
-class RecordDialog(QDialog):
+class RecordDialog(Dialog):
     """`dialog.<table>`: add a record (`base` None) or change one. Open it with `open()`."""
 
     def __init__(
@@ -39,9 +40,7 @@ class RecordDialog(QDialog):
         parent: QWidget | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(parent)
-        self.setObjectName(f"dialog.{model.table}")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__(model.table, "", parent)
         self.workspace = workspace
         self.model = model
         self.base = base
