@@ -76,6 +76,7 @@ class Baresip:
         auto_answer: bool = False,
         tone: int = 440,
         account_options: str = "",
+        record: bool = False,
     ) -> None:
         program = needs_program("baresip", "baresip-core")
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +92,9 @@ class Baresip:
             modules=modules,
             control_port=_CONTROL_PORT,
         )
+        if record:
+            # Both directions of each call as WAV files in the folder.
+            config += f"module sndfile.so\nsnd_path {folder}\n"
         account = (
             f"<sip:{user}@{server};transport={transport}>;auth_user={user};auth_pass={password}"
             f";regint={register_seconds};audio_codecs=PCMA/8000/1;answermode={'auto' if auto_answer else 'manual'}"
@@ -127,6 +131,10 @@ class Baresip:
         if kind is not None:
             print(f"--- baresip of {self.user}\n{self.log()[-6000:]}\n--- events\n{self.events}")
         self.close()
+
+    def heard(self) -> list[Path]:
+        """The recordings of what came from the other side (with `record`), complete once the call is over."""
+        return sorted(self.folder.glob("dump-*dec.wav"))
 
     def log(self) -> str:
         """What baresip printed, with every SIP message."""
