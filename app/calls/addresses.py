@@ -30,6 +30,7 @@ class Addresses:
     def __init__(self, system: System, local_address_towards: Callable[[str], str]) -> None:
         self._local_address_towards = local_address_towards
         self._remembered: dict[tuple[str, str], str] = {}
+        self._sent_by: dict[Flow, str] = {}
         self.configure(system)
 
     def configure(self, system: System) -> None:
@@ -37,6 +38,7 @@ class Addresses:
         self._system = system
         self._networks = [ipaddress.ip_network(network) for network in system.local_networks]
         self._remembered.clear()
+        self._sent_by.clear()
         names = {system.domain, system.external_signalling_address, system.sip_address, "localhost"}
         self._own_names = {name.lower() for name in names if name and name not in _WILDCARDS}
 
@@ -70,7 +72,12 @@ class Addresses:
 
     def sent_by(self, flow: Flow) -> str:
         """`host:port` for Via and Contact towards a peer on this flow."""
-        return f"{self.signalling_host(flow)}:{flow.local_port}"
+        text = self._sent_by.get(flow)
+        if text is None:
+            if len(self._sent_by) >= MAXIMUM_REMEMBERED:
+                self._sent_by.clear()
+            text = self._sent_by[flow] = f"{self.signalling_host(flow)}:{flow.local_port}"
+        return text
 
     def media_addresses(self, remote_host: str, flow: Flow) -> tuple[str, str]:
         """(the local address to bind for audio towards a peer, the address to tell it)."""

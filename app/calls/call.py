@@ -115,6 +115,8 @@ class Call:
         self.target: DialTarget | None = None
         self.trail: list[object] = []
         """Steps of the routing; their words are made when the record is."""
+        self._trail_words: list[str] = []
+        """The words of the first steps of the trail, made once for both records of a call: its begin and its end."""
         self.redirects = 0
         self.media: CallMedia | None = None
         self._dialler = dialler
@@ -574,9 +576,8 @@ class Call:
     def record(self) -> CallRecord:
         """What is kept of the call. While it runs, what is known so far."""
         target = self.target
-        trail = [str(step) for step in self.trail]
-        if self.finished:
-            trail.append(f"end: {self.text}")
+        words = self._trail_words
+        words.extend([str(step) for step in self.trail[len(words) :]])
         return CallRecord(
             id=self.id,
             node=self.node,
@@ -592,7 +593,7 @@ class Call:
             end_cause=self.cause.value if self.cause is not None else "",
             ended_by=self.ended_by,
             talk_seconds=round(max(0.0, self.finished - self.answered), 3) if self.answered and self.finished else 0.0,
-            trail=tuple(trail),
+            trail=(*words, f"end: {self.text}") if self.finished else tuple(words),
             attempts=tuple(self.attempts),
             media=self.media.report() if self.media is not None else (),
         )

@@ -37,6 +37,23 @@ Lookup = Callable[[str, int | None, TransportName, Callable[[tuple[Place, ...], 
 for as long as it returns True."""
 
 
+ServerKey = tuple[str, int, Transport]
+"""A record's server address, port and transport."""
+
+
+class _Server:
+    """What is known of one server."""
+
+    __slots__ = ("error", "name", "places")
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+        """Its host name, None where the record has its address."""
+        self.places: tuple[Place, ...] = ()
+        self.error = ""
+        """Why its places are not known, or not known anew."""
+
+
 class Destinations:
     """The places of every server that the configuration names. `on_change()` is called when DNS says something new."""
 
@@ -44,69 +61,69 @@ class Destinations:
         self._ways = ways
         self._lookup = lookup
         self._on_change = on_change
-        self._places: dict[tuple[str, int, Transport], tuple[Place, ...]] = {}
-        self._errors: dict[tuple[str, int, Transport], str] = {}
+        self._servers: dict[ServerKey, _Server] = {}
 
     def configure(self, configuration: Configuration) -> None:
         """Know every server of a configuration; names that are new are looked up."""
-        wanted: dict[tuple[str, int, Transport], None] = {}
+        wanted: dict[ServerKey, None] = {}
         records: list[OutgoingFields] = [*configuration.records(SipTrunk), *configuration.records(ExternalLine)]
         for record in records:
             wanted[_key(record)] = None
-        for key in [key for key in self._places if key not in wanted]:
-            del self._places[key]
-            self._errors.pop(key, None)
+        for key in [key for key in self._servers if key not in wanted]:
+            del self._servers[key]
         for key in wanted:
-            if key not in self._places:
+            if key not in self._servers:
                 self._begin(key)
 
-    def _begin(self, key: tuple[str, int, Transport]) -> None:
+    def _begin(self, key: ServerKey) -> None:
         host, port, transport = key
         if _is_address(host):
-            self._places[key] = (Place(transport.value, host, port),)
+            server = self._servers[key] = _Server(None)
+            server.places = (Place(transport.value, host, port),)
             return
-        self._places[key] = ()
-        self._errors[key] = f"the name {host} is being looked up"
+        server = self._servers[key] = _Server(host)
+        server.error = f"the name {host} is being looked up"
         if self._lookup is None:
-            self._errors[key] = f"names such as {host} cannot be looked up here"
+            server.error = f"names such as {host} cannot be looked up here"
             return
         given = None if port == DEFAULT_PORTS[transport] else port
         self._lookup(host, given, transport.value, lambda places, error: self._found(key, places, error))
 
-    def _found(self, key: tuple[str, int, Transport], places: tuple[Place, ...], error: str) -> bool:
-        if key not in self._places:
+    def _found(self, key: ServerKey, places: tuple[Place, ...], error: str) -> bool:
+        server = self._servers.get(key)
+        if server is None:
             return False
         if places:
-            self._errors.pop(key, None)
-            if self._places[key] != places:
-                self._places[key] = places[:MAXIMUM_WAYS]
+            server.error = ""
+            if server.places != places:
+                server.places = places[:MAXIMUM_WAYS]
                 self._on_change()
         else:
             # What was known stays in use: an old address is better than none.
-            self._errors[key] = f"DNS: {error}"
+            server.error = f"DNS: {error}"
         return True
 
     def addresses_of(self, name: str) -> tuple[str, ...]:
         """Every address that a host name of the configuration has now."""
         return tuple(
-            dict.fromkeys(place.host for key, places in self._places.items() if key[0] == name for place in places)
+            dict.fromkeys(
+                place.host for key, server in self._servers.items() if key[0] == name for place in server.places
+            )
         )
 
     def way_to(self, record: OutgoingFields, way: int) -> Flow | str:
         """The flow to the server's address number `way`, or in words why there is none."""
-        key = _key(record)
-        places = self._places.get(key, ())
-        if not places:
-            return self._errors.get(key, "its address is not known")
-        if way >= len(places):
+        server = self._servers.get(_key(record))
+        if server is None or not server.places:
+            return (server.error if server is not None else "") or "its address is not known"
+        if way >= len(server.places):
             return "no further address"
-        place = places[way]
-        name = None if _is_address(record.server_address) else record.server_address
-        flow = self._ways.flow_to(place.transport, place.host, place.port, record.tls_verify, name)
+        place = server.places[way]
+        flow = self._ways.flow_to(place.transport, place.host, place.port, record.tls_verify, server.name)
         return flow if flow is not None else f"this server does not listen for {place.transport.upper()} towards it"
 
 
-def _key(record: OutgoingFields) -> tuple[str, int, Transport]:
+def _key(record: OutgoingFields) -> ServerKey:
     return record.server_address, record.server_port, record.transport
 
 

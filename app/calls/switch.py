@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,6 +38,7 @@ from app.errors import RemoteError
 from app.events import BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample
 from app.records import Configuration, RouteType
 from app.sip.endpoint import ALLOW, Endpoint, new_tag
+from app.sip.random_text import random_hex
 from app.sip.uri import Uri, UriError
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ class Switch:
         node: str,
         media: MediaControl | None = None,
         layer: TransactionLayer | None = None,
-        draw: Callable[[], float] = lambda: secrets.randbelow(1 << 30) / (1 << 30),
+        draw: Callable[[], float] = random.random,
     ) -> None:
+        """`draw` decides which of the calls a percentage or a weight means: chance, but no secret."""
         self.events = events
         self.clock = clock
         self.node = node
@@ -236,7 +238,7 @@ class Switch:
         now = self.clock.monotonic()
         identity = self._identity(who, request)
         asked = CallRequest(who, identity.number, number_of(request.uri), False, self._draw())
-        call_id = secrets.token_hex(8)
+        call_id = random_hex(16)
         call = Call(self, call_id, self.node, leg, who, asked, identity, system.no_answer_timeout)
         leg.owner = call
         leg.session_expires = system.session_expires

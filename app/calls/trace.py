@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from app.events import MessageTraced
 from app.sip.flow import Flow
@@ -20,24 +19,17 @@ MAXIMUM_LADDER = 500
 _CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE | re.MULTILINE)
 
 
-class _Kept(NamedTuple):
-    at: float
-    outgoing: bool
-    flow: Flow
-    data: bytes
-
-
 class Trace:
     """Remembers messages as they are; only a ladder that is looked at costs reading them."""
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._messages: deque[_Kept] = deque(maxlen=MAXIMUM_MESSAGES)
+        self._messages: deque[tuple[float, bool, Flow, bytes]] = deque(maxlen=MAXIMUM_MESSAGES)
         self._legs: OrderedDict[str, list[str]] = OrderedDict()
 
     def message(self, outgoing: bool, flow: Flow, data: bytes) -> None:
         """Keep a message that was received or is sent."""
-        self._messages.append(_Kept(self._wall(), outgoing, flow, data))
+        self._messages.append((self._wall(), outgoing, flow, data))
 
     def leg(self, call_id: str, sip_call_id: str) -> None:
         """A leg with this Call-ID belongs to the call."""

@@ -39,9 +39,13 @@ class Users:
     def call_changed(self, call: Call) -> None:
         """A call is new at a user, or its state is."""
         involved = self._involved(call)
+        known = self._numbers.get(call.id)
+        if known is None:
+            if not involved:
+                return
+            known = self._numbers[call.id] = set()
         for number in involved:
             self._calls.setdefault(number, {})[call.id] = call
-        known = self._numbers.setdefault(call.id, set())
         gone = known - involved
         for number in gone:
             self._forget(number, call.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from app.clock import Deadline, DeadlineHeap
 from app.errors import RemoteError
 from app.sip.flow import Flow
 from app.sip.message import MessageError, Request, Response, parse
+from app.sip.random_text import random_hex
 from app.sip.transaction import (
     MAGIC_COOKIE,
     AckReceived,
@@ -88,17 +88,17 @@ class Core(Protocol):
 
 def new_tag() -> str:
     """A tag of 64 random bits (RFC 3261 19.3 asks for 32)."""
-    return secrets.token_hex(8)
+    return random_hex(16)
 
 
 def new_branch() -> str:
     """A branch of 96 random bits behind the magic cookie (RFC 3261 8.1.1.7)."""
-    return MAGIC_COOKIE + secrets.token_hex(12)
+    return MAGIC_COOKIE + random_hex(24)
 
 
 def new_call_id() -> str:
     """A Call-ID of 128 random bits."""
-    return secrets.token_hex(16)
+    return random_hex(32)
 
 
 def _way_back(request: Request, source: Flow) -> Flow:

@@ -32,6 +32,10 @@ _COPIED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
 _COPIED_WITH_ROUTE = _COPIED | {"Record-Route"}
 _COPIED_WITH_TIMESTAMP = _COPIED | {"Timestamp"}
 _DIALOG_FORMING = frozenset(("INVITE", "SUBSCRIBE", "REFER", "NOTIFY"))
+_STATUSES: dict[str, int] = {str(status): status for status in range(100, 700)}
+_NO_HEADERS: dict[str, str] = {}
+_NO_VIEWS: dict[str, Any] = {}
+"""What a message has before it is read for the first time; replaced then, never changed."""
 _MALFORMED_EXPIRES = 3600
 _LARGEST_EXPIRES = 0xFFFFFFFF
 
@@ -70,8 +74,8 @@ class Message:
         self.body = body
         self.defect = None
         self._count = -1
-        self._first: dict[str, str] = {}
-        self._views: dict[str, Any] = {}
+        self._first = _NO_HEADERS
+        self._views = _NO_VIEWS
 
     # --- raw access -------------------------------------------------------------------------------------------------
 
@@ -396,8 +400,8 @@ class Request(Message):
         self.body = body
         self.defect = None
         self._count = -1
-        self._first = {}
-        self._views = {}
+        self._first = _NO_HEADERS
+        self._views = _NO_VIEWS
 
     @property
     def uri(self) -> Uri:
@@ -501,8 +505,8 @@ class Response(Message):
         self.body = body
         self.defect = None
         self._count = -1
-        self._first = {}
-        self._views = {}
+        self._first = _NO_HEADERS
+        self._views = _NO_VIEWS
 
     def _start_line(self) -> str:
         return f"SIP/2.0 {self.status} {self.reason}"
@@ -560,6 +564,7 @@ def parse(data: bytes) -> Request | Response:
         return _parse_tolerantly(data)
     message = _parse_start_line(start_line, headers, body)
     message._first = first
+    message._views = {}
     message._count = len(headers)
     return message
 
@@ -610,6 +615,10 @@ def _parse_tolerantly(data: bytes) -> Request | Response:
 
 def _parse_start_line(line: str, headers: list[Header], body: bytes) -> Request | Response:
     """Make the message that the first line begins. Raises MessageError when it is no request's and no response's."""
+    if line[:8] == "SIP/2.0 " and line[11:12] == " ":
+        status = _STATUSES.get(line[8:11])
+        if status is not None:
+            return Response(status, line[12:].strip(" \t"), headers, body)
     method, _, rest = line.partition(" ")
     uri_text, _, version = rest.partition(" ")
     if version == SIP_VERSION and method and uri_text:

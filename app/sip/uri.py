@@ -34,7 +34,7 @@ _COMMON_URI = re.compile(
     r'(sips?):(?:([^@:?%<>"\x00-\x20\x7f]*)@)?' + _HOST_PORT + r'(?:;([^@?%<>"\x00-\x20\x7f]*))?'
 ).fullmatch
 _COMMON_NAME_ADDR = re.compile(r'(?:"([^"\\]*)" ?)?<([^<>]*)>(?:;tag=([^;" \t]+)|;([^"]*))?').fullmatch
-_COMMON_VIA = re.compile(r"SIP/2\.0/([A-Z]+) " + _HOST_PORT + r'(?:;branch=([^;" \t]+)|;([^"]*))?').fullmatch
+_COMMON_VIA = re.compile(r"SIP/2\.0/([A-Z]+) " + _HOST_PORT + r'(?:;branch=([^;" \t]+)(;rport)?|;([^"]*))?').fullmatch
 _COMMON_METHODS = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"))
 _tuple_new = tuple.__new__
 
@@ -62,6 +62,8 @@ def unescape(text: str) -> str:
 
 def escape_user(text: str) -> str:
     """Write any text as the user part of a SIP URI, escaping what RFC 3261 25.1 does not allow there."""
+    if text.isalnum() and text.isascii():
+        return text
     return quote(text, _USER_SAFE, "utf-8", "surrogateescape")
 
 
@@ -72,6 +74,8 @@ def escape_parameter(text: str) -> str:
 
 def quote_display_name(text: str) -> str:
     """Write a display name as a quoted-string (RFC 3261 25.1); line breaks become spaces."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return '"' + _NEEDS_BACKSLASH.sub(r"\\\1", _LINE_BREAK.sub(" ", text)) + '"'
 
 
@@ -272,7 +276,8 @@ class Uri(NamedTuple):
             text += f":{port}"
         if params:
             for name, value in params.items():
-                written = name if _TOKEN.fullmatch(name) and "%" not in name else escape_parameter(name)
+                plain = name.isalnum() and name.isascii()
+                written = name if plain or (_TOKEN.fullmatch(name) and "%" not in name) else escape_parameter(name)
                 text += f";{written}" if value is None else f";{written}={value}"
         return text if headers is None else f"{text}?{headers}"
 
@@ -467,12 +472,12 @@ class Via(NamedTuple):
         """Read one value; white space is allowed wherever RFC 3261 25.1 does. Raises UriError."""
         match = _COMMON_VIA(text)
         if match is not None:
-            transport, host, port_text, branch, parameter_text = match.groups()
+            transport, host, port_text, branch, rport, parameter_text = match.groups()
             port = None if port_text is None else int(port_text)
             if port is None or 0 < port < 65536:
                 params: Mapping[str, str | None]
                 if branch:
-                    params = {"branch": branch}
+                    params = {"branch": branch, "rport": None} if rport else {"branch": branch}
                 else:
                     params = parse_parameters(parameter_text) if parameter_text else NO_PARAMETERS
                 return _tuple_new(Via, (transport, host, port, params))

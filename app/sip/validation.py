@@ -202,13 +202,14 @@ def check_response(response: Response) -> str | None:
     for INVITE and UPDATE. A response with a second Via was not meant for us (RFC 3261 8.1.3.3).
     """
     try:
-        if len(response.vias) > 1:
-            return "it has more than one Via"
         _ = (response.via, response.from_, response.to, response.call_id)
         cseq = response.cseq
+        has_repeated_headers = response.has_repeated_headers
+        if (has_repeated_headers or "," in response.first_values["Via"]) and len(response.vias) > 1:
+            return "it has more than one Via"
         if response.defect is not None and response.defect != STRAY_LINE:
             return response.defect
-        if response.has_repeated_headers:
+        if has_repeated_headers:
             repeated = repeated_header(response)
             if repeated is not None:
                 return f"{repeated} stands in it more than once"
