@@ -9,7 +9,7 @@ from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
 from app.calls.counters import Hold
 from app.calls.identity import CallerIdentity
-from app.calls.leg import Leg
+from app.calls.leg import Leg, passed_on
 from app.calls.leg_events import (
     Acknowledged,
     Answered,
@@ -128,6 +128,10 @@ class Call:
         self._hold: Hold | None = None
         self._began = 0.0
         self._rang = False
+        self._early: Leg | None = None
+        """The phone whose early media the caller hears: of several only the first one's (RFC 3264 4)."""
+        self._restoring = False
+        """A side is being offered what it had before: it took an offer that was cancelled meanwhile."""
         self._offered = caller.offer_body is not None
         """Whether the offer/answer exchange that is under way began with the message that we passed on first."""
         self._best: Failed | None = None
@@ -174,6 +178,7 @@ class Call:
         self.target = target
         self._began = dialler.wall()
         self._rang = False
+        self._early = None
         self._best = None
         if self._hold is None:
             hold = dialler.hold(target)
@@ -218,7 +223,11 @@ class Call:
             self.text = f"no target is left: {text}"
         else:
             self.text = f"{failure.status} {failure.reason}".strip()
-        status = failure.status if failure.status >= 400 else 480
+        target = self.target
+        if failure.kind in _UNHEARD and target is not None and target.kind is RouteType.LOCAL_USER:
+            # A phone that is switched off, or behind a way that is gone, is no trouble of this server's.
+            failure = failure._replace(status=480, reason="", kind=FailureKind.LOCAL)
+        status = passed_on(failure.status)
         headers = (("Retry-After", failure.retry_after),) if failure.retry_after.isdecimal() else ()
         self.status = status
         self.caller.refuse(status, failure.reason if status == failure.status else "", headers)
@@ -256,9 +265,7 @@ class Call:
         by = CALLER if leg is self.caller else CALLED
         self.status = self.status if self.answered else error.status
         self.text = f"the {by} side's session description cannot be used: {error.detail or error.reason}"
-        for fork in self._forks:
-            fork.cancel()
-        self._forks = []
+        self._drop_forks("")
         if self.called is not None:
             self.called.hang_up()
         if self.caller.answered:
@@ -275,7 +282,10 @@ class Call:
             self.text = "early media" if event.body is not None else "ringing"
             self._dialler.changed(self)
         # Without an offer in the INVITE a body here is an offer that only the final answer repeats: it waits for that.
-        body = self._cross(leg, event.body, is_offer=False) if self._offered or self.media is None else None
+        body = event.body if self._offered or self.media is None else None
+        if body is not None:
+            self._early = self._early or leg
+            body = self._cross(leg, body, is_offer=False) if leg is self._early else None
         self.caller.ring(event.status, event.reason, body)
 
     def _on_answered(self, leg: Leg, event: Answered) -> None:
@@ -369,18 +379,26 @@ class Call:
                 self._release_target()
                 self.route(decision)
                 return
-        self._on_failed(leg, Failed(480, "Moved", FailureKind.ANSWER))
+        self._on_failed(leg, Failed(event.status, event.reason, FailureKind.ANSWER))
 
     def _on_cancelled(self, _leg: Leg, event: Cancelled) -> None:
         self.status = 487
         self.text = "cancelled by the caller"
-        for leg in self._forks:
-            leg.cancel(event.reason)
-        self._forks = []
-        target = self.target
-        if target is not None:
-            self._note(target.name, target.called_number, self._began, 0, "cancelled by the caller")
+        if self.called is not None:
+            # The answer was on its way, kept back by early media that the caller had not acknowledged.
+            self.answered = 0.0
+            self.called.hang_up(event.reason)
+        self._drop_forks(event.reason)
         self._end(EndCause.CANCELLED, CALLER)
+
+    def _drop_forks(self, reason: str) -> None:
+        """Cancel the attempt that is under way, and note that; `self.text` says why. `reason`: a Reason header."""
+        for leg in self._forks:
+            leg.cancel(reason)
+        target = self.target
+        if self._forks and target is not None:
+            self._note(target.name, target.called_number, self._began, 0, self.text)
+        self._forks = []
 
     # --- events after the answer --------------------------------------------------------------------------------------
 
@@ -417,8 +435,14 @@ class Call:
 
     def _on_offer_answered(self, leg: Leg, event: OfferAnswered) -> None:
         other = self._other(leg)
-        if other is not None:
-            other.accept_offer(self._cross(leg, event.body, is_offer=not self._offered))
+        if other is None:
+            return
+        body = self._cross(leg, event.body, is_offer=not self._offered)
+        if self._restoring:
+            self._restoring = False
+        elif not other.accept_offer(body):
+            self._restore(leg, other)
+        else:
             held = event.body is not None and is_hold(event.body)
             state = CallState.HELD if held else CallState.TALKING
             if state is not self.state:
@@ -426,8 +450,17 @@ class Call:
                 self.text = "on hold" if held else "talking"
                 self._dialler.changed(self)
 
+    def _restore(self, leg: Leg, other: Leg) -> None:
+        """A side has taken an offer that the other one cancelled too late: it is offered what it had before."""
+        leg.acknowledge(None)
+        before = other.last_heard
+        if before is not None:
+            self._offered = True
+            self._restoring = leg.offer("INVITE", self._cross(other, before, is_offer=True))
+
     def _on_offer_refused(self, leg: Leg, event: OfferRefused) -> None:
         other = self._other(leg)
+        self._restoring = False
         self._roll_back()
         if other is not None:
             other.refuse_offer(event.status, event.reason)
@@ -446,7 +479,7 @@ class Call:
                 return
         other = self._other(leg)
         if other is None or not other.inform(event.body, event.package):
-            leg.answer_info(481 if other is None else 500, "")
+            leg.answer_info(500, "")
 
     def pressed(self, digit: str) -> None:
         """A DTMF digit has passed."""
@@ -470,9 +503,7 @@ class Call:
         other = self._other(leg)
         if other is not None:
             other.hang_up(event.reason)
-        for fork in self._forks:
-            fork.cancel()
-        self._forks = []
+        self._drop_forks("")
         if other is None and leg is not self.caller:
             self.caller.hang_up()
         self._end(event.cause, by if event.cause is EndCause.NORMAL else SERVER)
@@ -486,9 +517,7 @@ class Call:
         self.text = text
         reason = 'SIP;cause=503;text="Shutting down"' if cause is EndCause.SHUTDOWN else ""
         self.status = self.status if self.answered else 503 if cause is EndCause.SHUTDOWN else 480
-        for leg in self._forks:
-            leg.cancel(reason)
-        self._forks = []
+        self._drop_forks(reason)
         if self.called is not None:
             self.called.hang_up(reason)
         if self.answered:
@@ -505,6 +534,7 @@ class Call:
         self.finished = self._dialler.wall()
         self.cause = cause
         self.ended_by = by
+        self.status = self.caller.status or self.status
         self.caller.owner = None
         if self.called is not None:
             self.called.owner = None
@@ -618,6 +648,7 @@ class CallMedia(Protocol):
         """What is kept of the streams."""
 
 
+_UNHEARD = (FailureKind.TIMEOUT, FailureKind.TRANSPORT)
 _GLOBAL_FAILURES = range(600, 700)
 
 
@@ -629,7 +660,7 @@ def better_failure(old: Failed | None, new: Failed) -> Failed:
         return old
     if (old.kind is FailureKind.ANSWER) != (new.kind is FailureKind.ANSWER):
         return old if old.kind is FailureKind.ANSWER else new
-    return new if new.status < old.status else old
+    return new if passed_on(new.status) < passed_on(old.status) else old
 
 
 def may_fail_over(target: DialTarget, failure: Failed) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from app.calls.leg import Leg, LegOwner, body_of
+from app.calls.leg import CANCEL_PATIENCE, SERVER_BUSY_RETRY_AFTER, Authorize, Leg, LegOwner, body_of
 from app.calls.leg_events import Answered, Failed, FailureKind, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
 from app.calls.provisional import option_in
@@ -20,14 +20,10 @@ if TYPE_CHECKING:
     from app.sip.flow import Flow
     from app.sip.transaction import Key
 
-CANCEL_PATIENCE = 32.0
-"""Seconds after a CANCEL in which a final answer must come; then the INVITE is forgotten (RFC 3261 9.1: 64*T1)."""
-
+MAXIMUM_EARLY = 32
+"""So many early dialogs of one INVITE may send requests of their own."""
 LONGEST_SESSION = 86400
 """A peer that wants a longer Min-SE than this (seconds) is taken at its refusal."""
-
-Authorize = Callable[[Request, Response], "tuple[str, str] | None"]
-"""Gives the Authorization or Proxy-Authorization header for a challenge, or None where none should be given."""
 
 
 class CalledLeg(Leg):
@@ -50,12 +46,14 @@ class CalledLeg(Leg):
         """The name of the target that this leg rings, for the call."""
         self.request = request
         self.responded = False
-        """Whether the peer has given any answer at all."""
+        """Whether the peer has given any answer at all to the INVITE as it was sent last."""
         self.rang = False
         self._early = DialogSet(request)
+        self._early_tags: set[str] = set()
+        """The peer's tags that came with provisional answers."""
         self._provisionals: dict[str, int] = {}
         """The last RSeq of each early dialog, by the peer's tag."""
-        self._authorize = authorize
+        self.authorize = authorize
         self._authorized = False
         self._final = False
         self._cancel_wanted = ""
@@ -63,10 +61,12 @@ class CalledLeg(Leg):
         self._cancel_key: Key | None = None
         self._patience: Deadline | None = None
         self._first_response: Deadline | None = None
+        self._first_response_within = 0.0
         self.key: Key | None = None
 
     def invite(self, first_response_within: float) -> None:
         """Send the INVITE. Without any answer in that time (seconds) the leg fails, so that another target is tried."""
+        self._first_response_within = first_response_within
         self._first_response = self.endpoint.schedule(first_response_within, self._no_first_response)
         self._last_sent = body_of(self.request)
         self.key = self.endpoint.send_request(self.request, self.flow, self)
@@ -132,8 +132,11 @@ class CalledLeg(Leg):
             if not self._cancelling:
                 self._send_cancel()
             return
-        if response.status > 100:
+        # A 199 speaks of one early dialog among several, and the caller has but one with us (RFC 6228).
+        if response.status > 100 and response.status != 199:
             self.rang = True
+            if len(self._early_tags) < MAXIMUM_EARLY:
+                self._early_tags.add(response.to.tag or "")
             if not self._acknowledge_provisional(response):
                 return
             self.tell(Ringing(response.status, response.reason, body_of(response)))
@@ -151,8 +154,7 @@ class CalledLeg(Leg):
             return False
         self._provisionals[dialog.id.remote_tag] = int(number)
         rack = f"{number} {self.request.cseq.number} INVITE"
-        prack = dialog.create_request("PRACK", [("RAck", rack), ("User-Agent", USER_AGENT)])
-        self.endpoint.send_request(prack, self.flow, self)
+        self._ask(dialog, dialog.create_request("PRACK", [("RAck", rack), ("User-Agent", USER_AGENT)]))
         return True
 
     def _on_success(self, response: Response) -> None:
@@ -166,9 +168,9 @@ class CalledLeg(Leg):
         self._learn(response)
         self._keep_session(agreed_as_client(response))
         if self.request.body or self.owner is None:
-            self._send_ack(dialog, self.request.cseq.number, None)
+            self._send_ack(dialog, self.request, None)
         else:
-            self._ack_wanted_for = self.request.cseq.number
+            self._ack_wanted_for = self.request
         if self.owner is None:
             # Cancelled, but the answer was faster (RFC 3261 9.1): it is a call now, and it is ended as one.
             self._send_bye("")
@@ -186,9 +188,8 @@ class CalledLeg(Leg):
             self._repeat_ack(response)
             return
         other = Dialog.as_uac(self.request, response)
-        self._send_ack(other, self.request.cseq.number, None)
-        bye = other.create_request("BYE", [("User-Agent", USER_AGENT)], b"")
-        self.endpoint.send_request(bye, self.flow, self)
+        self._send_ack(other, self.request, None)
+        self._ask(other, other.create_request("BYE", [("User-Agent", USER_AGENT)], b""))
 
     def _on_failure(self, response: Response) -> None:
         if self._final:
@@ -208,9 +209,9 @@ class CalledLeg(Leg):
 
     def _try_again_with_password(self, response: Response) -> bool:
         """RFC 3261 22.2: the same INVITE with credentials, once per challenge."""
-        if self._authorize is None or self._authorized or self._cancel_wanted or self.owner is None:
+        if self.authorize is None or self._authorized or self._cancel_wanted or self.owner is None:
             return False
-        header = self._authorize(self.request, response)
+        header = self.authorize(self.request, response)
         if header is None:
             return False
         self._authorized = True
@@ -241,7 +242,25 @@ class CalledLeg(Leg):
         self.request = Request("INVITE", old.uri_text, headers, old.body)
         self._early = DialogSet(self.request)
         self._provisionals.clear()
+        self._early_tags.clear()
+        # No CANCEL before this INVITE is answered provisionally, too (RFC 3261 9.1).
+        self.responded = False
+        self._first_response = self.endpoint.schedule(self._first_response_within, self._no_first_response)
         self.key = self.endpoint.send_request(self.request, self.flow, self)
+
+    def on_request(self, key: Key, request: Request) -> None:
+        """A request inside the dialog; before the answer there are only early ones (DialogUser)."""
+        if self._final or request.from_.tag not in self._early_tags:
+            super().on_request(key, request)
+        elif request.method in ("UPDATE", "INVITE", "INFO") and (request.body or request.method != "UPDATE"):
+            # RFC 3261 14.2, RFC 3311 5.2: not before the INVITE has its answer. A 481 would end the early dialog.
+            headers = [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))]
+            self.endpoint.respond(key, request.answer(500, None, None, headers))
+        elif request.method == "UPDATE":
+            self.endpoint.respond(key, self._answer(request, 200, None, None))
+        else:
+            # Nobody may end an early dialog with BYE from this side (RFC 3261 15); the INVITE's own answer is to come.
+            self.endpoint.respond(key, request.answer(200 if request.method in ("BYE", "OPTIONS") else 405))
 
     def on_no_response(self, key: Key, timed_out: bool) -> None:
         """The INVITE, or a request inside the dialog, got no answer (ClientUser)."""

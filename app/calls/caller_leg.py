@@ -47,7 +47,16 @@ class CallerLeg(Leg):
         else:
             self._must_be_reliable = self._may_be_reliable = False
         self._final = False
+        self.status = 0
+        """The final status that the caller got, 0 before."""
+        self._answer_waits: tuple[Body | None] | None = None
+        """The answer, while early media that the caller has not acknowledged keeps it back."""
         self._trying: Deadline | None = endpoint.schedule(TRYING_AFTER, self._send_trying)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the INVITE has its final answer."""
+        return self._final
 
     def _send_trying(self, _now: float) -> None:
         self._trying = None
@@ -61,9 +70,12 @@ class CallerLeg(Leg):
 
     def ring(self, status: int, reason: str, body: Body | None) -> None:
         """Pass a provisional answer on; its body is early media."""
-        if self._final:
+        if self._final or self._answer_waits is not None:
             return
         self._no_trying()
+        if self.offer_body is None:
+            # RFC 3261 13.2.1: the offer that the caller asked for is in the 2xx.
+            body = None
         headers = [("Contact", self.contact), ("Server", USER_AGENT), *body_headers(body)]
         answer = self.request.answer(status, reason or None, self.local_tag, headers, body.content if body else b"")
         if body is not None:
@@ -88,13 +100,20 @@ class CallerLeg(Leg):
         provisionals = self._provisionals
         known = provisionals is not None and provisionals.acknowledge(request)
         self.endpoint.respond(key, request.answer(200 if known else 481))
+        if known and self._answer_waits is not None and not self._final:
+            (body,) = self._answer_waits
+            self.answer(body)
 
     def answer(self, body: Body | None) -> None:
         """The called side has answered: 200, repeated until the ACK comes."""
         if self._final:
             return
-        self._final = True
         self._no_trying()
+        if self._provisionals is not None and self._provisionals.keeps_answer_back():
+            self._answer_waits = (body,)
+            return
+        self._final = True
+        self.status = 200
         if self.dialog is not None:
             self.dialog.confirm()
         if self._provisionals is not None:
@@ -105,7 +124,13 @@ class CallerLeg(Leg):
         answer = self._answer(self.request, 200, None, body, session)
         self.endpoint.respond(self.key, answer)
         self._keep_session(terms)
-        self._await_ack(self.key, answer)
+        self._await_ack(self.key, answer, self.offer_body is None and body is not None)
+
+    def _is_settled(self) -> bool:
+        return self._final and super()._is_settled()
+
+    def _is_established(self) -> bool:
+        return self._final
 
     def refuse(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
         """The call will not be answered: a final status of 300 to 699."""
@@ -113,6 +138,7 @@ class CallerLeg(Leg):
         if self._final:
             return
         self._final = True
+        self.status = status
         self._no_trying()
         if self._provisionals is not None:
             self._provisionals.stop()
@@ -156,10 +182,3 @@ class CallerLeg(Leg):
             self.refuse(480, headers=[("Reason", reason)] if reason else ())
             return
         super().hang_up(reason)
-
-    def ack_missing(self) -> None:
-        """Our refusal was never acknowledged; there is nothing left to do (RFC 3261 17.2.1)."""
-        owner = self.owner
-        self._end()
-        if owner is not None:
-            owner.handle(self, HungUp(EndCause.ACK_MISSING))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.sip.auth import DigestClient, parse_challenges
+from app.sip.dialog import Dialog
 from app.sip.message import HeaderError, Request, Response
 
 
@@ -44,3 +45,18 @@ def answer_challenge(
         if value is not None:
             return answered, value
     return None
+
+
+_CREDENTIALS = frozenset({"Authorization", "Proxy-Authorization"})
+_MADE_ANEW = frozenset({"Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq", "Content-Length"})
+
+
+def credentials_of(request: Request) -> list[tuple[str, str]]:
+    """The credentials that a request carries; its ACK repeats them (RFC 3261 22.1)."""
+    return [header for header in request.headers if header[0] in _CREDENTIALS]
+
+
+def with_credentials(dialog: Dialog, request: Request, header: tuple[str, str]) -> Request:
+    """A request of the dialog once more, with the next number and this header (RFC 3261 22.2)."""
+    kept = [each for each in request.headers if each[0] not in _MADE_ANEW]
+    return dialog.create_request(request.method, [*kept, header], request.body)

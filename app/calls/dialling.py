@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.calls.addresses import Addresses, bracketed
-from app.calls.called_leg import Authorize, CalledLeg
+from app.calls.called_leg import CalledLeg
 from app.calls.counters import CallCounters, Counted, Hold
 from app.calls.destinations import Destinations, Ways
+from app.calls.leg import Authorize
 from app.calls.leg_events import Body
 from app.calls.live import Live
 from app.calls.outgoing import MAXIMUM_FORWARDS, Addressed, address_to_contact, address_to_server, make_invite

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from app.calls.challenges import credentials_of, with_credentials
 from app.calls.leg_events import (
     Acknowledged,
     Body,
@@ -32,6 +33,7 @@ from app.calls.session_timer import (
 from app.sip.dialog import AcceptedRetransmission, Dialog, DialogState
 from app.sip.endpoint import ALLOW, DialogKey, Endpoint
 from app.sip.message import Message, Request, Response
+from app.sip.transaction import cancel_for
 
 if TYPE_CHECKING:
     from app.clock import Deadline
@@ -44,6 +46,15 @@ SERVER_BUSY_RETRY_AFTER = 1
 
 REFRESH_AGAIN_AFTER = 5.0
 """Seconds until a refresh of the session is tried again that could not be sent or was put off."""
+
+OFFER_PATIENCE = 60.0
+"""Seconds in which a peer that has said 100 to our re-INVITE must answer it; then it is cancelled."""
+
+CANCEL_PATIENCE = 32.0
+"""Seconds after a CANCEL in which a final answer must come; then the INVITE is forgotten (RFC 3261 9.1: 64*T1)."""
+
+Authorize = Callable[[Request, Response], "tuple[str, str] | None"]
+"""Gives the Authorization or Proxy-Authorization header for a challenge, or None where none should be given."""
 
 
 class LegOwner(Protocol):
@@ -83,7 +94,7 @@ def next_hop(uri_host: str, uri_port: int | None, flow: Flow) -> Flow:
         return flow
     if named.version != heard.version or named.is_unspecified or named.is_multicast:
         return flow
-    if named.is_private and not heard.is_private:
+    if named.is_private is not heard.is_private:
         return flow
     if host == flow.remote_host and heard.is_private is False:
         # Same host, other port: behind a NAT the port that was heard is the one that is open.
@@ -105,6 +116,10 @@ class Leg:
         """Our Contact value towards the peer."""
         self.dialog: Dialog | None = None
         self.ended = False
+        self.authorize: Authorize | None = None
+        """What answers the challenges to our requests; None where the peer gets no password."""
+        self._asked: dict[Key, tuple[Dialog, Request]] = {}
+        """Our requests inside the dialog that wait for an answer, where that may be a challenge."""
         self._invited_by: tuple[Key, Request] | None = None
         """The peer's re-INVITE or UPDATE that waits for our answer."""
         self._informed_by: list[tuple[Key, Request]] = []
@@ -112,12 +127,19 @@ class Leg:
         self._offer_key: Key | None = None
         """Our own re-INVITE or UPDATE that waits for the peer's answer."""
         self._offer_request: Request | None = None
-        self._offer_cancel: Key | None = None
+        self._offer_patience: Deadline | None = None
+        self._offer_heard = False
+        """Whether a provisional answer to our re-INVITE has come: only then may it be cancelled."""
+        self._offer_given_up = False
         self._info_keys: set[Key] = set()
         self._bye_key: Key | None = None
+        self._bye_waits: str | None = None
+        """The Reason of a BYE that waits for the ACK of our 2xx ("" for none)."""
         self._unacknowledged: Response | None = None
-        self._ack_wanted_for: int | None = None
-        """The CSeq of our INVITE whose 2xx carried an offer: its ACK waits for the answer."""
+        self._answer_in_ack = False
+        """Whether our 2xx carried an offer, whose answer comes with the ACK."""
+        self._ack_wanted_for: Request | None = None
+        """Our INVITE whose 2xx carried an offer: its ACK waits for the answer."""
         self._acks: dict[tuple[int, str], bytes] = {}
         """The ACKs we sent by CSeq and the peer's tag, to repeat them for repeated 2xx."""
         self.session_expires = 0
@@ -133,6 +155,10 @@ class Leg:
         self._last_sent: Body | None = None
         """The last session description that we sent, for refreshes and their answers."""
         self._last_heard: Body | None = None
+        """The peer's last session description."""
+        self._sent_before: Body | None = None
+        self._heard_before: Body | None = None
+        """Both as they were before the offer under way, should it be refused."""
         self._repeat: Deadline | None = None
         self._repetition: AcceptedRetransmission | None = None
         self._repeat_key: Key | None = None
@@ -149,37 +175,76 @@ class Leg:
     # --- what the call asks for ---------------------------------------------------------------------------------------
 
     def offer(self, method: str, body: Body | None) -> bool:
-        """Carry an offer to the peer in a re-INVITE or UPDATE; False (491) while another is under way."""
+        """Carry an offer to the peer in a re-INVITE or UPDATE; False (491) while another is under way (RFC 3261 14.1).
+
+        A peer that did not say that it takes UPDATE gets a re-INVITE.
+        """
         dialog = self.dialog
-        if dialog is None or self.ended or self._offer_key is not None or self._invited_by is not None:
+        if dialog is None or self.ended or not self._is_settled() or self._invited_by is not None:
             return False
+        if method == "UPDATE" and body is not None and not self._peer_updates:
+            method = "INVITE"
         headers = [("Contact", self.contact), ("Allow", ALLOW), ("User-Agent", USER_AGENT), *body_headers(body)]
         expires = self._terms.expires if self._terms is not None else self.session_expires
         if expires:
             headers += [("Supported", "timer"), *offer_as_client(expires, self._least_session, self._terms)]
+        self._sent_before = self._last_sent
         if body is not None:
             self._last_sent = body
         request = dialog.create_request(method, headers, body.content if body else b"")
         self._offer_request = request
-        self._offer_key = self.endpoint.send_request(request, self._way(), self)
+        self._offer_heard = self._offer_given_up = False
+        if method == "INVITE":
+            self._offer_patience = self.endpoint.schedule(OFFER_PATIENCE, self._out_of_offer_patience)
+        self._offer_key = self._ask(dialog, request)
         return True
 
+    def _is_settled(self) -> bool:
+        """Whether no offer is under way, and no INVITE in either direction waits for its answer or its ACK."""
+        return self._offer_key is None and self._unacknowledged is None and self._ack_wanted_for is None
+
+    @property
+    def last_heard(self) -> Body | None:
+        """The peer's last session description."""
+        return self._last_heard
+
     def cancel_offer(self) -> None:
-        """Take back a re-INVITE that the peer has not answered yet (RFC 3261 9.1)."""
+        """Take back a re-INVITE that the peer has not answered yet, once it has shown that it has it (RFC 3261 9.1)."""
         request = self._offer_request
-        if self._offer_key is None or request is None or request.method != "INVITE":
+        if self._offer_key is None or request is None or request.method != "INVITE" or self._offer_given_up:
             return
-        from app.sip.transaction import cancel_for
+        self._offer_given_up = True
+        self._be_patient(CANCEL_PATIENCE)
+        if self._offer_heard:
+            self.endpoint.send_cancel(cancel_for(request), self._way(), self)
 
-        self._offer_cancel = self.endpoint.send_cancel(cancel_for(request), self._way(), self)
+    def _be_patient(self, seconds: float) -> None:
+        if self._offer_patience is not None:
+            self._offer_patience.cancel()
+        self._offer_patience = self.endpoint.schedule(seconds, self._out_of_offer_patience)
 
-    def accept_offer(self, body: Body | None) -> None:
-        """Answer the peer's re-INVITE or UPDATE with 200."""
+    def _out_of_offer_patience(self, _now: float) -> None:
+        """Our re-INVITE got nothing but provisional answers: it is cancelled, then forgotten."""
+        self._offer_patience = None
+        key = self._offer_key
+        if key is None:
+            return
+        if not self.ended and not self._offer_given_up:
+            self.cancel_offer()
+            self._offer_failed(504, "")
+            return
+        self._offer_key = self._offer_request = None
+        self._asked.pop(key, None)
+        self.endpoint.forget(key)
+
+    def accept_offer(self, body: Body | None) -> bool:
+        """Answer the peer's re-INVITE or UPDATE with 200; False when it does not wait for an answer any more."""
         pending, self._invited_by = self._invited_by, None
         if pending is None or self.ended:
-            return
+            return False
         key, request = pending
         self._accept(key, request, body)
+        return True
 
     def _accept(self, key: Key, request: Request, body: Body | None) -> None:
         """Answer a re-INVITE or UPDATE with 200, its session timer agreed on anew (RFC 4028 9)."""
@@ -188,9 +253,14 @@ class Leg:
             self._last_sent = body
         answer = self._answer(request, 200, None, body, headers)
         self.endpoint.respond(key, answer)
-        self._keep_session(terms)
+        if self._is_established():
+            self._keep_session(terms)
         if request.method == "INVITE":
-            self._await_ack(key, answer)
+            self._await_ack(key, answer, not request.body)
+
+    def _is_established(self) -> bool:
+        """Whether the INVITE that made the dialog has been answered."""
+        return True
 
     def refuse_offer(self, status: int, reason: str) -> None:
         """Answer the peer's re-INVITE or UPDATE with a failure; media stay as they were (RFC 3261 14.1)."""
@@ -199,7 +269,9 @@ class Leg:
             key, request = pending
             if self.dialog is not None:
                 self.dialog.undo_refresh(request)
-            self.endpoint.respond(key, request.answer(status, reason or None))
+            self._last_heard = self._heard_before
+            known = passed_on(status)
+            self.endpoint.respond(key, request.answer(known, reason if reason and known == status else None))
 
     def inform(self, body: Body | None, package: str) -> bool:
         """Carry an INFO to the peer."""
@@ -210,20 +282,21 @@ class Leg:
         if package:
             headers.append(("Info-Package", package))
         request = dialog.create_request("INFO", headers, body.content if body else b"")
-        self._info_keys.add(self.endpoint.send_request(request, self._way(), self))
+        self._info_keys.add(self._ask(dialog, request))
         return True
 
     def answer_info(self, status: int, reason: str) -> None:
         """Answer the peer's oldest INFO."""
         if self._informed_by:
             key, request = self._informed_by.pop(0)
-            self.endpoint.respond(key, request.answer(status, reason or None))
+            known = passed_on(status)
+            self.endpoint.respond(key, request.answer(known, reason if reason and known == status else None))
 
     def acknowledge(self, body: Body | None) -> None:
         """Send the ACK that waited for the answer to the peer's offer (RFC 3264 in RFC 3261 13.2.1)."""
-        sequence, self._ack_wanted_for = self._ack_wanted_for, None
-        if sequence is not None and self.dialog is not None:
-            self._send_ack(self.dialog, sequence, body)
+        invite, self._ack_wanted_for = self._ack_wanted_for, None
+        if invite is not None and self.dialog is not None:
+            self._send_ack(self.dialog, invite, body)
 
     def hang_up(self, reason: str = "") -> None:
         """End the leg whatever it is doing; nothing is heard of it afterwards. `reason`: a Reason header's value."""
@@ -240,11 +313,16 @@ class Leg:
         if self.ended or dialog is None:
             # RFC 3261 15.1.2: a BYE that crosses ours is answered like any other.
             self.endpoint.respond(key, request.answer(200 if request.method == "BYE" else 481))
+            if self._bye_waits is not None and request.method == "BYE":
+                self._bye_waits = None
+                self._end()
             return
         refusal = dialog.receive_request(request)
         if refusal is not None:
             self.endpoint.respond(key, refusal)
             return
+        # A phone behind NAT may have a new port, or a new connection: that is the way to it from now on.
+        self.flow = self.endpoint.source or self.flow
         handler = _REQUESTS.get(request.method)
         if handler is None:
             self.endpoint.respond(key, request.answer(405, None, None, [("Allow", ALLOW)]))
@@ -258,28 +336,42 @@ class Leg:
         self.tell(HungUp(EndCause.NORMAL, request.get("Reason") or ""))
 
     def _on_offer(self, key: Key, request: Request) -> None:
-        if self._invited_by is not None or self._unacknowledged is not None:
-            # RFC 3261 14.2, RFC 3311 5.2: one at a time.
-            self.endpoint.respond(key, request.answer(500, None, None, [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))]))
-            return
-        if self._offer_key is not None or self._ack_wanted_for is not None:
-            self.endpoint.respond(key, request.answer(491))
-            return
         if is_too_short(request):
-            self.endpoint.respond(key, request.answer(422, None, None, [("Min-SE", str(MINIMUM))]))
+            self._undo_and_refuse(key, request, 422, [("Min-SE", str(MINIMUM))])
             return
         body = body_of(request)
         if request.method == "UPDATE" and body is None:
             # A refresh of the session or of the target: no offer in it for the other side (RFC 3311 5.2).
             self._accept(key, request, None)
             return
+        if self._invited_by is not None or not self._is_established():
+            # RFC 3261 14.2, RFC 3311 5.2: one at a time, and not before the INVITE has its answer.
+            self._undo_and_refuse(key, request, 500, [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))])
+            return
+        if not self._is_settled():
+            # RFC 3261 14.2; RFC 5407 3.1.4 for the re-INVITE that overtakes an ACK.
+            self._undo_and_refuse(key, request, 491)
+            return
+        if request.method == "INVITE":
+            # The answer may take the other side a while (RFC 3261 17.2.1).
+            self.endpoint.respond(key, request.answer(100))
         if body is not None and body == self._last_heard and self._last_sent is not None:
             # RFC 4028 7.4: an offer that is the same as before refreshes this leg only; the other has its own timer.
             self._accept(key, request, self._last_sent)
             return
-        self._last_heard = body
+        self._heard_before = self._last_heard
+        if body is not None:
+            self._last_heard = body
         self._invited_by = (key, request)
         self.tell(Offered(request.method, body))
+
+    def _undo_and_refuse(
+        self, key: Key, request: Request, status: int, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Refuse a re-INVITE or UPDATE at once: nothing that it said stays (RFC 3261 14.2)."""
+        if self.dialog is not None:
+            self.dialog.undo_refresh(request)
+        self.endpoint.respond(key, request.answer(status, None, None, headers))
 
     def _on_info(self, key: Key, request: Request) -> None:
         if self.owner is None or len(self._informed_by) >= 32:
@@ -299,23 +391,37 @@ class Leg:
 
     def on_ack(self, request: Request) -> None:
         """The ACK of our 2xx (DialogUser)."""
-        if self._unacknowledged is None:
+        answer = self._unacknowledged
+        if answer is None or request.cseq.number != answer.cseq.number:
             return
         self._unacknowledged = None
         if self._repeat is not None:
             self._repeat.cancel()
             self._repeat = None
-        if request.body:
-            self.tell(Acknowledged(body_of(request)))
+        reason, self._bye_waits = self._bye_waits, None
+        if reason is not None:
+            self._send_bye(reason)
+        elif self._answer_in_ack:
+            body = body_of(request)
+            self._last_heard = body or self._last_heard
+            self.tell(Acknowledged(body))
 
     # --- answers to our own requests ----------------------------------------------------------------------------------
 
     def on_response(self, key: Key, response: Response) -> None:
         """An answer to a request of ours inside the dialog (ClientUser)."""
+        if self._asked and response.status >= 200:
+            asked = self._asked.pop(key, None)
+            if asked is not None and response.status in (401, 407) and self._ask_with_password(key, asked, response):
+                return
         if key == self._offer_key:
             self._on_offer_response(response)
         elif response.status >= 200 and key in self._info_keys:
             self._info_keys.discard(key)
+            if response.status == 481:
+                # RFC 3261 12.2.1.2: the peer knows nothing of this dialog (any more).
+                self._lost(EndCause.ERROR)
+                return
             self.tell(InfoAnswered(response.status, response.reason))
         elif response.status >= 200 and key == self._bye_key:
             self._forget_dialog()
@@ -324,38 +430,55 @@ class Leg:
 
     def _on_offer_response(self, response: Response) -> None:
         status = response.status
-        if status < 200:
-            return
-        request, self._offer_request = self._offer_request, None
-        self._offer_key = None
-        dialog = self.dialog
+        request, dialog = self._offer_request, self.dialog
         if request is None or dialog is None:
             return
-        refreshing, self._refreshing = self._refreshing, False
+        if status < 200:
+            if not self._offer_heard:
+                self._offer_heard = True
+                if self._offer_given_up:
+                    self.endpoint.send_cancel(cancel_for(request), self._way(), self)
+            return
+        self._offer_request = self._offer_key = None
+        if self._offer_patience is not None:
+            self._offer_patience.cancel()
+            self._offer_patience = None
         if status < 300:
-            dialog.refresh_target(response)
-            self._learn(response)
-            self._keep_session(agreed_as_client(response))
-            if request.method == "INVITE":
-                if request.body or self.owner is None:
-                    self._send_ack(dialog, request.cseq.number, None)
-                else:
-                    self._ack_wanted_for = request.cseq.number
-            if not refreshing:
-                self.tell(OfferAnswered(body_of(response)))
+            self._offer_accepted(dialog, request, response)
+        elif self.ended:
             return
-        if status in (408, 481):
+        elif status in (408, 481):
             # RFC 3261 12.2.1.2: the peer knows nothing of this dialog (any more).
+            refreshing, self._refreshing = self._refreshing, False
             self._lost(EndCause.SESSION_EXPIRED if refreshing else EndCause.ERROR)
-            return
-        if status == 422:
-            self._least_session = wanted_minimum(response)
-        if refreshing:
-            # 422 and 491 are tried again soon (RFC 4028 7.4, RFC 3261 14.1); what refuses for good has no timer.
-            if status in (422, 491, 500):
-                self._session = self.endpoint.schedule(REFRESH_AGAIN_AFTER, self._session_due)
-            return
-        self.tell(OfferRefused(status, response.reason))
+        else:
+            if status == 422:
+                self._least_session = wanted_minimum(response)
+            self._offer_failed(status, response.reason)
+
+    def _offer_accepted(self, dialog: Dialog, request: Request, response: Response) -> None:
+        """Our re-INVITE or UPDATE got a 2xx."""
+        refreshing, self._refreshing = self._refreshing, False
+        dialog.refresh_target(response)
+        self._learn(response)
+        self._keep_session(agreed_as_client(response))
+        if request.method == "INVITE":
+            if request.body or self.owner is None or refreshing:
+                self._send_ack(dialog, request, None)
+            else:
+                self._ack_wanted_for = request
+        if not refreshing:
+            self.tell(OfferAnswered(body_of(response)))
+
+    def _offer_failed(self, status: int, reason: str) -> None:
+        """Our re-INVITE or UPDATE was refused: the media stay as they were (RFC 3261 14.1)."""
+        self._last_sent = self._sent_before
+        refreshing, self._refreshing = self._refreshing, False
+        if not refreshing:
+            self.tell(OfferRefused(status, reason))
+        elif status in (422, 491, 500, 504) and self._session is None:
+            # These are tried again soon (RFC 4028 7.4, RFC 3261 14.1); what refuses for good has no timer.
+            self._session = self.endpoint.schedule(REFRESH_AGAIN_AFTER, self._session_due)
 
     # --- session timer (RFC 4028) -------------------------------------------------------------------------------------
 
@@ -397,8 +520,13 @@ class Leg:
 
     def on_no_response(self, key: Key, timed_out: bool) -> None:
         """A request of ours got no answer (ClientUser)."""
+        if self._asked:
+            self._asked.pop(key, None)
         if key == self._offer_key:
             self._offer_key = self._offer_request = None
+            if self._offer_patience is not None:
+                self._offer_patience.cancel()
+                self._offer_patience = None
             refreshing, self._refreshing = self._refreshing, False
             self._lost(EndCause.SESSION_EXPIRED if refreshing else EndCause.ERROR)
         elif key in self._info_keys:
@@ -409,6 +537,8 @@ class Leg:
 
     def _lost(self, cause: EndCause) -> None:
         """The peer is gone in the middle of the call: end this leg with a BYE all the same and tell the call."""
+        if self.ended:
+            return
         owner = self.owner
         self.owner = None
         self._send_bye("")
@@ -419,11 +549,38 @@ class Leg:
 
     def _way(self) -> Flow:
         """Where the next request inside the dialog goes."""
-        dialog = self.dialog
-        if dialog is None:
-            return self.flow
+        return self.flow if self.dialog is None else self._way_of(self.dialog)
+
+    def _way_of(self, dialog: Dialog) -> Flow:
+        """Where the requests of one of the leg's dialogs go."""
         uri = dialog.next_hop()
         return next_hop(uri.host, uri.port, self.flow)
+
+    def _ask(self, dialog: Dialog, request: Request) -> Key:
+        """Send a request inside a dialog; where a password may be asked for, it is kept until it is answered."""
+        key = self.endpoint.send_request(request, self._way_of(dialog), self)
+        if self.authorize is not None:
+            self._asked[key] = (dialog, request)
+        return key
+
+    def _ask_with_password(self, key: Key, asked: tuple[Dialog, Request], response: Response) -> bool:
+        """RFC 3261 22.2: the same request with credentials, once; False where there is nothing to answer."""
+        dialog, request = asked
+        if self.authorize is None or credentials_of(request):
+            return False
+        header = self.authorize(request, response)
+        if header is None:
+            return False
+        again = with_credentials(dialog, request, header)
+        new_key = self._ask(dialog, again)
+        if key == self._offer_key:
+            self._offer_key, self._offer_request, self._offer_heard = new_key, again, False
+        elif key == self._bye_key:
+            self._bye_key = new_key
+        elif key in self._info_keys:
+            self._info_keys.remove(key)
+            self._info_keys.add(new_key)
+        return True
 
     def _answer(
         self,
@@ -437,13 +594,16 @@ class Leg:
         headers = [("Contact", self.contact), ("Allow", ALLOW), ("Server", USER_AGENT), *more, *body_headers(body)]
         return request.answer(status, reason, self.local_tag, headers, body.content if body else b"")
 
-    def _send_ack(self, dialog: Dialog, sequence: int, body: Body | None) -> None:
-        ack = dialog.create_ack(sequence, body_headers(body), body.content if body else b"")
-        uri = dialog.next_hop()
-        way = next_hop(uri.host, uri.port, self.flow)
+    def _send_ack(self, dialog: Dialog, invite: Request, body: Body | None) -> None:
+        """Acknowledge the 2xx of an INVITE of ours, with the INVITE's credentials (RFC 3261 22.1)."""
+        sequence = invite.cseq.number
+        headers = body_headers(body)
+        if self.authorize is not None:
+            headers += credentials_of(invite)
+        ack = dialog.create_ack(sequence, headers, body.content if body else b"")
         if len(self._acks) >= 8:
             self._acks.clear()
-        self._acks[sequence, dialog.id.remote_tag] = self.endpoint.send_ack(ack, way)
+        self._acks[sequence, dialog.id.remote_tag] = self.endpoint.send_ack(ack, self._way_of(dialog))
 
     def _repeat_ack(self, response: Response) -> None:
         """RFC 3261 13.2.2.4: a repeated 2xx means that the ACK was lost."""
@@ -451,10 +611,11 @@ class Leg:
         if data is not None:
             self.endpoint.send_again(self._way(), data)
 
-    def _await_ack(self, key: Key, answer: Response) -> None:
+    def _await_ack(self, key: Key, answer: Response, answer_in_ack: bool) -> None:
         """Repeat a 2xx until its ACK comes (RFC 3261 13.3.1.4), whatever the transport."""
         now = self.endpoint.now()
         self._unacknowledged = answer
+        self._answer_in_ack = answer_in_ack
         self._repeat_key = key
         self._repetition = AcceptedRetransmission.begin(now)
         self._repeat = self.endpoint.schedule(self._repetition.next_at - now, self._repeat_answer)
@@ -465,7 +626,7 @@ class Leg:
         if answer is None or repetition is None or self._repeat_key is None:
             return
         if now >= repetition.give_up_at:
-            self._unacknowledged = None
+            self._unacknowledged = self._bye_waits = None
             owner = self.owner
             self.owner = None
             self._send_bye('SIP;cause=408;text="ACK missing"')
@@ -486,6 +647,11 @@ class Leg:
     def _send_bye(self, reason: str) -> None:
         """End the dialog with a BYE."""
         self._refuse_pending()
+        if self._unacknowledged is not None:
+            # RFC 3261 15: no BYE before the ACK of our 2xx, which is repeated until it comes.
+            self._end(keep_dialog=True, keep_answer=True)
+            self._bye_waits = reason
+            return
         self._end(keep_dialog=True)
         dialog = self.dialog
         if dialog is None:
@@ -499,15 +665,19 @@ class Leg:
             headers.append(("Reason", reason))
         bye = dialog.create_request("BYE", headers, b"")
         dialog.state = DialogState.TERMINATED
-        self._bye_key = self.endpoint.send_request(bye, self._way(), self)
+        self._bye_key = self._ask(dialog, bye)
 
-    def _end(self, keep_dialog: bool = False) -> None:
+    def _end(self, keep_dialog: bool = False, keep_answer: bool = False) -> None:
         """Nothing more happens on this leg but the end of its own transactions."""
         self.ended = True
-        if self._repeat is not None:
-            self._repeat.cancel()
-            self._repeat = None
-        self._unacknowledged = None
+        if not keep_answer:
+            if self._repeat is not None:
+                self._repeat.cancel()
+                self._repeat = None
+            self._unacknowledged = None
+        if self._offer_patience is not None:
+            # The peer owes our re-INVITE an answer, but need not be waited for much longer.
+            self._be_patient(CANCEL_PATIENCE)
         if self._session is not None:
             self._session.cancel()
             self._session = None
@@ -517,6 +687,17 @@ class Leg:
     def _forget_dialog(self) -> None:
         self.endpoint.dialogs.pop(self._registered, None)
 
+
+def passed_on(status: int) -> int:
+    """The status that one peer is told when the other one answered this.
+
+    Some answers ask the sender for something: credentials, another address, a longer time. The one whose request it
+    was at first could not give that, and the headers that say what is missing are not for it (RFC 3261 21.4).
+    """
+    return _PASSED_ON.get(status, 480 if status < 400 else status)
+
+
+_PASSED_ON = {401: 403, 407: 403, 420: 500, 421: 500, 422: 500, 423: 500, 494: 500}
 
 _REQUESTS = {
     "BYE": Leg._on_bye,

@@ -85,6 +85,14 @@ class ReliableProvisionals:
             self.send(self._waiting.popleft())
         return True
 
+    def keeps_answer_back(self) -> bool:
+        """Whether a 2xx must wait: a session description was sent that no PRACK has acknowledged (RFC 3262 3).
+
+        What waits behind it is not sent any more: the 2xx says it all.
+        """
+        self._waiting.clear()
+        return self._current is not None and bool(self._current.body)
+
     def stop(self) -> None:
         """The INVITE has its final answer, or is about to: nothing more is repeated."""
         self._current = None

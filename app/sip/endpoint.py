@@ -21,6 +21,7 @@ from app.sip.transaction import (
     Effect,
     Finished,
     Key,
+    MergedRequests,
     NoAckReceived,
     RefuseOverload,
     RequestReceived,
@@ -137,6 +138,7 @@ class Endpoint:
         self._users: dict[Key, ClientUser] = {}
         self._flows: dict[Key, Flow] = {}
         self._failed_until: dict[Flow, float] = {}
+        self._merged = MergedRequests()
         self._source: Flow | None = None
         self._perform_one: dict[type[Any], Callable[[Any], None]] = {
             Send: self._perform_send,
@@ -165,6 +167,11 @@ class Endpoint:
     def timers(self) -> int:
         """How many transaction timers are armed."""
         return len(self._timers)
+
+    @property
+    def source(self) -> Flow | None:
+        """Where the request that is being handled came from."""
+        return self._source
 
     # --- from the network --------------------------------------------------------------------------------------------
 
@@ -278,6 +285,9 @@ class Endpoint:
 
     def respond(self, key: Key, response: Response) -> None:
         """Answer the request of a server transaction; does nothing once that is gone."""
+        if response.status >= 300:
+            # Phones that ask again with the number of the request that was refused are no loop.
+            self._merged.forget(key)
         self._perform(self._layer.send_response(key, response, self._monotonic()))
 
     def forget(self, key: Key) -> None:
@@ -329,6 +339,7 @@ class Endpoint:
     def _perform_finished(self, effect: Finished) -> None:
         self._users.pop(effect.key, None)
         self._flows.pop(effect.key, None)
+        self._merged.forget(effect.key)
 
     def _perform_refusal(self, effect: RefuseOverload) -> None:
         request = effect.request
@@ -365,6 +376,10 @@ class Endpoint:
         core, source = self.core, self._source
         if core is None or source is None:
             self.respond(key, request.answer(503, None, new_tag()))
+            return
+        if method == "INVITE" and self._merged.is_merged(request, key):
+            # RFC 3261 8.2.2.2: a proxy on the way forked, and another branch of the same call is here already.
+            self.respond(key, request.answer(482, None, new_tag()))
             return
         core.on_request(key, request, source)
 
