@@ -115,10 +115,11 @@ class UdpListener:
     is readable and reads the batch there; while the loop is busy, the system's buffer is all there is.
 
     `auto` is `reader` wherever the loop has readers, which leaves `thread` to Windows. Measured (tests/bench/transport,
-    each datagram answered, 5,000/s): 22 against 40 microseconds of processor time per datagram under uvloop, 28 against
-    48 under asyncio, 40 against 51 under Qt. Besides, a busy thread runs Python's collector, and Qt's objects must not
-    be collected outside Qt's own thread. The price is loss while a window repaints, and only where the system grants
-    its usual 208 KiB of buffer: 60 ms of repainting lose nothing at 700 datagrams per second and 2 % at 3,500.
+    microseconds of processor time per datagram received and answered, 500 and 5,000 a second, reader against thread):
+    50 and 23 against 120 and 35 under uvloop, 102 and 28 against 155 and 49 under asyncio, 161 and 39 against 198 and
+    51 under Qt. Besides, a busy thread runs Python's collector, and Qt's objects must not be collected outside Qt's own
+    thread. The price is loss while a window repaints, and only where the system grants its usual 208 KiB of buffer:
+    60 ms of repainting lose nothing at 700 datagrams per second and 2 % at 3,500.
     """
 
     def __init__(
@@ -416,6 +417,8 @@ class _LoopReader:
         self._batch = batch
         self._monotonic = monotonic
         self._idle_since = 0.0
+        # Asking for a second datagram that is not there costs less than another wake of Qt's loop.
+        self._quiet = _QUIET if type(loop).__module__.startswith(("asyncio", "uvloop")) else float("inf")
         self._epoll: select.epoll | None = None
         watched: int = source.fileno()
         if icmp.AVAILABLE:
@@ -436,7 +439,7 @@ class _LoopReader:
     def _readable(self) -> None:
         listener = self._listener
         now = self._monotonic()
-        most = 1 if now - self._idle_since > _QUIET else self._batch
+        most = 1 if now - self._idle_since > self._quiet else self._batch
         try:
             batch = listener.read_batch(self._source, most)
         except OSError as error:
