@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,8 @@ COALESCE_SECONDS = 0.01
 GOODBYE_SECONDS = 3.0
 """How long a stopping server waits for its peers to acknowledge that their calls have ended."""
 SAMPLE_SECONDS = 1.0
+MOST_DESCRIPTORS = 65536
+"""Open files that are asked for at most."""
 
 
 class Engine:
@@ -105,6 +108,7 @@ class Engine:
         UserFacingError for what a person can mend; nothing is left open then.
         """
         self._loop = asyncio.get_running_loop()
+        allow_many_descriptors()
         self._change_state(EngineState.STARTING)
         try:
             await self._start_parts(self._loop)
@@ -293,7 +297,8 @@ class Engine:
                 receive(data, flow)
 
     def _on_failure(self, flow: Flow, error: Exception) -> None:
-        _log.info("%s", error)
+        # A peer that is gone says so with every packet: the trunk's or line's state tells it to the user.
+        _log.debug("%s", error)
         if self._switch is not None:
             self._switch.endpoint.flow_failed(flow)
 
@@ -461,6 +466,19 @@ class Engine:
             done(None, UserFacingError("The server is stopped"))
             return
         self._database.submit(lambda database: database.calls(query), done)
+
+
+def allow_many_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: stream connections and media sockets need them."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _wants_relay(configuration: Configuration) -> bool:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.errors import UserFacingError
 from ui.bridge import Bridge
+from ui.collector import Collector
 from ui.face import Engine
 from ui.main_window import MainWindow
 from ui.settings import Settings
@@ -47,9 +48,11 @@ class Program:
             instance.raised.connect(self.raise_window)
         self.window.show()
         self._start()
+        collector = Collector(self.window)
         try:
             await self._closing.wait()
         finally:
+            collector.stop()
             await self._stop()
 
     def _start(self) -> None:
