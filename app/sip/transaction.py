@@ -227,6 +227,7 @@ class Transaction:
     __slots__ = (
         "armed",
         "arrived",
+        "call_id",
         "due",
         "flow",
         "interval",
@@ -235,6 +236,7 @@ class Transaction:
         "last",
         "reliable",
         "request",
+        "sequence",
         "state",
         "to_tag",
     )
@@ -248,6 +250,9 @@ class Transaction:
         self.arrived = arrived
         """By which flow its last message came."""
         self.reliable = flow.transport != "udp"
+        self.call_id = ""
+        self.sequence = 0
+        """Call-ID and CSeq number of the request of a server transaction."""
         self.armed = 0
         """A bit per armed timer."""
         self.due: Input | None = None
@@ -295,7 +300,7 @@ class TransactionLayer:
     transaction lives until the transaction user has sent a final response.
     """
 
-    __slots__ = ("_hard_limit", "_initial", "_limit", "_tables", "_transactions")
+    __slots__ = ("_hard_limit", "_initial", "_limit", "_old_keys", "_tables", "_transactions")
 
     def __init__(self, max_transactions: int = 200_000, timing: Timing = Timing()) -> None:  # noqa: B008 - frozen
         """`max_transactions` bounds what peers can make: new requests beyond it become `RefuseOverload`.
@@ -306,6 +311,8 @@ class TransactionLayer:
         self._hard_limit = max_transactions + max_transactions // 8
         # Looked up by a plain tuple, which is equal to the key and made in a fraction of its time.
         self._transactions: dict[tuple[object, ...], Transaction] = {}
+        self._old_keys = 0
+        """How many of them have an `Rfc2543Key`."""
         handlers = self._handlers(timing)
         self._tables: dict[TransactionKind, CompiledTable] = {
             kind: {pair: self._compiled(step, handlers) for pair, step in table.items()}
@@ -395,7 +402,7 @@ class TransactionLayer:
 
     def find_invite_to_cancel(self, cancel: Request) -> Key | None:
         """The INVITE server transaction that a CANCEL means (RFC 3261 9.2), None if there is none (answer 481)."""
-        transaction = self._transactions.get(_server_identity(cancel, "INVITE"))
+        transaction = self._find_server(cancel, "INVITE")[1]
         return None if transaction is None else transaction.key
 
     # --- finding the transaction -------------------------------------------------------------------------------------
@@ -410,7 +417,7 @@ class TransactionLayer:
 
     def _receive_ack(self, request: Request, flow: Flow, now: float, effects: list[Effect]) -> None:
         """RFC 3261 17.2.3: an ACK matches the INVITE transaction; what matches none is the ACK to a 2xx."""
-        transaction = self._transactions.get(_server_identity(request, "INVITE"))
+        transaction = self._find_server(request, "INVITE")[1]
         if transaction is None or (type(transaction.key) is Rfc2543Key and not _acknowledges(request, transaction)):
             effects.append(_new(Deliver, (_new(AckReceived, (request, flow)),)))
         else:
@@ -420,9 +427,12 @@ class TransactionLayer:
     def _receive_request(self, request: Request, flow: Flow, now: float, effects: list[Effect]) -> None:
         """RFC 3261 17.2.3: a retransmission meets its transaction, anything else begins one."""
         method = request.method
-        identity = _server_identity(request, method)
-        transaction = self._transactions.get(identity)
+        identity, transaction = self._find_server(request, method)
         if transaction is not None:
+            if flow != transaction.arrived:
+                # A peer that has lost its connection, or whose NAT has moved it, asks again from where it is now.
+                transaction.arrived = flow
+                transaction.flow = reply_flow(request, flow)
             self._run(transaction, _INPUT_REQUEST, request, now, effects)
             return
         flow_back = reply_flow(request, flow)
@@ -431,8 +441,40 @@ class TransactionLayer:
             effects.append(_new(RefuseOverload, (request, flow_back)))
             return
         kind = _INVITE_SERVER if method == "INVITE" else _NON_INVITE_SERVER
-        key: Key = TransactionKey._make(identity) if len(identity) == 4 else Rfc2543Key._make(identity)
-        self._begin(Transaction(key, kind, self._initial[kind][0], flow_back, flow), request, now, effects)
+        key: Key
+        if len(identity) == 4:
+            key = TransactionKey._make(identity)
+        else:
+            key = Rfc2543Key._make(identity)
+            self._old_keys += 1
+        transaction = Transaction(key, kind, self._initial[kind][0], flow_back, flow)
+        transaction.call_id = request.call_id
+        transaction.sequence = request.cseq.number
+        self._begin(transaction, request, now, effects)
+
+    def _find_server(self, request: Request, method: str) -> tuple[tuple[object, ...], Transaction | None]:
+        """The server transaction of a request (None if there is none) and the parts of the key it has or would have.
+
+        RFC 3261 17.2.3 compares branch, sent-by and method, and trusts that every request has a branch of its own
+        (8.1.1.7). Clients that use one again, as the messages of RFC 4475 do, are told apart by Call-ID and CSeq.
+        """
+        transactions = self._transactions
+        identity = _server_identity(request, method)
+        transaction = transactions.get(identity)
+        if transaction is None:
+            if not self._old_keys:
+                return identity, None
+        elif transaction.call_id == request.call_id and transaction.sequence == request.cseq.number:
+            return identity, transaction
+        if len(identity) != 4:
+            return identity, transaction
+        full = _full_identity(request, method)
+        other = transactions.get(full)
+        if other is not None or transaction is None:
+            return (identity, None) if other is None else (full, other)
+        if method == request.method or transaction.call_id != request.call_id:
+            return full, None
+        return identity, transaction
 
     # --- walking the tables ------------------------------------------------------------------------------------------
 
@@ -463,6 +505,8 @@ class TransactionLayer:
             effects.extend(Disarm(key, timer) for timer in _TIMERS if armed >> timer & 1)
             transaction.armed = 0
         del self._transactions[key]
+        if type(key) is Rfc2543Key:
+            self._old_keys -= 1
         effects.append(_new(Finished, (key, cause)))
 
     def _compiled(self, step: Step, handlers: Mapping[Action, Handler]) -> tuple[State, tuple[Handler, ...]]:
@@ -636,6 +680,12 @@ def _server_identity(request: Request, method: str) -> tuple[object, ...]:
     # RFC 4475 3.2.1: the cookie with nothing behind it identifies nothing.
     if branch is not None and len(branch) > 7 and (branch[:7] == MAGIC_COOKIE or branch[:7].lower() == "z9hg4bk"):
         return _SERVER, branch, via.sent_by.lower(), method
+    return _full_identity(request, method)
+
+
+def _full_identity(request: Request, method: str) -> tuple[object, ...]:
+    """As `_server_identity`, for a client whose branch identifies nothing (RFC 3261 17.2.3, second half)."""
+    via = request.via
     return (
         _SERVER,
         request.uri_text,
@@ -643,7 +693,7 @@ def _server_identity(request: Request, method: str) -> tuple[object, ...]:
         request.from_.tag or "",
         request.call_id,
         request.cseq.number,
-        f"{via.transport} {via.sent_by.lower()} {branch or ''}",
+        f"{via.transport} {via.sent_by.lower()} {via.branch or ''}",
         method,
     )
 

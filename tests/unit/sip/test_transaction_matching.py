@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.transactions import TCP, UDP, Driver, make_request, make_response
 
@@ -59,12 +61,66 @@ def test_another_branch_sender_or_method_is_another_transaction(other: dict[str,
     assert len(driver.layer) == 2
 
 
-def test_a_retransmission_is_known_by_its_via_alone() -> None:
-    """17.2.3 compares nothing but branch, sent-by and method; the cookie and sent-by without regard to case."""
+def test_a_retransmission_is_known_by_its_via() -> None:
+    """17.2.3 compares branch, sent-by and method; the cookie and sent-by without regard to case."""
     driver = Driver()
     driver.receive(make_request(sent_by="phone.example:5060"))
-    driver.receive(make_request(sent_by="PHONE.example:5060", call_id="other", via_parameters=";rport=9"))
+    driver.receive(make_request(sent_by="PHONE.example:5060", from_tag="other", via_parameters=";rport=9"))
     assert len(requests_of(driver)) == 1
+
+
+@pytest.mark.parametrize("other", [{"call_id": "other"}, {"sequence": 2}])
+def test_clients_that_use_a_branch_again_are_told_apart(other: dict[str, Any]) -> None:
+    """8.1.1.7 forbids it, the messages of RFC 4475 do it: each request is answered, acknowledged and cancelled."""
+    driver = Driver()
+    first, second = make_request(), make_request(**other)
+    driver.receive(first)
+    driver.receive(second)
+    driver.receive(make_request(**other))
+    keys = [event.key for event in requests_of(driver)]
+    assert [type(key) for key in keys] == [TransactionKey, Rfc2543Key]
+    assert driver.layer.find_invite_to_cancel(make_request("CANCEL", **other)) == keys[1]
+    assert driver.layer.find_invite_to_cancel(make_request("CANCEL")) == keys[0]
+    for key, request in zip(keys, (first, second), strict=True):
+        driver.respond(key, make_response(request, 486))
+    driver.receive(make_request("ACK", to_tag="ours"))
+    assert [driver.layer.state_of(key) for key in keys] == [State.CONFIRMED, State.COMPLETED]
+    driver.advance(10)
+    # The first is gone; the second is found all the same.
+    driver.receive(make_request(**other))
+    driver.receive(make_request("ACK", to_tag="ours", **other))
+    assert driver.layer.state_of(keys[1]) is State.CONFIRMED
+    driver.advance(10)
+    assert len(driver.layer) == 0
+    assert len(requests_of(driver)) == 2
+    driver.receive(make_request(branch="z9hG4bKnew"))
+    assert isinstance(requests_of(driver)[-1].key, TransactionKey)
+
+
+def test_an_ack_with_a_wrong_number_still_meets_its_invite() -> None:
+    driver = Driver()
+    request = make_request()
+    driver.receive(request)
+    key = requests_of(driver)[0].key
+    driver.respond(key, make_response(request, 486))
+    driver.receive(make_request("ACK", to_tag="ours", sequence=2))
+    assert driver.layer.state_of(key) is State.CONFIRMED
+
+
+def test_who_asks_again_by_another_way_is_answered_there() -> None:
+    """A peer that lost its connection, or moved behind its NAT, hears the answer where it is now."""
+    driver = Driver()
+    request = make_request("OPTIONS", via_parameters=";rport")
+    request.received_from("192.0.2.20", 5060)
+    driver.receive(request)
+    driver.respond(requests_of(driver)[0].key, make_response(request, 200))
+    moved = UDP._replace(remote_port=6000)
+    for flow in (TCP, moved):
+        again = make_request("OPTIONS", via_parameters=";rport")
+        again.received_from(flow.remote_host, flow.remote_port)
+        driver.receive(again, flow)
+    assert driver.flows == [UDP, TCP, moved]
+    assert len({data for _, data in driver.sent}) == 1
 
 
 def test_the_cookie_has_no_case() -> None:
