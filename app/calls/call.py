@@ -535,7 +535,9 @@ class Call:
         self.cause = cause
         self.ended_by = by
         self.status = self.caller.status or self.status
+        # Legs and call let go of each other, so that both are freed at once and not by the garbage collector.
         self.caller.owner = None
+        self._early = None
         if self.called is not None:
             self.called.owner = None
         self._stop_no_answer()

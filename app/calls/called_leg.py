@@ -203,9 +203,9 @@ class CalledLeg(Leg):
         self._close()
         if 300 <= status < 400:
             contacts = tuple(str(contact.uri) for contact in response.contacts[:5] if contact.uri is not None)
-            self.tell(Redirected(status, response.reason, contacts))
+            self._fail(Redirected(status, response.reason, contacts))
             return
-        self.tell(Failed(status, response.reason, FailureKind.ANSWER, response.get("Retry-After") or ""))
+        self._fail(Failed(status, response.reason, FailureKind.ANSWER, response.get("Retry-After") or ""))
 
     def _try_again_with_password(self, response: Response) -> bool:
         """RFC 3261 22.2: the same INVITE with credentials, once per challenge."""
@@ -276,7 +276,8 @@ class CalledLeg(Leg):
         else:
             self._fail(Failed(503, "the other side cannot be reached", FailureKind.TRANSPORT))
 
-    def _fail(self, failure: Failed) -> None:
+    def _fail(self, failure: Failed | Redirected) -> None:
+        """Tell the call that the leg is over; nothing is heard of it afterwards."""
         owner = self.owner
         self.owner = None
         if owner is not None:

@@ -62,8 +62,9 @@ class ReliableProvisionals:
         if self._current is None or self._schedule is None:
             return
         if self._schedule.is_over(now):
+            give_up = self._give_up
             self.stop()
-            self._give_up()
+            give_up()
             return
         self._endpoint.respond(self._key, self._current)
         self._schedule = self._schedule.after(now)
@@ -97,6 +98,12 @@ class ReliableProvisionals:
         """The INVITE has its final answer, or is about to: nothing more is repeated."""
         self._current = None
         self._waiting.clear()
+        # The leg has this object and this the leg's method: letting go frees both without the garbage collector.
+        self._give_up = _nothing
         if self._repeat is not None:
             self._repeat.cancel()
             self._repeat = None
+
+
+def _nothing() -> None:
+    """What is given up after the end."""
