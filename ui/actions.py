@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PAGE_COMMANDS = (
     ("add", "&Add", "Ins", "add"),
     ("edit", "&Edit", "Return", "edit"),
-    ("duplicate", "D&uplicate", "Ctrl+D", "duplicate"),
+    ("duplicate", "Dup&licate", "Ctrl+D", "duplicate"),
     ("delete", "&Delete", "Del", "delete"),
     ("toggle", "Enable or d&isable", "Space", "enable"),
     ("", "", "", ""),

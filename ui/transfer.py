@@ -60,10 +60,16 @@ def summary(changes: list[Change]) -> str:
     lines: list[str] = []
     for table, model in ((System.table, System), *TABLES.items()):
         mine = [change for change in changes if change.table == table]
+        # A user with another number is another user, whatever the ids.
+        same = [
+            bool(change.before and change.after)
+            and getattr(change.before, model.key) == getattr(change.after, model.key)
+            for change in mine
+        ]
         counts = (
-            (sum(change.before is None for change in mine), "added"),
-            (sum(change.before is not None and change.after is not None for change in mine), "changed"),
-            (sum(change.after is None for change in mine), "deleted"),
+            (sum(change.after is not None and not kept for change, kept in zip(mine, same, strict=True)), "added"),
+            (sum(same), "changed"),
+            (sum(change.before is not None and not kept for change, kept in zip(mine, same, strict=True)), "deleted"),
         )
         words = ", ".join(f"{count} {word}" for count, word in counts if count)
         if words:

@@ -89,8 +89,9 @@ class CallRecordModel(RowModel[CallRecord]):
         self.loaded.emit()
 
     def _start_with(self, records: list[CallRecord]) -> None:
-        """The first page, in the database's order; nothing happens when it is what is shown already."""
-        if list(self.rows()[: len(records)]) == records and (not self._more or self.total >= len(records)):
+        """The first page, in the database's order; what is shown already stays, with the pages after it."""
+        shown = self.rows()
+        if list(shown[: len(records)]) == records and (self._more or len(shown) == len(records)):
             return
         self.beginResetModel()
         self._rows = {record.id: record for record in records}

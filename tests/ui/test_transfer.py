@@ -1,0 +1,138 @@
+"""Import, export and backup in the window, and the second start that raises the first window."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QFileDialog, QLineEdit, QPlainTextEdit
+from pytestqt.qtbot import QtBot
+from support.fake_engine import FakeEngine
+
+from ui.main_window import MainWindow
+from ui.single_instance import SingleInstance
+
+OK = QDialogButtonBox.StandardButton.Ok
+
+
+def import_dialog(window: MainWindow, path: Path) -> QDialog:
+    window.findChild(QAction, "file.import").trigger()
+    dialog = window.findChild(QDialog, "dialog.import")
+    dialog.findChild(QLineEdit, "file").setText(str(path))
+    return dialog
+
+
+def summary(dialog: QDialog) -> str:
+    return str(dialog.findChild(QPlainTextEdit, "summary").toPlainText())
+
+
+def can_import(dialog: QDialog) -> bool:
+    return bool(dialog.findChild(QDialogButtonBox, "buttons").button(OK).isEnabled())
+
+
+def test_an_import_says_beforehand_what_it_does_and_is_one_step(
+    window: MainWindow, engine: FakeEngine, tmp_path: Path
+) -> None:
+    path = tmp_path / "more.json"
+    document = {"sip_trunks": [{"server_address": "192.0.2.90"}, {"id": 1, "description": "Renamed"}]}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    dialog = import_dialog(window, path)
+    assert summary(dialog).startswith("SIP trunk: 1 added, 1 changed")
+    assert engine.applied == []
+    dialog.findChild(QDialogButtonBox, "buttons").button(OK).click()
+    assert len(engine.configuration.table("sip_trunks")) == 5
+    window.findChild(QAction, "edit.undo").trigger()
+    assert len(engine.configuration.table("sip_trunks")) == 4
+    assert engine.configuration.find("sip_trunks", 1).description == "Carrier A"  # type: ignore[union-attr]
+
+
+def test_replacing_everything_names_what_is_deleted(window: MainWindow, tmp_path: Path) -> None:
+    path = tmp_path / "new.json"
+    path.write_text('{"local_users": [{"number": "700"}]}', encoding="utf-8")
+    dialog = import_dialog(window, path)
+    dialog.findChild(QCheckBox, "replace").setChecked(True)
+    assert "Local users: 1 added, 4 deleted" in summary(dialog)
+    assert "SIP trunk: 4 deleted" in summary(dialog)
+    dialog.reject()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"sip_trunks": [{"server_port": 0}]}', "sip_trunks[0].server_port: must be 1 to 65535"),
+        (b'{"sip_trunk": []}', "unknown table (did you mean sip_trunks?)"),
+        (b"{", "is not JSON: line 1"),
+        (b"\xff\xfe\x00", "is not a JSON file in UTF-8"),
+        (b"[" * 100_000, "is not a JSON file"),
+        (b"{}", "nothing that is not here already"),
+        (None, "could not be read"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_says_why(
+    window: MainWindow, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "file.json"
+    if content is not None:
+        path.write_bytes(content)
+    dialog = import_dialog(window, path)
+    assert words in summary(dialog)
+    assert not can_import(dialog)
+    dialog.reject()
+
+
+def save_to(window: MainWindow, path: Path, qtbot: QtBot) -> str:
+    dialog = window.findChild(QFileDialog, "dialog.file")
+    dialog.setDirectory(str(path.parent))
+    dialog.selectFile(str(path))
+    dialog.accept()
+    qtbot.waitUntil(path.exists)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("with_secrets", [False, True])
+def test_an_export_holds_passwords_only_when_asked_for(
+    window: MainWindow, tmp_path: Path, qtbot: QtBot, with_secrets: bool
+) -> None:
+    window.findChild(QAction, "file.export").trigger()
+    dialog = window.findChild(QDialog, "dialog.export")
+    dialog.findChild(QCheckBox, "with_secrets").setChecked(with_secrets)
+    dialog.findChild(QDialogButtonBox, "buttons").button(OK).click()
+    text = save_to(window, tmp_path / "out.json", qtbot)
+    assert ("a-secret" in text) is with_secrets
+    assert len(json.loads(text)["sip_trunks"]) == 4
+
+
+def test_a_backup_holds_everything_for_its_owner_alone(
+    window: MainWindow, engine: FakeEngine, tmp_path: Path, qtbot: QtBot
+) -> None:
+    window.findChild(QAction, "file.backup").trigger()
+    path = tmp_path / "backup.json"
+    assert "line-secret" in save_to(window, path, qtbot)
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o077 == 0
+    dialog = import_dialog(window, path)
+    assert "nothing that is not here already" in summary(dialog)
+    dialog.reject()
+
+
+def test_a_second_start_raises_the_first_window(qtbot: QtBot, tmp_path: Path) -> None:
+    first, second = SingleInstance(tmp_path), SingleInstance(tmp_path / ".")
+    raised: list[bool] = []
+    first.raised.connect(lambda: raised.append(True))
+    assert first.claim()
+    assert not second.claim()
+    qtbot.waitUntil(lambda: raised == [True])
+    first.release()
+    assert second.claim()
+    second.release()
+
+
+def test_another_data_folder_is_another_program(qtbot: QtBot, tmp_path: Path) -> None:
+    first, second = SingleInstance(tmp_path / "a"), SingleInstance(tmp_path / "b")
+    assert first.claim()
+    assert second.claim()
+    first.release()
+    second.release()
