@@ -169,11 +169,11 @@ def test_what_the_caller_supports_decides() -> None:
     assert answer is not None
     assert answer.get("Unsupported") == "100rel"
     assert check_request(request, frozenset(("timer", "100rel"))) is None
-    prack = request_with("PRACK")
-    answer = check_request(prack)
+    refer = request_with("REFER")
+    answer = check_request(refer)
     assert answer is not None
     assert (answer.status, answer.get("Allow")) == (405, ", ".join(ALLOWED_METHODS))
-    assert check_request(prack, allowed_methods=(*ALLOWED_METHODS, "PRACK")) is None
+    assert check_request(refer, allowed_methods=(*ALLOWED_METHODS, "REFER")) is None
     assert frozenset(ALLOWED_METHODS) <= KNOWN_METHODS
     mixed = request_with(body=b"x", Content_Type="multipart/mixed;boundary=a")
     answer = check_request(mixed)
