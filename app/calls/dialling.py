@@ -25,15 +25,27 @@ if TYPE_CHECKING:
     from app.calls.call import Call
     from app.dialplan.decision import DialTarget
     from app.sip.flow import Flow
+    from app.sip.message import Request
 
 MAXIMUM_FORKS = 10
 """A user's phones that ring at the same time."""
+
+DEFAULT_BREADTH = 60
+"""How many branches a call may have in all that says nothing about it (RFC 5393 5.3.3)."""
 
 _COUNTED = {
     RouteType.SIP_TRUNK: Counted.TRUNK_OUT,
     RouteType.EXTERNAL_LINE: Counted.LINE_OUT,
     RouteType.LOCAL_USER: Counted.USER_IN,
 }
+
+
+def breadth_of(request: Request) -> int | None:
+    """Max-Breadth of a request (RFC 5393), None where it does not say a number of at least 1."""
+    text = request.get("Max-Breadth")
+    if text is None or len(text) > 9 or not (text.isascii() and text.isdecimal()):
+        return None
+    return int(text) or None
 
 
 class Dialling:
@@ -109,7 +121,8 @@ class Dialling:
         offer = self._relays.offer_for(call, target, flow)
         if isinstance(offer, str):
             return offer
-        return [self._leg(call, target, flow, addressed, offer, authorize)]
+        breadth = breadth_of(call.caller.request) or 0
+        return [self._leg(call, target, flow, addressed, offer, authorize, breadth)]
 
     def _dial_user(self, call: Call, target: DialTarget, user: LocalUser) -> list[CalledLeg] | str:
         """Every phone of a user rings at the same time."""
@@ -120,11 +133,23 @@ class Dialling:
                 places.append((flow, f"sip:{escape_user(user.number)}@{bracketed(user.trusted_address)}"))
         if not places:
             return f"local user {user.number} is not registered"
+        # RFC 5393 5.3.3: phones that send their calls back here cannot make ever more of them.
+        asked = breadth_of(call.caller.request)
+        breadth = DEFAULT_BREADTH if asked is None else asked
+        places = places[-breadth:]
         offer = self._relays.offer_for(call, target, places[0][0])
         if isinstance(offer, str):
             return offer
         return [
-            self._leg(call, target, flow, address_to_contact(target, contact, self._own_host(flow)), offer, None)
+            self._leg(
+                call,
+                target,
+                flow,
+                address_to_contact(target, contact, self._own_host(flow)),
+                offer,
+                None,
+                breadth // len(places) if asked is not None or len(places) > 1 else 0,
+            )
             for flow, contact in places
         ]
 
@@ -139,6 +164,7 @@ class Dialling:
         addressed: Addressed,
         offer: Body | None,
         authorize: Authorize | None,
+        max_breadth: int,
     ) -> CalledLeg:
         from_tag = new_tag()
         call_id = new_call_id()
@@ -155,6 +181,7 @@ class Dialling:
             max_forwards=MAXIMUM_FORWARDS if forwards is None else max(0, forwards - 1),
             body=offer,
             session_expires=self._session_expires,
+            max_breadth=max_breadth,
         )
         self._trace.leg(call.id, call_id)
         leg = CalledLeg(self._endpoint, call, flow, invite, contact, from_tag, authorize, target.name)

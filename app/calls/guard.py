@@ -38,6 +38,7 @@ SCANNERS = (
 )
 """What the User-Agent of well-known scanners holds, in lower case."""
 
+_DIALLED = frozenset("+*#0123456789")
 _EXEMPT, _DROPPED, _LIMITED = range(3)
 
 
@@ -174,7 +175,10 @@ class Guard:
         return True
 
     def strange(self, host: str, called_number: str, user_agent: str, now: float) -> bool:
-        """A stranger was turned away; True when it is a scanner and that bans it."""
+        """A stranger was turned away; True when it is a scanner and that bans it.
+
+        Only what can be dialled counts as a number: who searches a way into the telephone network tries those.
+        """
         if not self._ban_failures:
             return False
         source = self._sources.get(host) or self._remember(host, now)
@@ -185,6 +189,8 @@ class Guard:
         if known is not None:
             self._ban(host, source, f"scanner: User-Agent {user_agent[:40]}", now)
             return True
+        if not _DIALLED.issuperset(called_number):
+            return False
         numbers = source.numbers
         if numbers is None:
             numbers = source.numbers = {}

@@ -88,6 +88,7 @@ def make_invite(
     max_forwards: int,
     body: Body | None,
     session_expires: int = 0,
+    max_breadth: int = 0,
 ) -> Request:
     """The INVITE without its Via, which the endpoint puts on. Synchronous and cheap: it is on the path of a call."""
     record = target.record
@@ -118,6 +119,8 @@ def make_invite(
         headers += offer_as_client(session_expires)
     elif body is not None:
         headers.append(("Supported", "100rel"))
+    if max_breadth:
+        headers.append(("Max-Breadth", str(max_breadth)))
     headers += identity_headers(names, caller, target.caller_number, display, own_sent_by)
     content = b""
     if body is not None:

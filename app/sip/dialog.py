@@ -131,10 +131,14 @@ class Dialog:
     def as_uas(cls, request: Request, local_tag: str, contact: str, *, over_tls: bool = False) -> Dialog:
         """The early dialog that our answer to a request will make (RFC 3261 12.1.1); `confirm` it with the 2xx.
 
-        `contact` is our whole Contact value. Raises RemoteError (400) when the request has no usable Contact, and
-        HeaderError.
+        `contact` is our whole Contact value. Requests go to the From URI of an RFC 2543 client, known by a From without a
+        tag, that gives no Contact. Raises RemoteError (400) when its Contact cannot be used, and HeaderError.
         """
-        target = next((address.uri for address in request.contacts if address.uri is not None), None)
+        contacts = request.contacts
+        if contacts or request.from_.tag is not None:
+            target = next((address.uri for address in contacts if address.uri is not None), None)
+        else:
+            target = request.from_.uri
         if target is None or not target.is_sip:
             raise HeaderError("Contact", "a request that makes a dialog needs a Contact with a SIP URI")
         to_text, to_tag = request.get("To") or "", request.to.tag

@@ -44,6 +44,7 @@ ALLOW = ", ".join(ALLOWED_METHODS)
 OVERLOAD_RETRY_AFTER = 5
 """Seconds after which a peer may try again when there is no room for its request."""
 
+_DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 MAXIMUM_FAILED_FLOWS = 1000
 """So many flows that failed within the last second are remembered."""
 
@@ -381,7 +382,34 @@ class Endpoint:
             # RFC 3261 8.2.2.2: a proxy on the way forked, and another branch of the same call is here already.
             self.respond(key, request.answer(482, None, new_tag()))
             return
+        if method == "INVITE" and self._has_come_round(request, source):
+            self._refused(request, source, 482, "it was sent from here")
+            self.respond(key, request.answer(482, None, new_tag()))
+            return
         core.on_request(key, request, source)
+
+    def _has_come_round(self, request: Request, source: Flow) -> bool:
+        """Whether an INVITE was sent from here and has come back unchanged (RFC 3261 16.3, loop detection).
+
+        One that a proxy sent back to another address (a spiral) is a call like any other; Max-Forwards ends those.
+        """
+        vias = request.vias
+        for via in vias:
+            sent = self._layer.invite_with(via.branch)
+            if sent is not None:
+                return sent.uri_text == request.uri_text
+        if len(vias) == 1:
+            return False
+        own = self._sent_by(source).lower()
+        own_host = own.rpartition(":")[0]
+        for via in vias[1:]:
+            # `received` says that the address is another one than the Via's: a phone somewhere has the same as we.
+            if via.params.get("received", own_host.strip("[]")) != own_host.strip("[]"):
+                continue
+            sent_by = via.sent_by.lower()
+            if sent_by == own or (via.port is None and f"{sent_by}:{_DEFAULT_PORTS[source.transport]}" == own):
+                return True
+        return False
 
     def _on_cancel(self, key: Key, request: Request) -> None:
         """RFC 3261 9.2: the CANCEL is answered by itself; 487 for the INVITE is the call's work."""

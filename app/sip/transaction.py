@@ -405,6 +405,11 @@ class TransactionLayer:
         transaction = self._find_server(cancel, "INVITE")[1]
         return None if transaction is None else transaction.key
 
+    def invite_with(self, branch: str | None) -> Request | None:
+        """The INVITE that we have sent with this branch, as long as it has no final response."""
+        transaction = self._transactions.get((_CLIENT, branch, "", "INVITE"))
+        return None if transaction is None else transaction.request
+
     # --- finding the transaction -------------------------------------------------------------------------------------
 
     def _receive_response(self, response: Response, flow: Flow, now: float, effects: list[Effect]) -> None:

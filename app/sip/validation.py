@@ -129,6 +129,9 @@ def _check_meaning(
     usual_hops = present.get("Max-Forwards") in _HOPS_LEFT
     if not usual_hops and request.max_forwards == 0 and method not in _NEVER_ROUTED and request.to.tag is None:
         return _refuse(request, 483, "Max-Forwards is 0")
+    if present.get("Max-Breadth") == "0" and method == "INVITE" and request.to.tag is None:
+        # RFC 5393 5.3.3: no branch may be made of it any more.
+        return _refuse(request, 440, "Max-Breadth is 0")
     if "Require" in present and method not in _WITHOUT_REQUIRE:
         unknown = [tag for tag in request.values("Require") if tag.lower() not in supported_options]
         if unknown:

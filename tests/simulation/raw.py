@@ -76,8 +76,9 @@ class RawPeer:
         from_host: str = "",
         contact: bool = True,
         like: RawDialog | None = None,
+        send: bool = True,
     ) -> RawDialog:
-        """Send an INVITE; `like` gives Call-ID, From tag and CSeq of another one."""
+        """Send an INVITE, or only make it; `like` gives Call-ID, From tag and CSeq of another one."""
         tag = like.local_tag if like is not None else new_tag()
         request = Request(
             "INVITE",
@@ -95,7 +96,8 @@ class RawPeer:
             ],
             body.content if body else b"",
         )
-        self.send(request)
+        if send:
+            self.send(request)
         return RawDialog(self, request, caller=True)
 
     def via(self) -> str:

@@ -101,6 +101,14 @@ def test_uas_dialog() -> None:
     assert dialog.state is DialogState.CONFIRMED
 
 
+def test_an_invite_of_rfc_2543_without_contact_has_its_from_as_target() -> None:
+    request = make_request()
+    request.replace("From", "<sip:200@192.0.2.20;user=phone>")
+    dialog = Dialog.as_uas(request, "us", OUR_CONTACT[1])
+    assert str(dialog.remote_target) == "sip:200@192.0.2.20;user=phone"
+    assert dialog.id.remote_tag == ""
+
+
 @pytest.mark.parametrize("headers", [[], [("Contact", "*")], [("Contact", "<tel:+4930123>")]])
 def test_an_invite_without_usable_contact_makes_no_dialog(headers: list[tuple[str, str]]) -> None:
     with pytest.raises(RemoteError) as caught:
