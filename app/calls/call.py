@@ -323,6 +323,11 @@ class Call:
         if isinstance(leg, CalledLeg) and leg in self._forks:
             self._forks.remove(leg)
         self._best = better_failure(self._best, event)
+        if event.status in _GLOBAL_FAILURES:
+            # RFC 3261 16.7 step 5: the user has declined, for all of its phones.
+            for other in self._forks:
+                other.cancel()
+            self._forks = []
         if not self._forks and self.called is None:
             self._attempt_failed(self._best)
 
@@ -386,7 +391,6 @@ class Call:
         self.text = "cancelled by the caller"
         if self.called is not None:
             # The answer was on its way, kept back by early media that the caller had not acknowledged.
-            self.answered = 0.0
             self.called.hang_up(event.reason)
         self._drop_forks(event.reason)
         self._end(EndCause.CANCELLED, CALLER)
@@ -516,11 +520,11 @@ class Call:
             return
         self.text = text
         reason = 'SIP;cause=503;text="Shutting down"' if cause is EndCause.SHUTDOWN else ""
-        self.status = self.status if self.answered else 503 if cause is EndCause.SHUTDOWN else 480
+        self.status = self.status if self.caller.answered else 503 if cause is EndCause.SHUTDOWN else 480
         self._drop_forks(reason)
         if self.called is not None:
             self.called.hang_up(reason)
-        if self.answered:
+        if self.caller.answered:
             self.caller.hang_up(reason)
         else:
             self.caller.refuse(self.status)
@@ -535,6 +539,9 @@ class Call:
         self.cause = cause
         self.ended_by = by
         self.status = self.caller.status or self.status
+        if self.status != 200:
+            # The answer was kept back by early media that the caller had not acknowledged: it never heard of it.
+            self.answered = 0.0
         # Legs and call let go of each other, so that both are freed at once and not by the garbage collector.
         self.caller.owner = None
         self._early = None

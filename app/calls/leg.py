@@ -694,7 +694,7 @@ def passed_on(status: int) -> int:
     Some answers ask the sender for something: credentials, another address, a longer time. The one whose request it
     was at first could not give that, and the headers that say what is missing are not for it (RFC 3261 21.4).
     """
-    return _PASSED_ON.get(status, 480 if status < 400 else status)
+    return _PASSED_ON.get(status, 480 if 300 <= status < 400 else status)
 
 
 _PASSED_ON = {401: 403, 407: 403, 420: 500, 421: 500, 422: 500, 423: 500, 494: 500}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from simulation.world import SDP, Weather, World
+from simulation.world import SDP, Peer, Weather, World
 
 from app.calls.leg_events import Body
 from app.calls.switch import Switch
@@ -217,6 +217,15 @@ class Wire:
         self.backup = RawPeer(self.world, "192.0.2.9")
         self._deadlines = len(self.world.deadlines)
 
+    def phone(self, number: str, host: str, port: int = 5060) -> RawPeer:
+        """A phone of a local user, registered from there; its password is `secret` and the number."""
+        registration = Peer(self.world, host, port).register(number, f"secret{number}", expires=3600)
+        self.advance(0.1)
+        assert registration.statuses == [401, 200]
+        self.world.advance(60)
+        self._deadlines = len(self.world.deadlines)
+        return RawPeer(self.world, host, port)
+
     def advance(self, seconds: float = 3 * DELAY) -> None:
         """Let time pass; without a number enough for a message to get from one end to the other."""
         self.world.advance(seconds)
@@ -257,3 +266,13 @@ class Wire:
         self.settle(seconds)
         (record,) = self.world.recorder.ended
         return record
+
+
+def hang_up(wire: Wire, side: RawDialog) -> None:
+    """End a running call from one side, the other one answers."""
+    side.request("BYE")
+    wire.advance()
+    other = wire.carrier if side.caller else wire.caller
+    other.ok(other.requests("BYE")[-1])
+    wire.advance()
+    assert side.peer.statuses("BYE")[-1] == 200

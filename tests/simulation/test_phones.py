@@ -1,0 +1,375 @@
+"""Calls to and from phones: several that ring, forwarding ones, dead ones, and a user that calls itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from simulation.raw import OTHER_SDP, RawDialog, RawPeer, Wire, hang_up
+from simulation.test_calls import trunks
+from simulation.world import SDP, Peer, Plan
+
+from app.events import CallRecord
+from app.records import Configuration
+from app.records.document import read_document
+from app.sip.flow import Flow
+from app.sip.message import Request, Response
+
+DESK, KITCHEN, OTHER = "10.0.0.100", "10.0.0.101", "10.0.0.102"
+
+
+def document(**system: Any) -> dict[str, object]:
+    made = trunks()
+    made["local_users"] = [{"number": str(number), "password": f"secret{number}"} for number in range(100, 108)]
+    made["system"] = {"no_answer_timeout": 30, **system}
+    return made
+
+
+class Office:
+    """User 100 with phones at two places, called by a trunk."""
+
+    def __init__(self, phones: int = 2, **system: Any) -> None:
+        self.wire = Wire(document(**system))
+        self.desk = self.wire.phone("100", DESK)
+        self.kitchen = self.wire.phone("100", KITCHEN) if phones > 1 else self.desk
+        self.up = self.wire.caller.invite("100")
+        self.wire.advance()
+        self.at_desk = self.desk.incoming()
+        self.in_kitchen = self.kitchen.incoming()
+
+    def refused(self, status: int) -> CallRecord:
+        """The caller got this; its record."""
+        assert self.wire.caller.statuses()[-1] == status
+        self.up.ack_failure()
+        record = self.wire.record()
+        assert record.status == status
+        return record
+
+
+def cancelled(phone: RawPeer, dialog: RawDialog) -> Request:
+    """The CANCEL that a phone got, answered as it should be."""
+    cancel = phone.requests("CANCEL")[0]
+    phone.ok(cancel)
+    dialog.respond(487)
+    return cancel
+
+
+def test_every_phone_of_a_user_rings_and_the_first_answer_wins() -> None:
+    o = Office()
+    assert o.at_desk.invite.uri_text == f"sip:100@{DESK}:5060"
+    assert o.in_kitchen.invite.uri_text == f"sip:100@{KITCHEN}:5060"
+    assert o.at_desk.call_id != o.in_kitchen.call_id
+    for phone in (o.at_desk, o.in_kitchen):
+        phone.respond(180)
+    o.wire.advance()
+    assert o.wire.caller.statuses() == [180, 180]
+    assert len(o.wire.switch.calls) == 1
+    assert o.wire.switch.counters.total == 2
+    o.in_kitchen.respond(200, OTHER_SDP)
+    o.wire.advance()
+    cancel = cancelled(o.desk, o.at_desk)
+    assert cancel.get("Reason") == 'SIP;cause=200;text="Call completed elsewhere"'
+    o.up.ack()
+    o.wire.advance()
+    o.in_kitchen.request("BYE")
+    o.wire.advance()
+    o.wire.caller.ok(o.wire.caller.requests("BYE")[0])
+    record = o.wire.record()
+    assert (record.status, record.ended_by, record.target) == (200, "called", "user:100")
+    assert [attempt.status for attempt in record.attempts] == [200]
+
+
+def test_both_phones_are_lifted_at_the_same_time() -> None:
+    o = Office()
+    o.at_desk.respond(200, OTHER_SDP)
+    o.in_kitchen.respond(200, SDP)
+    o.wire.advance()
+    assert o.wire.caller.statuses() == [200]
+    assert o.up.answer.body == OTHER_SDP.content
+    assert len(o.kitchen.requests("ACK")) == 1
+    (bye,) = o.kitchen.requests("BYE")
+    o.kitchen.ok(bye)
+    o.up.ack()
+    o.wire.advance()
+    assert len(o.wire.switch.calls) == 1
+    o.up.request("BYE")
+    o.wire.advance()
+    o.desk.ok(o.desk.requests("BYE")[0])
+    assert o.wire.record().end_cause == "normal"
+
+
+def test_one_phone_is_busy_and_the_other_answers() -> None:
+    o = Office()
+    o.at_desk.respond(486)
+    o.in_kitchen.respond(180)
+    o.wire.advance()
+    assert o.wire.caller.statuses() == [180]
+    o.in_kitchen.respond(200, OTHER_SDP)
+    o.wire.advance()
+    assert not o.desk.requests("CANCEL")
+    o.up.ack()
+    o.wire.advance()
+    o.up.request("BYE")
+    o.wire.advance()
+    o.kitchen.ok(o.kitchen.requests("BYE")[0])
+    assert o.wire.record().status == 200
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told", "cause"),
+    [
+        (486, 486, 486, "busy"),
+        (486, 480, 480, "no_answer"),
+        (404, 486, 404, "no_route"),
+        (503, 486, 486, "busy"),
+        (302, 486, 480, "no_answer"),
+        (500, 503, 500, "trunk_failed"),
+    ],
+)
+def test_all_phones_refuse(first: int, second: int, told: int, cause: str) -> None:
+    """RFC 3261 16.7 step 6: the lowest class and, in it, the lowest number; 503 speaks for one place only."""
+    o = Office()
+    o.at_desk.respond(first)
+    o.wire.advance()
+    assert not o.wire.caller.statuses()
+    o.in_kitchen.respond(second)
+    o.wire.advance()
+    assert o.refused(told).end_cause == cause
+
+
+def test_a_phone_that_declines_declines_for_all() -> None:
+    """RFC 3261 16.7 step 5: a 6xx is the user's last word."""
+    o = Office()
+    o.in_kitchen.respond(180)
+    o.wire.advance()
+    o.at_desk.respond(603)
+    o.wire.advance()
+    assert o.wire.caller.statuses() == [180, 603]
+    cancelled(o.kitchen, o.in_kitchen)
+    assert o.refused(603).end_cause == "rejected"
+
+
+def test_nobody_answers_while_the_phones_do_different_things() -> None:
+    o = Office()
+    o.at_desk.respond(486)
+    o.in_kitchen.respond(180)
+    o.wire.advance(31)
+    cancel = cancelled(o.kitchen, o.in_kitchen)
+    assert "No answer" in (cancel.get("Reason") or "")
+    record = o.refused(408)
+    assert record.end_cause == "no_answer"
+
+
+def test_one_phone_is_switched_off_and_the_other_rings() -> None:
+    o = Office()
+    o.wire.world.dead.add(DESK)
+    o.in_kitchen.respond(180)
+    o.wire.advance(15)
+    assert len(o.wire.switch.calls) == 1
+    o.in_kitchen.respond(486)
+    o.wire.advance()
+    assert o.refused(486).end_cause == "busy"
+
+
+@pytest.mark.parametrize("phones", [1, 2])
+def test_every_phone_is_switched_off(phones: int) -> None:
+    """RFC 3261 8.1.3.1 takes silence for 408; for a user that means: not reachable now."""
+    o = Office(phones)
+    o.wire.world.dead.update({DESK, KITCHEN})
+    o.wire.advance(11)
+    record = o.refused(480)
+    assert record.end_cause == "no_answer"
+    assert record.ended_by == "server"
+    assert record.attempts[-1].reason == "no answer from the other side"
+
+
+def test_the_way_to_a_phone_is_gone() -> None:
+    """Its connection has ended, or its network says that it is not there."""
+    o = Office(1)
+    o.wire.switch.endpoint.flow_failed(Flow("udp", "10.0.0.5", 5060, DESK, 5060))
+    o.wire.advance()
+    record = o.refused(480)
+    assert record.end_cause == "no_answer"
+    assert record.attempts[-1].reason == "the other side cannot be reached"
+
+
+def test_only_one_phone_gives_early_media_to_the_caller() -> None:
+    """One dialog with the caller can have one session description only (RFC 3264 4)."""
+    o = Office()
+    o.at_desk.respond(183, SDP)
+    o.in_kitchen.respond(183, OTHER_SDP)
+    o.at_desk.respond(183, SDP)
+    o.wire.advance()
+    assert [each.body for each in o.wire.caller.responses()] == [SDP.content, b"", SDP.content]
+    o.in_kitchen.respond(200, OTHER_SDP)
+    o.wire.advance()
+    cancelled(o.desk, o.at_desk)
+    assert o.up.answer.body == OTHER_SDP.content
+    o.up.ack()
+    o.wire.advance()
+    o.up.request("BYE")
+    o.wire.advance()
+    o.kitchen.ok(o.kitchen.requests("BYE")[0])
+    o.wire.record()
+
+
+def test_a_new_password_forgets_the_phones_and_the_call_goes_on() -> None:
+    o = Office(1)
+    o.at_desk.respond(180)
+    o.wire.advance()
+    changed = document()
+    changed["local_users"][0]["password"] = "another"  # type: ignore[index]
+    o.wire.switch.configure(read_document(changed, Configuration(), replace=True))
+    assert o.wire.switch.registrar.count("100") == 0
+    o.at_desk.respond(200, OTHER_SDP)
+    o.wire.advance()
+    o.up.ack()
+    o.wire.advance()
+    o.at_desk.request("BYE")
+    o.wire.advance()
+    o.wire.caller.ok(o.wire.caller.requests("BYE")[0])
+    o.wire.advance(200)
+    assert [record.status for record in o.wire.world.recorder.ended] == [200]
+
+
+def test_a_user_that_calls_itself_rings_its_own_phone() -> None:
+    w = Wire(document())
+    phone = w.phone("100", DESK)
+    other = Peer(w.world, OTHER)
+    talk = other.call("100", Plan(), caller_number="100", password=("100", "secret100"))
+    w.advance(0.2)
+    ringing = phone.incoming()
+    assert ringing.invite.from_.uri is not None
+    assert ringing.invite.from_.uri.username == "100"
+    (row,) = [row for row in w.switch.users.rows() if row.number == "100"]
+    assert row.active_calls == 1
+    ringing.respond(486)
+    w.advance(100)
+    assert talk.status == 486
+    record = w.record()
+    assert (record.source, record.target, record.end_cause) == ("user:100", "user:100", "busy")
+
+
+# --- forwarding -------------------------------------------------------------------------------------------------------
+
+
+def forward(wire: Wire, phone: RawPeer, to: str, seen: list[str]) -> None:
+    """Let a phone answer every INVITE with 302 to a number."""
+
+    def on_message(message: Request | Response) -> None:
+        if isinstance(message, Request) and message.method == "INVITE":
+            seen.append(phone.host)
+            phone.send(message.answer(302, None, "moved", [("Contact", f"<sip:{to}@10.0.0.5>")]))
+
+    phone.on_message = on_message
+
+
+def test_a_chain_of_forwarding_phones() -> None:
+    w = Wire(document())
+    seen: list[str] = []
+    for number, to in ((100, 101), (101, 102)):
+        forward(w, w.phone(str(number), f"10.0.0.{number}"), str(to), seen)
+    last = w.phone("102", OTHER)
+    up = w.caller.invite("100")
+    w.advance(0.2)
+    assert seen == ["10.0.0.100", "10.0.0.101"]
+    ringing = last.incoming()
+    assert ringing.invite.to.uri is not None
+    assert ringing.invite.to.uri.username == "102"
+    ringing.respond(200, OTHER_SDP)
+    w.advance()
+    up.ack()
+    w.advance()
+    up.request("BYE")
+    w.advance()
+    last.ok(last.requests("BYE")[0])
+    record = w.record()
+    assert [(attempt.target, attempt.status) for attempt in record.attempts] == [
+        ("user:100", 302),
+        ("user:101", 302),
+        ("user:102", 200),
+    ]
+    assert record.target == "user:102"
+    assert record.called_number == "100"
+    assert record.sent_number == "102"
+
+
+def test_phones_that_forward_to_each_other() -> None:
+    w = Wire(document())
+    seen: list[str] = []
+    for number, to in ((100, 101), (101, 100)):
+        forward(w, w.phone(str(number), f"10.0.0.{number}"), str(to), seen)
+    up = w.caller.invite("100")
+    w.advance(1)
+    assert 2 <= len(seen) <= 6
+    assert w.caller.statuses()[0] == 480
+    up.ack_failure()
+    record = w.record()
+    assert record.status == 480
+    assert record.attempts[-1].status == 302
+
+
+def test_a_phone_forwards_to_a_number_outside_with_a_diversion() -> None:
+    made = document()
+    made["sip_trunks"][0]["caller_id_headers"] = ["Diversion"]  # type: ignore[index]
+    w = Wire(made)
+    seen: list[str] = []
+    forward(w, w.phone("100", DESK), "135550", seen)
+    up = w.caller.invite("100")
+    w.advance(0.1)
+    invite = w.carrier.incoming()
+    assert invite.invite.uri.username == "135550"
+    assert (invite.invite.get("Diversion") or "").startswith("<sip:100@")
+    assert invite.invite.from_.uri is not None
+    assert invite.invite.from_.uri.username == "5551"
+    assert w.switch.trunks.rows()[0].active_out == 1
+    invite.respond(200, OTHER_SDP)
+    w.advance()
+    up.ack()
+    w.advance()
+    hang_up(w, up)
+    record = w.record()
+    assert (record.source, record.target) == ("trunk:3", "trunk:1")
+
+
+@pytest.mark.parametrize("contact", ["", "<mailto:somebody@example.com>", "<sip:10.0.0.9>", "<sip:nobody@10.0.0.5>"])
+def test_a_redirection_that_leads_nowhere(contact: str) -> None:
+    o = Office(1)
+    o.desk.send(o.at_desk.invite.answer(302, None, "moved", [("Contact", contact)] if contact else []))
+    o.wire.advance()
+    assert o.wire.caller.statuses()[-1] in (404, 480)
+    o.up.ack_failure()
+    record = o.wire.record()
+    assert record.attempts[0].status == 302
+
+
+def test_a_trunk_cannot_forward() -> None:
+    """Only a local user may send a call elsewhere: a carrier must not make us dial numbers of its choice."""
+    w = Wire(document())
+    up, down = w.call()
+    w.carrier.send(down.invite.answer(302, None, "moved", [("Contact", "<sip:131234@10.0.0.5>")]))
+    w.advance()
+    assert w.caller.statuses() == [480]
+    assert len(w.carrier.requests("INVITE")) == 1
+    up.ack_failure()
+    record = w.record()
+    assert (record.status, record.attempts[0].status) == (480, 302)
+
+
+def test_cancel_while_a_forwarded_call_is_dialled() -> None:
+    w = Wire(document())
+    seen: list[str] = []
+    forward(w, w.phone("100", DESK), "101", seen)
+    second = w.phone("101", KITCHEN)
+    up = w.caller.invite("100")
+    w.advance(0.1)
+    ringing = second.incoming()
+    ringing.respond(180)
+    w.advance()
+    up.cancel()
+    w.advance()
+    cancelled(second, ringing)
+    up.ack_failure()
+    record = w.record()
+    assert (record.status, record.end_cause) == (487, "cancelled")
+    assert w.switch.counters.total == 0
