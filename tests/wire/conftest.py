@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from support.baresip import Baresip
-from support.documents import PASSWORDS, SERVER
+from support.documents import CALLER, PASSWORDS, SERVER
 from support.ports import LoopbackNetwork
+from support.running_engine import RunningEngine
 from support.scenario import Scenario
 from support.server import RunningServer
 from support.sipp import Sipp
-from support.starting import StartPhone, StartServer, StartSipp
+from support.starting import StartCaller, StartCarrier, StartEngine, StartPhone, StartServer, StartSipp
+from support.udp_peers import Caller, Carrier
 
 
 @pytest.fixture
@@ -76,3 +78,37 @@ def start_phone(network: LoopbackNetwork, tmp_path: Path) -> Iterator[StartPhone
     for phone in phones:
         print(f"--- baresip of {phone.user}\n{phone.log()[-6000:]}\n--- events\n{phone.events}", file=sys.stderr)
         phone.close()
+
+
+@pytest.fixture
+def start_engine(network: LoopbackNetwork, tmp_path: Path) -> Iterator[StartEngine]:
+    """`start_engine(document)`: the engine in this process on address 1, port 5060; it must end in order."""
+    engines: list[RunningEngine] = []
+
+    def start(document: dict[str, Any], **options: Any) -> RunningEngine:
+        engine = RunningEngine(tmp_path / f"data-{len(engines)}", document, network.address(SERVER), **options)
+        engines.append(engine)
+        return engine
+
+    yield start
+    with ExitStack() as stack:
+        for engine in engines:
+            stack.callback(engine.stop)
+
+
+@pytest.fixture
+def start_carrier(network: LoopbackNetwork) -> Iterator[StartCarrier]:
+    """`start_carrier(host, plan)`: a Python peer on this host of the network that answers by its plan."""
+    with ExitStack() as stack:
+        yield lambda host, *plan, **options: stack.enter_context(
+            Carrier(network.address(host), *(options.pop("port", 5060), *plan), **options)
+        )
+
+
+@pytest.fixture
+def start_caller(network: LoopbackNetwork) -> Iterator[StartCaller]:
+    """`start_caller()`: a Python peer on the address of trunk 3 (or another host) that calls the server."""
+    with ExitStack() as stack:
+        yield lambda host=CALLER, **options: stack.enter_context(
+            Caller(network.address(host), network.address(SERVER), **options)
+        )
