@@ -30,6 +30,7 @@ _TICK = 1.0
 _START_TIMEOUT = 20.0
 _HUNG_AFTER = 8.0
 """A worker reports four times a second; one that is silent for so long is replaced."""
+_FIRST_PORTS_TIMEOUT = 2.0
 _QUICK_DEATH = 5.0
 """A worker that lives shorter than this is not replaced at once again."""
 _LONGEST_PAUSE = 5.0
@@ -125,7 +126,7 @@ class MediaCallbacks:
     on_audio: Callable[[MediaSession, Side], None] | None = None
     """Audio comes from this side again."""
     on_dead: Callable[[MediaSession], None] | None = None
-    """Nothing came from either side for the time that is set: end the call."""
+    """Nothing came from either side for the time that is set, or its ports are lost: end the call."""
     on_dtmf: Callable[[MediaSession, ReceivedDigit], None] | None = None
     on_worker_failed: Callable[[WorkerFailure], None] | None = None
     on_worker_restored: Callable[[WorkerRestored], None] | None = None
@@ -177,6 +178,7 @@ class MediaControl:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting_ready: dict[int, asyncio.Event] = {}
         self._open_tries: dict[int, int] = {}
+        self._first_ports = asyncio.Event()
         self._stopped = False
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -199,6 +201,12 @@ class MediaControl:
         for address in self.settings.local_addresses:
             self._address(address)
         self._top_up()
+        if not self.settings.local_addresses:
+            self._first_ports.set()
+        # The first calls find ports of which it is known that they can be bound.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_PORTS_TIMEOUT):
+                await self._first_ports.wait()
         self._start_spare()
         self._timer = self._loop.call_later(_TICK, self._tick)
 
@@ -332,6 +340,9 @@ class MediaControl:
                 continue
             for bound in pair:
                 bound.close()
+            return port
+        port = ports.take_requested(slot)
+        if port is not None:
             return port
         first, last = self.settings.port_first, self.settings.port_last
         raise PortsExhausted(
@@ -499,6 +510,8 @@ class MediaControl:
             _log.warning("%d media ports on %s cannot be bound: %s", len(refused), address, reason)
         if bound:
             self._schedule_top_up()
+        if not any(requested for ports in self._ports.values() for requested in ports.requested.values()):
+            self._first_ports.set()
 
     def _finish_closing(self, number: int, rows: tuple[StreamRow, StreamRow] | None) -> None:
         closing = self._closing.pop(number, None)
@@ -521,6 +534,7 @@ class MediaControl:
         self._open_tries[number] = tries
         if tries > _OPEN_TRIES or self._loop is None:
             _log.error("the audio of call %s cannot be relayed: %s", session.call_id, reason)
+            self._call(self.callbacks.on_dead, session)
             return
         self._loop.call_later(_OPEN_RETRY, self._open_again, link, number)
 

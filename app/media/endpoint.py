@@ -28,14 +28,18 @@ BUFFER_SIZE = 4097
 """One more than the longest packet that is forwarded, so that a longer one shows itself."""
 
 LOOPBACK = "127.0.0.1"
-CANDIDATE_PACKETS = 3
+CANDIDATE_PACKETS = 4
 """Packets in a row that a source needs to be believed where no exact address is known (behind NAT)."""
-CANDIDATE_PACKETS_BESIDE_EXACT = 5
-"""Likewise where the side named another port at the same address, which is given that long to show itself."""
+CANDIDATE_PACKETS_BESIDE_EXACT = 40
+CANDIDATE_SECONDS_BESIDE_EXACT = 0.8
+"""Likewise where the side named another port at the same address: that one is given so long to show itself, and only
+what goes on like the steady stream of a phone is believed instead."""
 MAXIMUM_CANDIDATES = 8
 MAXIMUM_DIGITS = 32
 """Digits waiting to be sent towards one side."""
 _DIGIT_PAUSE = 0.05
+_EARLY_PACKETS = 16
+_EARLY_SECONDS = 0.5
 _RECEIVE_BATCH = 64
 _DRAIN_LIMIT = 4096
 
@@ -62,19 +66,27 @@ def ignore(_size: int) -> None:
 class Candidate:
     """A source that may be the side, but is not the address that it named."""
 
-    __slots__ = ("packets", "sequence", "ssrc")
+    __slots__ = ("packets", "sequence", "since", "ssrc")
 
-    def __init__(self, sequence: int, ssrc: int) -> None:
+    def __init__(self, sequence: int, ssrc: int, now: float) -> None:
         self.packets = 1
         self.sequence = sequence
         self.ssrc = ssrc
+        self.since = now
 
-    def again(self, sequence: int, ssrc: int) -> int:
-        """Another packet of it; returns how many came in a row."""
-        ahead = sequence_difference(sequence, self.sequence)
-        self.packets = self.packets + 1 if ssrc == self.ssrc and 0 < ahead <= 16 else 1
+    def again(self, sequence: int, ssrc: int, now: float) -> None:
+        """Another packet of it; a stream that is not continuous begins anew."""
+        if ssrc == self.ssrc and 0 < sequence_difference(sequence, self.sequence) <= 2:
+            self.packets += 1
+        else:
+            self.packets, self.since = 1, now
         self.sequence, self.ssrc = sequence, ssrc
-        return self.packets
+
+    def believed(self, beside_exact: bool, now: float) -> bool:
+        """Whether it has shown itself long enough."""
+        if not beside_exact:
+            return self.packets >= CANDIDATE_PACKETS
+        return self.packets >= CANDIDATE_PACKETS_BESIDE_EXACT and now - self.since >= CANDIDATE_SECONDS_BESIDE_EXACT
 
 
 class Digits:
@@ -104,6 +116,7 @@ class Endpoint:
         "digits",
         "draining",
         "dropped",
+        "early",
         "foreign",
         "is_rtcp",
         "locked",
@@ -157,6 +170,8 @@ class Endpoint:
         self.offset_from = 0
         """Older audio packets than this one were replaced by the digits."""
         self.offset_ssrc = 0
+        self.early: deque[tuple[float, bytes, Address]] | None = deque(maxlen=_EARLY_PACKETS)
+        """What came before anything was negotiated: the first audio may overtake the answer that announces it."""
         self.foreign = 0
         self.dropped = 0
 
@@ -204,23 +219,39 @@ class Endpoint:
                 return 0
             except ConnectionError:
                 continue  # an ICMP error of something sent before
-            address: Address = source[:2]
-            if self.locked is not None:
-                if address != self.locked:
-                    self.foreign += 1
-                    continue
-            elif not self._learn(address, size):
-                continue
-            if self.is_rtcp:
-                self.handle_rtcp(size)
-            else:
-                self.handle_rtp(size)
+            self._take(source[:2], size)
         return 0
+
+    def take_early(self) -> None:
+        """Now that it is known who the side is: what it sent a moment before. Older audio would only be an echo."""
+        early, self.early = self.early, None
+        now = self.relay.clock()
+        for at, data, address in early or ():
+            if now - at < _EARLY_SECONDS:
+                self.relay.buffer[: len(data)] = data
+                self._take(address, len(data))
+
+    def _take(self, address: Address, size: int) -> None:
+        """A packet in the buffer whose source is still to be looked at."""
+        if self.locked is not None:
+            if address != self.locked:
+                self.foreign += 1
+                return
+        elif not self._learn(address, size):
+            return
+        if self.is_rtcp:
+            self.handle_rtcp(size)
+        else:
+            self.handle_rtp(size)
 
     def _learn(self, address: Address, size: int) -> bool:
         """Whether a packet from this address is the side's; the first such one locks the socket to it."""
         configuration = self.configuration
-        if configuration is None or not (address == self.twin or self._accepts(address[0])):
+        if configuration is None:
+            if self.early is not None and size < BUFFER_SIZE:
+                self.early.append((self.relay.clock(), bytes(self.relay.views[size]), address))
+            return False
+        if address != self.twin and not self._accepts(address[0]):
             self.foreign += 1
             return False
         buffer = self.relay.buffer
@@ -241,14 +272,15 @@ class Endpoint:
             return True
         _, _, ssrc = _HEAD.unpack_from(buffer)
         sequence = _SEQUENCE.unpack_from(buffer, 2)[0]
+        now = self.relay.clock()
         candidate = self.candidates.get(address)
         if candidate is None:
             if len(self.candidates) >= MAXIMUM_CANDIDATES:
                 del self.candidates[next(iter(self.candidates))]
-            self.candidates[address] = Candidate(sequence, ssrc)
+            self.candidates[address] = Candidate(sequence, ssrc, now)
             return False
-        needed = CANDIDATE_PACKETS if exact is None else CANDIDATE_PACKETS_BESIDE_EXACT
-        if candidate.again(sequence, ssrc) < needed:
+        candidate.again(sequence, ssrc, now)
+        if not candidate.believed(exact is not None and exact[0] == address[0], now):
             return False
         self.lock(address)
         return True
@@ -425,6 +457,7 @@ class Endpoint:
                     session.round_trips[self.side].reported(block, now)
                     session.reported[self.side] = (block.fraction_lost, block.jitter)
         session.control_at[self.side] = now
+        session.control_packets[self.side] += 1
         session.rtcp_endpoint(1 - self.side).transmit(view)
 
     # --- digits towards this side -----------------------------------------------------------------------------------
@@ -539,6 +572,7 @@ class RelayedSession:
     __slots__ = (
         "active",
         "control_at",
+        "control_packets",
         "endpoints",
         "events",
         "id",
@@ -566,6 +600,7 @@ class RelayedSession:
         """What each side says of the stream that it gets: fraction lost, jitter in ticks."""
         self.control_at = [0.0, 0.0]
         """When each side's newest RTCP packet came."""
+        self.control_packets = [0, 0]
         self.endpoints = [
             (Endpoint(relay, self, side, pair[0], False), Endpoint(relay, self, side, pair[1], True))
             for side, pair in enumerate(pairs)
@@ -595,6 +630,8 @@ class RelayedSession:
         for ends in self.endpoints:
             for endpoint in ends:
                 endpoint.refresh()
+                if endpoint.early is not None:
+                    endpoint.take_early()
 
     def rtcp_endpoint(self, side: int) -> Endpoint:
         """The endpoint by which RTCP goes to a side."""
@@ -615,7 +652,8 @@ class RelayedSession:
             -1.0 if reported is None else reported[0],
             -1.0 if reported is None else reported[1] / rate,
             rtp.foreign + rtcp.foreign,
-            max(now - self.control_at[side], 0.0) if self.control_at[side] else -1.0,
+            self.control_packets[side],
+            max(now - self.control_at[side], 0.0) if self.control_packets[side] else -1.0,
             rtp.dropped + rtcp.dropped,
         )
 

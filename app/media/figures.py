@@ -90,7 +90,7 @@ class MediaReport(NamedTuple):
         return (self.caller.to_record(), self.called.to_record())
 
 
-EMPTY_ROW = StreamRow(0, 0, 0, 0, 0, 0, 0, 0.0, 0, 0, -1, -1.0, -1.0, -1.0, -1.0, 0, -1.0, 0)
+EMPTY_ROW = StreamRow(0, 0, 0, 0, 0, 0, 0, 0.0, 0, 0, -1, -1.0, -1.0, -1.0, -1.0, 0, 0, -1.0, 0)
 
 
 def add_rows(earlier: StreamRow, row: StreamRow) -> StreamRow:
@@ -107,6 +107,7 @@ def add_rows(earlier: StreamRow, row: StreamRow) -> StreamRow:
         gaps=earlier.gaps + row.gaps,
         sources=earlier.sources + row.sources,
         foreign=earlier.foreign + row.foreign,
+        control_packets=earlier.control_packets + row.control_packets,
         dropped=earlier.dropped + row.dropped,
         jitter=row.jitter if row.packets else earlier.jitter,
         payload_type=row.payload_type if row.packets else earlier.payload_type,
@@ -124,8 +125,13 @@ def make_snapshot(
     codec_name: str,
     remote: tuple[str, int] | None,
     problem: str,
+    last_packet_at: float,
+    last_control_at: float,
 ) -> StreamSnapshot:
-    """The snapshot of one stream; `other` is the row of the other side, `before` the snapshot before this one."""
+    """The snapshot of one stream; `other` is the row of the other side, `before` the snapshot before this one.
+
+    `last_packet_at` and `last_control_at` are monotonic seconds, negative for never.
+    """
     loss = 100.0 * row.lost / row.expected if row.expected else 0.0
     expected, lost, packets, seconds = row.expected, row.lost, row.packets, 0.0
     if before is not None:
@@ -160,8 +166,8 @@ def make_snapshot(
         max(row.round_trip, 0.0) * 1000,
         mos,
         recent_mos,
-        row.age,
-        row.control_age,
+        now - last_packet_at if last_packet_at >= 0 else -1.0,
+        now - last_control_at if last_control_at >= 0 else -1.0,
         row.reported_loss * 100 if row.reported_loss >= 0 else -1.0,
         row.reported_jitter * 1000 if row.reported_jitter >= 0 else -1.0,
         row.foreign,

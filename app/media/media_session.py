@@ -57,6 +57,9 @@ class MediaSession:
         self._earlier = [EMPTY_ROW, EMPTY_ROW]
         """What earlier workers counted."""
         self._rows = [EMPTY_ROW, EMPTY_ROW]
+        self._packet_at = [-1.0, -1.0]
+        """When each side's newest packet came, monotonic; negative: never."""
+        self._control_at = [-1.0, -1.0]
         self._codecs: list[dict[int, tuple[str, str]]] = [{}, {}]
         """Per sending side by payload type: how the codec is written, its canonical name."""
         self.snapshots: tuple[StreamSnapshot, StreamSnapshot] | None = None
@@ -218,7 +221,13 @@ class MediaSession:
 
     def take_rows(self, caller: StreamRow, called: StreamRow, now: float) -> tuple[StreamSnapshot, StreamSnapshot]:
         """New figures from the worker."""
-        self._rows = [add_rows(self._earlier[0], caller), add_rows(self._earlier[1], called)]
+        for side, row in enumerate((caller, called)):
+            total = add_rows(self._earlier[side], row)
+            if total.packets != self._rows[side].packets:
+                self._packet_at[side] = now - max(row.age, 0.0)
+            if total.control_packets != self._rows[side].control_packets:
+                self._control_at[side] = now - max(row.control_age, 0.0)
+            self._rows[side] = total
         self.snapshots = (self._snapshot(Side.CALLER, now), self._snapshot(Side.CALLED, now))
         return self.snapshots
 
@@ -243,25 +252,14 @@ class MediaSession:
             codec_name,
             self.learned.get((int(side), False)),
             self._watch.problems[side],
+            self._packet_at[side],
+            self._control_at[side],
         )
 
     def check(self, now: float, silence_after: float) -> list[Notice]:
         """What has become wrong or right with the streams."""
-        return self._watch.check((self._last_packet(0), self._last_packet(1)), now, silence_after)
+        return self._watch.check((self._packet_at[0], self._packet_at[1]), now, silence_after)
 
     def is_dead(self, now: float, dead_after: float) -> bool:
         """Whether nothing came from either side for so long; True once."""
-        newest = max(self._last_packet(0), self._last_packet(1), self._last_control(0), self._last_control(1))
-        return self._watch.is_dead(newest, now, dead_after)
-
-    def _last_packet(self, side: int) -> float:
-        snapshot = self.snapshots[side] if self.snapshots is not None else None
-        if snapshot is None or snapshot.last_packet_ago < 0:
-            return -1.0
-        return snapshot.at - snapshot.last_packet_ago
-
-    def _last_control(self, side: int) -> float:
-        snapshot = self.snapshots[side] if self.snapshots is not None else None
-        if snapshot is None or snapshot.control_ago < 0:
-            return -1.0
-        return snapshot.at - snapshot.control_ago
+        return self._watch.is_dead(max(*self._packet_at, *self._control_at), now, dead_after)

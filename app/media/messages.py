@@ -138,6 +138,8 @@ class StreamRow(NamedTuple):
     """Seconds, likewise."""
     foreign: int
     """Packets from addresses that were not accepted."""
+    control_packets: int
+    """RTCP packets of the side."""
     control_age: float
     """Seconds since the newest RTCP packet, -1 for none."""
     dropped: int

@@ -38,7 +38,7 @@ class AddressPorts:
         ready = self.ready.setdefault(worker, deque())
         requested = self.requested.setdefault(worker, set())
         # In a small range no worker may sit on what another one needs.
-        total = len(self.free) + len(self.used) + sum(len(ports) for ports in self.ready.values())
+        total = self.available + len(self.used)
         target = min(READY_TARGET, max(total // (2 * workers), 2))
         count = min(target - len(ready) - len(requested), CHUNK, len(self.free))
         if count <= 0:
@@ -77,6 +77,15 @@ class AddressPorts:
         self.used[port] = worker
         return port
 
+    def take_requested(self, worker: int) -> int | None:
+        """A port that the worker is just about to bind: what it is told next finds it bound. None if there is none."""
+        requested = self.requested.get(worker)
+        if not requested:
+            return None
+        port = requested.pop()
+        self.used[port] = worker
+        return port
+
     def refuse(self, port: int, now: float) -> None:
         """A port that was taken turns out to be in use by another program."""
         self.used.pop(port, None)
@@ -100,4 +109,5 @@ class AddressPorts:
     @property
     def available(self) -> int:
         """Pairs that a call can get."""
-        return len(self.free) + sum(len(ports) for ports in self.ready.values())
+        ahead = sum(len(ports) for ports in self.ready.values()) + sum(len(ports) for ports in self.requested.values())
+        return len(self.free) + ahead

@@ -22,27 +22,37 @@ ROW = EMPTY_ROW._replace(
 
 
 def test_a_snapshot() -> None:
-    snapshot = make_snapshot("c", Side.CALLER, ROW, ROW, None, 50.0, "PCMU/8000", "PCMU", ("192.0.2.1", 4000), "")
+    snapshot = make_snapshot(
+        "c", Side.CALLER, ROW, ROW, None, 50.0, "PCMU/8000", "PCMU", ("192.0.2.1", 4000), "", -1.0, -1.0
+    )
     assert (snapshot.loss_percent, snapshot.jitter_ms, snapshot.round_trip_ms) == (10.0, 4.0, 30.0)
     assert snapshot.recent_loss_percent == 10.0 and snapshot.packets_per_second == 0.0
     assert 1 < snapshot.mos < 3.5
     assert snapshot.reported_loss_percent == -1.0
     later = ROW._replace(packets=140, expected=150, reported_loss=0.25, reported_jitter=0.002)
-    after = make_snapshot("c", Side.CALLER, later, ROW, snapshot, 51.0, "PCMU/8000", "PCMU", None, "one-way")
+    after = make_snapshot(
+        "c", Side.CALLER, later, ROW, snapshot, 51.0, "PCMU/8000", "PCMU", None, "one-way", 50.5, -1.0
+    )
     assert (after.recent_loss_percent, after.packets_per_second) == (0.0, 50.0)
     assert after.recent_mos > 4.3 > after.mos
     assert (after.reported_loss_percent, after.reported_jitter_ms) == (25.0, 2.0)
+    assert (after.last_packet_ago, after.control_ago) == (0.5, -1.0)
     assert after.remote_host == "" and after.problem == "one-way"
 
 
 def test_nothing_came() -> None:
-    snapshot = make_snapshot("c", Side.CALLED, EMPTY_ROW, EMPTY_ROW, None, 1.0, "PCMU/8000", "PCMU", None, "")
+    snapshot = make_snapshot(
+        "c", Side.CALLED, EMPTY_ROW, EMPTY_ROW, None, 1.0, "PCMU/8000", "PCMU", None, "", -1.0, -1.0
+    )
     assert (snapshot.mos, snapshot.recent_mos, snapshot.codec, snapshot.last_packet_ago) == (0.0, 0.0, "", -1.0)
 
 
 def test_a_second_without_packets_is_the_worst() -> None:
-    first = make_snapshot("c", Side.CALLER, ROW, ROW, None, 50.0, "PCMU/8000", "PCMU", None, "")
-    assert make_snapshot("c", Side.CALLER, ROW, ROW, first, 51.0, "PCMU/8000", "PCMU", None, "").recent_mos == 1.0
+    first = make_snapshot("c", Side.CALLER, ROW, ROW, None, 50.0, "PCMU/8000", "PCMU", None, "", -1.0, -1.0)
+    assert (
+        make_snapshot("c", Side.CALLER, ROW, ROW, first, 51.0, "PCMU/8000", "PCMU", None, "", -1.0, -1.0).recent_mos
+        == 1.0
+    )
 
 
 def test_counts_go_on_in_the_next_worker() -> None:
@@ -55,7 +65,9 @@ def test_counts_go_on_in_the_next_worker() -> None:
 
 
 def test_the_record_of_a_call() -> None:
-    snapshot = make_snapshot("c", Side.CALLER, ROW, ROW, None, 50.0, "PCMU/8000", "PCMU", ("192.0.2.1", 4000), "")
+    snapshot = make_snapshot(
+        "c", Side.CALLER, ROW, ROW, None, 50.0, "PCMU/8000", "PCMU", ("192.0.2.1", 4000), "", -1.0, -1.0
+    )
     first, second = MediaReport("c", snapshot, snapshot._replace(side=Side.CALLED)).to_records()
     assert (first["side"], second["side"]) == ("caller", "called")
     assert first["remote"] == "192.0.2.1:4000" and first["mos"] == pytest.approx(snapshot.mos, abs=0.01)
