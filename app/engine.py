@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from app import collector
 from app.calls.destinations import Place
 from app.calls.simulation import Simulation, simulate
 from app.calls.switch import Switch
@@ -48,7 +50,7 @@ from app.records import (
 )
 from app.sip.flow import Flow, TransportName
 from app.sip.locating import Located
-from app.sip.resolver import Resolver
+from app.sip.resolver import NAMESERVERS_VARIABLE, Resolver, read_nameservers
 from app.sip.transport.certificates import CertificateError, TlsSettings
 from app.sip.transport.listening import ListenAddress, ListenError, ListenerState, ListenerStatus
 from app.sip.transport.transports import Transports
@@ -117,6 +119,7 @@ class Engine:
             self.trouble = str(error) if isinstance(error, UserFacingError) else "the server could not be started"
             self._change_state(EngineState.FAILED)
             raise
+        collector.ease()
         self._change_state(EngineState.RUNNING)
         self._sample(0.0)
 
@@ -131,7 +134,7 @@ class Engine:
         self._database.keep_calls(self.configuration.system.call_record_days)
         transports = self._transports = Transports(self._on_messages, self._on_failure, self._admit)
         transports.on_listener_changed = self._on_listener_changed
-        self._resolver = Resolver()
+        self._resolver = Resolver(read_nameservers(os.environ.get(NAMESERVERS_VARIABLE, "")))
         self._resolver.start()
         self._switch = Switch(
             self.configuration,
@@ -183,6 +186,7 @@ class Engine:
         """End every call, tell the peers, write every record and close everything; takes a few seconds at most."""
         if self.state in (EngineState.STOPPED, EngineState.STOPPING):
             return
+        was_running = self.state is EngineState.RUNNING
         self._change_state(EngineState.STOPPING)
         switch = self._switch
         if switch is not None:
@@ -192,6 +196,8 @@ class Engine:
             while switch.endpoint.dialogs and self._clock.monotonic() < give_up_at:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         await self._stop_parts()
+        if was_running:
+            collector.restore()
         self._change_state(EngineState.STOPPED)
 
     async def _stop_parts(self) -> None:
