@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import dns.asyncresolver
@@ -21,6 +22,7 @@ import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
+from app.errors import UserFacingError
 from app.sip.flow import TransportName
 from app.sip.locating import (
     ADDRESS_TYPES,
@@ -44,6 +46,9 @@ T = TypeVar("T")
 LocatedCallback = Callable[[Located], None]
 _Key = tuple[str, int | None, TransportName | None]
 
+NAMESERVERS_VARIABLE = "TRUNKLINE_NAMESERVERS"
+"""The environment variable that names DNS servers in place of the system's: `192.0.2.53, [2001:db8::53]:5353`."""
+_DNS_PORT = 53
 SHORTEST_TTL, LONGEST_TTL = 5.0, 3600.0
 NEGATIVE_TTL = 30.0
 """Seconds for which "there is none" and "nobody answers" are remembered, and a failed refresh is not repeated."""
@@ -74,6 +79,29 @@ class _Entry:
     """Whether the last refresh failed and `answer` is an old one."""
     asking: bool = False
     waiting: list[LocatedCallback] = field(default_factory=list)
+
+
+def read_nameservers(text: str) -> list[tuple[str, int]] | None:
+    """Name servers as in NAMESERVERS_VARIABLE: addresses with or without a port; None for blank, the system's own.
+
+    UserFacingError in words when it is anything else.
+    """
+    servers: list[tuple[str, int]] = []
+    for item in text.replace(",", " ").split():
+        host, port = item, str(_DNS_PORT)
+        if item.startswith("["):
+            host, _, port = item[1:].partition("]")
+            port = port.removeprefix(":") or str(_DNS_PORT)
+        elif item.count(":") == 1:
+            host, _, port = item.partition(":")
+        try:
+            address = str(ip_address(host))
+        except ValueError:
+            address = ""
+        if not address or not (port.isascii() and port.isdigit()) or not 1 <= int(port[:6]) <= 65535:
+            raise UserFacingError(f"{NAMESERVERS_VARIABLE}: '{item}' is not a name server such as 192.0.2.53:53")
+        servers.append((address, int(port)))
+    return servers or None
 
 
 class Resolver:
