@@ -1,4 +1,4 @@
-"""The engine on real sockets inside the test's own process, on a loop in a thread: cheap to start, open to look into."""
+"""The engine on real sockets inside the test's own process, on a loop in a thread: cheap to start, easy to ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small SIP peers over UDP in Python: a caller that makes many quick calls, a carrier that answers what a test wants."""
+"""Small SIP peers over UDP in Python: a caller that makes many quick calls, a carrier that answers by a plan."""
 
 from __future__ import annotations
 

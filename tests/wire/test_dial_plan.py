@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from support.documents import CARRIER_A, CARRIER_B, PASSWORDS, PHONE_100, PHONE_101, document
+from support.documents import CARRIER_A, CARRIER_B, document
 from support.ports import LoopbackNetwork
 from support.starting import StartCaller, StartCarrier, StartEngine
 from support.udp_peers import Carrier
