@@ -131,8 +131,8 @@ class Dialog:
     def as_uas(cls, request: Request, local_tag: str, contact: str, *, over_tls: bool = False) -> Dialog:
         """The early dialog that our answer to a request will make (RFC 3261 12.1.1); `confirm` it with the 2xx.
 
-        `contact` is our whole Contact value. Requests go to the From URI of an RFC 2543 client, known by a From without a
-        tag, that gives no Contact. Raises RemoteError (400) when its Contact cannot be used, and HeaderError.
+        `contact` is our whole Contact value. An RFC 2543 client, known by a From without a tag, may leave Contact out:
+        requests go to its From URI then. Raises RemoteError (400) when the Contact cannot be used, and HeaderError.
         """
         contacts = request.contacts
         if contacts or request.from_.tag is not None:

@@ -21,7 +21,6 @@ MAXIMUM_CACHED_LENGTH = 128
 """Only URIs up to this many characters are remembered, so that the memory of the cache stays below 2 MiB."""
 
 _SIP_SCHEMES = ("sip", "sips")
-_DEFAULT_PORTS = {"TLS": 5061, "WSS": 443, "WS": 80}
 _ILLEGAL_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,254})")
@@ -501,9 +500,8 @@ class Via(NamedTuple):
         """
         params = self.params
         host = params.get("received") or self.host
-        return host.strip("[]"), _port_number(params.get("rport") or "") or self.port or _DEFAULT_PORTS.get(
-            self.transport, 5060
-        )
+        # The default port of the transport that the request came by, whichever its Via names (RFC 4475 3.3.5).
+        return host.strip("[]"), _port_number(params.get("rport") or "") or self.port or 5060
 
     def __str__(self) -> str:
         """The value as it goes on the wire."""

@@ -138,6 +138,11 @@ class StreamConnection(asyncio.Protocol):
         if self._tls is not None and self._tls.peer_closed:
             self._end(TransportError(f"{self.flow.source} closed the connection"), abort=False)
 
+    def eof_received(self) -> None:
+        """The peer sends nothing more, but may still read: a message that it did not finish is answered with 400."""
+        if self.state is ConnectionState.OPEN and self._incomplete_since is not None:
+            self._take_items(self._framer.finish(), "the peer ended it inside a message")
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, whoever ended it."""
         self._transport = None
