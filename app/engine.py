@@ -104,24 +104,38 @@ class Engine:
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, *, mendable: bool = False) -> None:
         """Open the database and the listeners.
 
-        UserFacingError for what a person can mend; nothing is left open then.
+        UserFacingError for what a person can mend; nothing is left open then. But `mendable`, a server that only
+        cannot listen keeps its database open, so that the records can be changed: it runs as soon as they say where
+        it can listen, or when it is started once more.
         """
         self._loop = asyncio.get_running_loop()
         allow_many_descriptors()
         self._change_state(EngineState.STARTING)
         try:
-            await self._start_parts(self._loop)
+            if self._database is None:
+                await self._start_parts(self._loop)
+            await self._listen(self.configuration.system)
+            await self._start_media()
         except BaseException as error:
-            await self._stop_parts()
+            if not (mendable and isinstance(error, ListenError)):
+                await self._stop_parts()
             self.trouble = str(error) if isinstance(error, UserFacingError) else "the server could not be started"
             self._change_state(EngineState.FAILED)
             raise
+        self._run()
+
+    def _run(self) -> None:
         collector.ease()
         self._change_state(EngineState.RUNNING)
         self._sample(0.0)
+
+    @property
+    def can_save(self) -> bool:
+        """Whether a change of the configuration would be kept: the database is open."""
+        return self._database is not None
 
     async def _start_parts(self, loop: asyncio.AbstractEventLoop) -> None:
         database = Database.open(self.data_directory, self._database_url, serving=True)
@@ -148,8 +162,6 @@ class Engine:
             recorder=self._database,
             node=database.node,
         )
-        await self._listen(self.configuration.system)
-        await self._start_media()
 
     async def _start_media(self) -> None:
         """Start the media processes as soon as a record wants audio relayed: who never relays never pays for them."""
@@ -277,6 +289,11 @@ class Engine:
             self.trouble = str(error)
             self._alarm(Severity.ERROR, "listener", str(error))
             _log.error("cannot listen as the record says, staying at %s: %s", before.sip_address, error)
+        else:
+            if self.state is EngineState.FAILED:
+                await self._start_media()
+                self._run()
+                return
         self._change_state(self.state)
 
     def _on_listener_changed(self, status: ListenerStatus) -> None:

@@ -62,7 +62,7 @@ class Program:
     async def _start_engine(self) -> None:
         """Start the server; what goes wrong is told in the window, which stays to mend it."""
         try:
-            await self.engine.start()
+            await self.engine.start(mendable=True)
         except UserFacingError as error:
             _log.warning("the server did not start: %s", error)
         except Exception:

@@ -14,7 +14,7 @@ from ui.kept_numbers import KeptNumbers
 
 if TYPE_CHECKING:
     from ui.bridge import Bridge
-    from ui.face import Engine, Problem
+    from ui.face import Engine
     from ui.records.history import History
     from ui.settings import Settings
     from ui.theme import Theme
@@ -55,19 +55,11 @@ class Workspace(QObject):
         bridge.configuration_changed.connect(self.problems.ask)
         self.history.changed.connect(lambda: self.problems.ask(engine.configuration))
         self.problems.ask(engine.configuration)
-        self._problems: tuple[Configuration, tuple[Problem, ...]] | None = None
 
     @property
     def configuration(self) -> Configuration:
         """The configuration of this moment."""
         return self.engine.configuration
-
-    def problems(self) -> tuple[Problem, ...]:
-        """Every problem of the configuration, found once per configuration however many pages ask."""
-        configuration = self.engine.configuration
-        if self._problems is None or self._problems[0] is not configuration:
-            self._problems = (configuration, self.engine.problems())
-        return self._problems[1]
 
     def _engine_changed(self) -> None:
         """A server that has just started brings its configuration with it."""

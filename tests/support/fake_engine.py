@@ -61,6 +61,7 @@ class FakeEngine:
         self.registered: list[int] = []
         self.queries: list[CallQuery] = []
         self.save_error: Exception | None = None
+        self.can_save = True
         self._refresh()
 
     # --- configuration -------------------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ def test_keys_in_the_filter_are_text_and_do_not_touch_records(
     page = open_page("sip_trunks")
     window.activateWindow()
     page.view.select_keys([1])
-    page.find()
+    page.go_to_filter()
     qtbot.waitUntil(page.filter.hasFocus)
     qtbot.keyClicks(page.filter, "gateway")
     qtbot.keyClick(page.filter, Qt.Key.Key_Delete)

@@ -61,7 +61,7 @@ class OverviewPage(QWidget):
         }
         self.gauges = GaugeBoard(workspace)
         theme = workspace.theme
-        self.calls_plot = TimePlot(theme, "calls", "Calls in progress", top=5)
+        self.calls_plot = TimePlot(theme, "calls", "Calls in progress", top=5, whole=True)
         self.rate_plot = TimePlot(theme, "calls_per_second", "Calls per second")
         self.ratio_plot = TimePlot(theme, "answer_ratio", "Answer ratio", " %", 105, fixed=True)
         self._add_commands()

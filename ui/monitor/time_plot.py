@@ -30,13 +30,31 @@ class Series(NamedTuple):
     filled: bool = False
 
 
+class WholeNumbers(pyqtgraph.AxisItem):  # type: ignore[misc]
+    """An axis for counts: no tick stands between two whole numbers."""
+
+    def tickSpacing(self, least: float, most: float, size: float) -> list[tuple[float, float]]:
+        """The distances of the ticks, from the largest to the smallest."""
+        return [each for each in super().tickSpacing(least, most, size) if each[0] >= 1] or [(1, 0)]
+
+
 class TimePlot(QFrame):
     """A card with a title, the values under the crosshair and the plot; it never repaints while out of sight."""
 
     def __init__(
-        self, theme: Theme, name: str, title: str, unit: str = "", top: float = 1.0, *, fixed: bool = False
+        self,
+        theme: Theme,
+        name: str,
+        title: str,
+        unit: str = "",
+        top: float = 1.0,
+        *,
+        fixed: bool = False,
+        whole: bool = False,
     ) -> None:
-        """`top` is the least value that the axis reaches to; `fixed` when it never reaches higher."""
+        """`top` is the least value that the axis reaches to; `fixed` when it never reaches higher,
+        `whole` when it counts.
+        """
         super().__init__()
         self.setObjectName(f"plot.{name}")
         self.setProperty("role", "card")
@@ -52,7 +70,8 @@ class TimePlot(QFrame):
         self._values = QLabel()
         self._values.setObjectName("values")
         self._values.setProperty("role", "muted")
-        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": pyqtgraph.DateAxisItem()})
+        left = WholeNumbers("left") if whole else pyqtgraph.AxisItem("left")
+        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": pyqtgraph.DateAxisItem(), "left": left})
         self.plot.setAccessibleName(title)
         self.plot.setMenuEnabled(False)
         self.plot.setMouseEnabled(False, False)

@@ -12,7 +12,8 @@ from PySide6.QtGui import QAction, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
 from app.records import Configuration
-from app.records.base import MAX_ID, RecordField
+from app.records.base import RecordField
+from app.records.types import MAX_ID
 from ui.records.field_words import choice_words, zero_words
 from ui.theme import Theme
 

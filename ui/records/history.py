@@ -38,7 +38,9 @@ class History(QObject):
         self.stack.push(_Step(self, text, tuple(changes)))
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Give changes to the engine; trouble with saving is told later."""
+        """Give changes to the engine; trouble with saving is told later. UserFacingError when it cannot save at all."""
+        if not self._engine.can_save:
+            raise UserFacingError("Nothing can be saved while the server is not running.")
         self._engine.apply(changes, self._saved)
         self.changed.emit()
 

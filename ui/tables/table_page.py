@@ -117,7 +117,7 @@ class TablePage(QWidget):
         """What every table can do: find, copy, export, choose columns."""
         self.toolbar.addSeparator()
         self.add_command(
-            "find", "Find", self.find, icon="find", shortcuts=["Ctrl+F"], in_toolbar=False, whole_page=True
+            "find", "Find", self.go_to_filter, icon="find", shortcuts=["Ctrl+F"], in_toolbar=False, whole_page=True
         )
         self.add_command(
             "copy", "Copy rows", self.copy, icon="copy", shortcuts=["Ctrl+C"], needs=Needs.SOME, in_toolbar=False
@@ -156,7 +156,7 @@ class TablePage(QWidget):
 
     # --- what the actions do -------------------------------------------------------------------------------------
 
-    def find(self) -> None:
+    def go_to_filter(self) -> None:
         """Go to the filter."""
         self.filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.filter.selectAll()
