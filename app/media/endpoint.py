@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from secrets import randbits
 from typing import TYPE_CHECKING, Any
 
-from app.media.messages import Address, SessionConfiguration, SideConfiguration, StreamRow
+from app.media.messages import Address, Message, SessionConfiguration, SideConfiguration
 from app.media.rtp import RoundTrip, RtpError, SenderReport, parse_rtcp, sequence_difference
 from app.media.sockets import bind_socket, dissolve
 from app.media.statistics import StreamStatistics
@@ -637,15 +637,15 @@ class RelayedSession:
         """The endpoint by which RTCP goes to a side."""
         return self.endpoints[side][0 if self.muxes[side] else 1]
 
-    def row(self, side: int, now: float) -> StreamRow:
-        """The figures of what a side sends."""
+    def row(self, side: int, now: float) -> Message:
+        """The figures of what a side sends: the fields of `StreamRow`, as a plain tuple for the way to the engine."""
         rtp, rtcp = self.endpoints[side]
         totals = rtp.statistics.totals()
         seconds = self.round_trips[side].seconds
         reported = self.reported[side]
         # What a side reports is about the stream of the other one, in that one's clock.
         rate = self.endpoints[1 - side][0].statistics.clock_rate
-        return StreamRow(
+        return (
             *totals[:11],
             max(now - totals.last_arrival, 0.0) if totals.packets else -1.0,
             -1.0 if seconds is None else seconds,

@@ -346,7 +346,10 @@ class LoopLink:
         self._relay.close()
 
     def _run(self) -> None:
-        self._relay.run(_once)
+        # One batch without waiting; the loop calls again while there is more.
+        self._relay.attention = True
+        self._relay.wait = 0.0
+        self._relay.run()
         self._arm()
 
     def _arm(self) -> None:
@@ -376,10 +379,6 @@ class LoopLink:
             if message[0] == Report.READY:
                 self.ready = True
             self._events.link_message(self, message)
-
-
-def _once() -> bool:
-    return False
 
 
 def _exit_text(code: int | None) -> str:

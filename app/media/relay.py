@@ -23,6 +23,8 @@ _REPORT_INTERVAL = 0.25
 _IDLE_WAIT = 0.25
 _SLICE = 0.01
 """Figures are gathered a few sessions at a time, so that no packet waits for all of them."""
+_SESSIONS_PER_SLICE = 8
+_SHORTEST_WAIT = 0.001
 
 _LOGGED_FAILURES = 20
 
@@ -56,23 +58,28 @@ class Relay:
         self._sending_digits: set[Endpoint] = set()
         self._rows: list[Message] = []
         self._cycle: list[int] = []
+        self._slice = _SLICE
         self._next_cycle = 0.0
         self._next_report = 0.0
+        self.attention = False
+        """Set by whoever wants `run` to return."""
         self.due = 0.0
         """When `tasks` wants to run next."""
+        self.wait = 0.0
+        """How long to wait for packets: `tasks` may be late by so much."""
 
     # --- the packet loop --------------------------------------------------------------------------------------------
 
-    def run(self, keep_running: Callable[[], bool]) -> None:
-        """Forward packets; `keep_running` is asked after each batch."""
+    def run(self) -> None:
+        """Forward packets until `attention` is asked for; with `attention` set already, one batch."""
         poll = self.poller.poll
         table = self.table
         buffer, views = self.buffer, self.views
         unpack = _PREFIX.unpack_from
         clock = self.clock
-        timeout = 0.0
         while True:
-            for descriptor, _ in poll(timeout, _EVENTS_PER_POLL):
+            arrival = 0.0
+            for descriptor, _ in poll(self.wait, _EVENTS_PER_POLL):
                 # The cheapest way for the commonest packet: the very next one of a stream between two known sides.
                 # `StreamStatistics` says what is done to the figures here; `Endpoint.handle_rtp` does all the rest.
                 statistics, receive, send, handle = table[descriptor]
@@ -96,13 +103,11 @@ class Relay:
                     self.receive_errors += 1
                 except Exception:
                     self._failed(descriptor)
-            now = clock()
-            if now >= self.due:
-                self.tasks(now)
-            if not keep_running():
+            # The newest packet's time is good enough; only a batch without one looks at the clock.
+            if (arrival or clock()) >= self.due:
+                self.tasks(clock())
+            if self.attention:
                 return
-            timeout = self.due - now
-            timeout = max(timeout, 0.0)
 
     def _failed(self, descriptor: int) -> None:
         """A mistake of ours in the handling of one packet costs that packet, not every call of this worker."""
@@ -122,13 +127,14 @@ class Relay:
                     due = min(due, next_at)
         if self.sessions:
             self._gather(now)
-            due = min(due, now + _SLICE if self._cycle else self._next_cycle)
+            due = min(due, now + self._slice if self._cycle else self._next_cycle)
         if now >= self._next_report:
             # An empty report is a sign of life.
             self._next_report = now + _REPORT_INTERVAL
             rows, self._rows = self._rows, []
             self.report((int(Report.STATISTICS), tuple(rows)))
-        self.due = min(due, self._next_report)
+        self.due = due = min(due, self._next_report)
+        self.wait = max(due - now, _SHORTEST_WAIT)
 
     def _gather(self, now: float) -> None:
         """A slice of the sessions, so that each has its turn once in the interval."""
@@ -137,9 +143,11 @@ class Relay:
                 return
             self._cycle = list(self.sessions)
             self._next_cycle = now + _STATISTICS_INTERVAL
+            # A few at a time, but not so few that waking up costs more than the work.
+            self._slice = min(max(_SLICE, _STATISTICS_INTERVAL * _SESSIONS_PER_SLICE / len(self._cycle)), _IDLE_WAIT)
         # The cycle is done after nine tenths of the interval, however late the slices are.
-        remaining = max(self._next_cycle - now - 0.1 * _STATISTICS_INTERVAL, _SLICE)
-        count = min(int(len(self._cycle) * _SLICE / remaining) + 1, len(self._cycle))
+        remaining = max(self._next_cycle - now - 0.1 * _STATISTICS_INTERVAL, self._slice)
+        count = min(int(len(self._cycle) * self._slice / remaining) + 1, len(self._cycle))
         for _ in range(count):
             session = self.sessions.get(self._cycle.pop())
             if session is not None:
@@ -148,7 +156,7 @@ class Relay:
 
     @staticmethod
     def _session_row(session: RelayedSession, now: float) -> Message:
-        return (session.id, tuple(session.row(0, now)), tuple(session.row(1, now)))
+        return (session.id, session.row(0, now), session.row(1, now))
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
@@ -222,6 +230,7 @@ class Relay:
 
     def _wake_at(self, at: float) -> None:
         self.due = min(self.due, at)
+        self.wait = 0.0
 
     # --- for endpoints ----------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class ControlChannel:
         self.readable = False
         self.closed = False
         self.commands: deque[Message] = deque()
+        self.relay: Relay
 
     def fileno(self) -> int:
         return self._control.fileno()
@@ -44,6 +45,7 @@ class ControlChannel:
     def note_readable(self, _buffer: bytearray) -> int:
         """Stands where a media socket has its receive function: the commands are read after the batch."""
         self.readable = True
+        self.relay.attention = True
         return 0
 
     def report(self, message: Message) -> None:
@@ -98,25 +100,26 @@ class ControlChannel:
 def serve(control: socket.socket, poller: Any = None) -> None:
     """Run a relay until the engine says stop or is gone."""
     channel = ControlChannel(control)
-    relay = Relay(channel.report, poller)
+    relay = channel.relay = Relay(channel.report, poller)
     relay.table[channel.fileno()] = (IDLE, channel.note_readable, control.send, ignore)
     relay.poller.register(channel.fileno())
 
-    def keep_running() -> bool:
-        if channel.readable:
-            channel.read()
-        for _ in range(min(len(channel.commands), _COMMANDS_PER_BATCH)):
-            message = channel.commands.popleft()
-            if message[0] == Command.STOP:
-                return False
-            relay.command(message)
-        if channel.commands:
-            relay.due = 0.0  # come back at once
-        return not channel.closed
-
     channel.report((int(Report.READY),))
     try:
-        relay.run(keep_running)
+        while not channel.closed:
+            relay.run()
+            relay.attention = False
+            if channel.readable:
+                channel.read()
+            for _ in range(min(len(channel.commands), _COMMANDS_PER_BATCH)):
+                message = channel.commands.popleft()
+                if message[0] == Command.STOP:
+                    return
+                relay.command(message)
+            if channel.commands:
+                # One batch of packets, then the rest.
+                relay.attention = True
+                relay.wait = 0.0
     finally:
         relay.close()
         channel.flush()
