@@ -38,6 +38,7 @@ from app.records.trunks import OutgoingFields
 
 if TYPE_CHECKING:
     from app.clock import Deadline
+    from app.sip.flow import Flow
 
 MAXIMUM_DIGITS = 64
 """So many DTMF digits of a call are shown."""
@@ -118,6 +119,8 @@ class Call:
         self._trail_words: list[str] = []
         """The words of the first steps of the trail, made once for both records of a call: its begin and its end."""
         self.redirects = 0
+        self.ways: tuple[Flow, ...] = ()
+        """The ways to the addresses of the target that is being tried, in their order."""
         self.media: CallMedia | None = None
         self._dialler = dialler
         self._no_answer_default = no_answer_timeout

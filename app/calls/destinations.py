@@ -12,7 +12,9 @@ from app.sip.flow import Flow, TransportName
 
 DEFAULT_PORTS = {Transport.UDP: 5060, Transport.TCP: 5060, Transport.TLS: 5061}
 MAXIMUM_WAYS = 8
-"""So many addresses of one server are tried."""
+"""So many addresses of one server are tried in one call; all of them are known as the server's."""
+MISSED_FOR = 60.0
+"""Seconds for which an address that did not answer is tried after the others of its server."""
 
 
 class Place(NamedTuple):
@@ -44,7 +46,7 @@ ServerKey = tuple[str, int, Transport]
 class _Server:
     """What is known of one server."""
 
-    __slots__ = ("error", "name", "places")
+    __slots__ = ("error", "missed", "name", "places")
 
     def __init__(self, name: str | None) -> None:
         self.name = name
@@ -52,13 +54,22 @@ class _Server:
         self.places: tuple[Place, ...] = ()
         self.error = ""
         """Why its places are not known, or not known anew."""
+        self.missed: dict[tuple[str, int], float] = {}
+        """When which of several places did not answer (monotonic), the one that was missed last at the end."""
 
 
 class Destinations:
-    """The places of every server that the configuration names. `on_change()` is called when DNS says something new."""
+    """The places of every server that the configuration names. `on_change()` is called when DNS says something new.
 
-    def __init__(self, ways: Ways, lookup: Lookup | None, on_change: Callable[[], None]) -> None:
+    Calls, registrations and probes share what they learn of a server: an address that did not answer one of them is
+    tried last by all for a minute.
+    """
+
+    def __init__(
+        self, ways: Ways, lookup: Lookup | None, on_change: Callable[[], None], monotonic: Callable[[], float]
+    ) -> None:
         self._ways = ways
+        self._monotonic = monotonic
         self._lookup = lookup
         self._on_change = on_change
         self._servers: dict[ServerKey, _Server] = {}
@@ -87,16 +98,16 @@ class Destinations:
             server.error = f"names such as {host} cannot be looked up here"
             return
         given = None if port == DEFAULT_PORTS[transport] else port
-        self._lookup(host, given, transport.value, lambda places, error: self._found(key, places, error))
+        self._lookup(host, given, transport.value, lambda places, error: self._found(key, server, places, error))
 
-    def _found(self, key: ServerKey, places: tuple[Place, ...], error: str) -> bool:
-        server = self._servers.get(key)
-        if server is None:
+    def _found(self, key: ServerKey, server: _Server, places: tuple[Place, ...], error: str) -> bool:
+        if self._servers.get(key) is not server:
+            # The record is gone, or came back meanwhile and is looked up by itself.
             return False
         if places:
             server.error = ""
             if server.places != places:
-                server.places = places[:MAXIMUM_WAYS]
+                server.places = places
                 self._on_change()
         else:
             # What was known stays in use: an old address is better than none.
@@ -111,16 +122,53 @@ class Destinations:
             )
         )
 
-    def way_to(self, record: OutgoingFields, way: int) -> Flow | str:
-        """The flow to the server's address number `way`, or in words why there is none."""
+    def ways_to(self, record: OutgoingFields) -> tuple[Flow, ...] | str:
+        """The flows to the server's addresses in the order in which they are to be tried, or in words why none is."""
         server = self._servers.get(_key(record))
         if server is None or not server.places:
             return (server.error if server is not None else "") or "its address is not known"
-        if way >= len(server.places):
-            return "no further address"
-        place = server.places[way]
-        flow = self._ways.flow_to(place.transport, place.host, place.port, record.tls_verify, server.name)
-        return flow if flow is not None else f"this server does not listen for {place.transport.upper()} towards it"
+        places = server.places if len(server.places) == 1 else self._ordered(server)
+        flow_to = self._ways.flow_to
+        flows = [flow_to(place.transport, place.host, place.port, record.tls_verify, server.name) for place in places]
+        ways = tuple(flow for flow in flows if flow is not None)
+        return ways or f"this server does not listen for {record.transport.upper()} towards it"
+
+    def _ordered(self, server: _Server) -> tuple[Place, ...]:
+        """As DNS says, but those that did not answer lately at the end, the longest missed of them first."""
+        missed = server.missed
+        if missed:
+            now = self._monotonic()
+            for place in [place for place, at in missed.items() if at + MISSED_FOR <= now]:
+                del missed[place]
+        if not missed:
+            return server.places[:MAXIMUM_WAYS]
+        late = list(missed)
+        order = {place: late.index(place[1:]) if place[1:] in missed else -1 for place in server.places}
+        return tuple(sorted(server.places, key=order.__getitem__)[:MAXIMUM_WAYS])
+
+    def missed(self, record: OutgoingFields, flow: Flow) -> bool:
+        """An address of the server did not answer; whether there is another one that was not missed lately."""
+        server = self._servers.get(_key(record))
+        if server is None or len(server.places) < 2:
+            return False
+        key = flow.remote_host, flow.remote_port
+        server.missed.pop(key, None)
+        if len(server.missed) >= 2 * MAXIMUM_WAYS:
+            del server.missed[next(iter(server.missed))]
+        server.missed[key] = self._monotonic()
+        first = self._ordered(server)[0]
+        return (first.host, first.port) not in server.missed
+
+    def heard(self, record: OutgoingFields, flow: Flow) -> None:
+        """An address of the server answered."""
+        server = self._servers.get(_key(record))
+        if server is not None and server.missed:
+            server.missed.pop((flow.remote_host, flow.remote_port), None)
+
+    def count(self, record: OutgoingFields) -> int:
+        """How many addresses of the server are tried."""
+        server = self._servers.get(_key(record))
+        return min(len(server.places), MAXIMUM_WAYS) if server is not None else 0
 
 
 def _key(record: OutgoingFields) -> ServerKey:

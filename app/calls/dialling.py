@@ -49,7 +49,11 @@ def breadth_of(request: Request) -> int | None:
 
 
 class Dialling:
-    """Legs and counters for targets. `authorize_line(id)` gives what answers a line's provider's challenge."""
+    """Legs and counters for targets.
+
+    `authorize_line(id)` gives what answers a line's provider's challenge, `line_registered_at(id)` where it is
+    registered: of several addresses of the provider that is the one that knows the line.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Dialling:
         relays: Relays,
         trace: Trace,
         authorize_line: Callable[[int], Authorize | None],
+        line_registered_at: Callable[[int], Flow | None],
     ) -> None:
         self._endpoint = endpoint
         self._addresses = addresses
@@ -76,6 +81,7 @@ class Dialling:
         self._relays = relays
         self._trace = trace
         self._authorize_line = authorize_line
+        self._line_registered_at = line_registered_at
         self._domain = ""
         self._session_expires = 0
 
@@ -113,9 +119,16 @@ class Dialling:
             if way:
                 return "no further address"
             return self._dial_user(call, target, record)
-        flow = self._destinations.way_to(record, way)
-        if isinstance(flow, str):
-            return flow
+        if not way:
+            ways = self._ways_to(record)
+            if isinstance(ways, str):
+                return ways
+            call.ways = ways
+        elif way <= len(call.ways):
+            self._destinations.missed(record, call.ways[way - 1])
+        if way >= len(call.ways):
+            return "no further address"
+        flow = call.ways[way]
         authorize = self._authorize_line(record.id) if isinstance(record, ExternalLine) else None
         addressed = address_to_server(target, self._own_host(flow))
         offer = self._relays.offer_for(call, target, flow)
@@ -123,6 +136,14 @@ class Dialling:
             return offer
         breadth = breadth_of(call.caller.request) or 0
         return [self._leg(call, target, flow, addressed, offer, authorize, breadth)]
+
+    def _ways_to(self, record: SipTrunk | ExternalLine) -> tuple[Flow, ...] | str:
+        ways = self._destinations.ways_to(record)
+        if isinstance(record, ExternalLine) and not isinstance(ways, str) and len(ways) > 1:
+            known = self._line_registered_at(record.id)
+            if known in ways:
+                return (known, *(way for way in ways if way != known))
+        return ways
 
     def _dial_user(self, call: Call, target: DialTarget, user: LocalUser) -> list[CalledLeg] | str:
         """Every phone of a user rings at the same time."""

@@ -29,7 +29,11 @@ REJECTED_BACK_OFF = 60.0
 """Seconds before another try after the provider refused the account: a wrong password must not become a flood."""
 FIRST_REGISTRATION_AFTER = 0.05
 """Seconds: enough for the records of one import to be there together."""
-SHORTEST_EXPIRES = 30
+SHORTEST_EXPIRES = 10
+"""Seconds: a provider that grants less is asked again as if it had granted this."""
+EARLIEST_REFRESH = 5.0
+TEMPORARY_FAILURES = frozenset({408, 430, 480, 500, 502, 503, 504})
+"""Answers that say nothing about the account: another address of the provider, or a later time, may do better."""
 MAXIMUM_CHALLENGES = 5
 """So many answers that ask for more (401, 407, 423) are taken in one registration."""
 PATIENCE = 8.0
@@ -51,7 +55,10 @@ class _Watch:
     sequence: int = 0
     challenges: int = 0
     failures: int = 0
-    way: int = 0
+    flow: Flow | None = None
+    """Where the last REGISTER went."""
+    nowhere: bool = False
+    """Whether the last try failed because the server's address is not known."""
     realms: set[str] = field(default_factory=set)
     """The realms that the configured server itself named when the line registered."""
     timer: Deadline | None = None
@@ -97,10 +104,18 @@ class Lines:
                 self._records[line_id] = record
                 self.publish(line_id)
                 continue
-            if old is not None:
-                self._leave(line_id)
+            before = self._watches.get(line_id)
+            watch = _Watch()
+            if old is not None and before is not None:
+                if record.enabled and _place_of(old) == _place_of(record):
+                    # The same account at the same registrar: a REGISTER of the same Call-ID takes the place of the
+                    # registration that holds, and no late farewell can take the new one away (RFC 3261 10.3).
+                    self._release(before)
+                    watch.call_id, watch.tag, watch.sequence = before.call_id, before.tag, before.sequence
+                else:
+                    self._leave(line_id)
             self._records[line_id] = record
-            watch = self._watches[line_id] = _Watch()
+            self._watches[line_id] = watch
             if record.enabled:
                 self._plan(line_id, watch, FIRST_REGISTRATION_AFTER)
             else:
@@ -191,13 +206,14 @@ class Lines:
     def _send(
         self, line_id: int, record: ExternalLine, watch: _Watch, expires: int, credentials: tuple[str, str] | None
     ) -> None:
-        flow = self._destinations.way_to(record, watch.way)
-        if isinstance(flow, str) and watch.way:
-            watch.way = 0
-            flow = self._destinations.way_to(record, 0)
-        if isinstance(flow, str):
-            self._failed(line_id, flow)
+        ways = self._destinations.ways_to(record)
+        watch.nowhere = isinstance(ways, str)
+        if isinstance(ways, str):
+            self._failed(line_id, ways)
             return
+        # An answer to a challenge goes where the challenge came from: only that server knows its nonce.
+        flow = watch.flow if credentials is not None and watch.flow in ways else ways[0]
+        watch.flow = flow
         domain = record.domain or host_port_of(record)
         address = f"<sip:{escape_user(record.account)}@{domain}>"
         watch.sequence += 1
@@ -233,7 +249,7 @@ class Lines:
         watch.key = None
         self._asking.pop(key, None)
         self._endpoint.forget(key)
-        self._failed(line_id, "no answer from the server")
+        self._unheard(line_id, "no answer from the server")
 
     def on_response(self, key: Key, response: Response) -> None:
         """An answer to a REGISTER (ClientUser)."""
@@ -254,29 +270,36 @@ class Lines:
             self._challenged(line_id, record, watch, response)
         elif status == 423:
             self._too_brief(line_id, record, watch, response)
+        elif status in TEMPORARY_FAILURES:
+            self._unheard(line_id, f"{status} {response.reason}".strip(), _retry_after(response))
         else:
             self._refused(line_id, watch, response)
 
     def _registered(self, line_id: int, record: ExternalLine, watch: _Watch, response: Response) -> None:
-        expires = self._granted(record, response)
+        expires = self._granted(record, watch, response)
         watch.failures = 0
+        if watch.flow is not None:
+            self._destinations.heard(record, watch.flow)
         watch.expires = expires
         watch.until = self._clock.monotonic() + expires
         watch.state, watch.reason = LineState.REGISTERED, "registered"
         # Early enough for several tries before it ends, spread so that many lines do not all refresh at once.
         early = max(expires * 0.5, expires - 60.0) - expires * 0.05 * self._jitter()
-        self._plan(line_id, watch, max(early, 5.0))
+        self._plan(line_id, watch, max(early, EARLIEST_REFRESH))
         self.publish(line_id)
 
-    def _granted(self, record: ExternalLine, response: Response) -> int:
+    def _granted(self, record: ExternalLine, watch: _Watch, response: Response) -> int:
         """The seconds that the provider granted: of our own contact, else of the answer, else what we asked for."""
+        ours = watch.request.contacts[0].uri if watch.request is not None else None
+        granted = response.expires
         for contact in response.contacts:
-            if contact.uri is not None and contact.uri.username == record.account:
-                own = contact.params.get("expires")
-                if own:
-                    return max(SHORTEST_EXPIRES, parse_seconds(own))
-        expires = response.expires
-        return max(SHORTEST_EXPIRES, expires if expires is not None else record.register_expires)
+            uri, own = contact.uri, contact.params.get("expires")
+            # Other phones may be registered with the same account.
+            if own and uri is not None and ours is not None and (uri.username, uri.host) == (ours.username, ours.host):
+                granted = parse_seconds(own)
+                if uri.port == ours.port:
+                    break
+        return max(SHORTEST_EXPIRES, granted if granted is not None else record.register_expires)
 
     def _challenged(self, line_id: int, record: ExternalLine, watch: _Watch, response: Response) -> None:
         watch.challenges += 1
@@ -313,10 +336,7 @@ class Lines:
         watch.state = LineState.REJECTED
         watch.reason = f"{text} ({words})" if text else words
         watch.expires = 0
-        retry_after = response.get("Retry-After")
-        delay = self._back_off(watch, REJECTED_BACK_OFF)
-        if retry_after is not None:
-            delay = max(delay, min(float(parse_seconds(retry_after.partition("(")[0])), LONGEST_BACK_OFF))
+        delay = max(self._back_off(watch, REJECTED_BACK_OFF), _retry_after(response))
         self._plan(line_id, watch, delay)
         watch.until = self._clock.monotonic() + delay
         self.publish(line_id)
@@ -328,13 +348,23 @@ class Lines:
         if line_id is None or watch is None or watch.key != key:
             return
         watch.key = None
-        self._failed(line_id, "no answer from the server" if timed_out else "the server cannot be reached")
+        self._unheard(line_id, "no answer from the server" if timed_out else "the server cannot be reached")
 
-    def _failed(self, line_id: int, reason: str) -> None:
+    def _unheard(self, line_id: int, reason: str, wait: float = 0.0) -> None:
+        """A registrar did not answer, or not now: its next address is tried at once, or this one later."""
         watch = self._watches[line_id]
-        watch.way += 1
+        if watch.flow is not None and self._destinations.missed(self._records[line_id], watch.flow):
+            watch.state, watch.reason = LineState.RETRYING, reason
+            watch.until = self._clock.monotonic()
+            self._plan(line_id, watch, 0.0)
+            self.publish(line_id)
+        else:
+            self._failed(line_id, reason, wait)
+
+    def _failed(self, line_id: int, reason: str, wait: float = 0.0) -> None:
+        watch = self._watches[line_id]
         watch.state, watch.reason = LineState.RETRYING, reason
-        delay = self._back_off(watch, FIRST_BACK_OFF)
+        delay = max(self._back_off(watch, FIRST_BACK_OFF), wait)
         if watch.until < self._clock.monotonic():
             watch.expires = 0
         self._plan(line_id, watch, delay)
@@ -363,7 +393,17 @@ class Lines:
     def _leave(self, line_id: int) -> None:
         """Stop registering; a registration that holds is taken back, without waiting for the answer."""
         watch = self._watches[line_id]
-        record = self._records[line_id]
+        holds = watch.state is LineState.REGISTERED or self._is_refreshing(watch)
+        self._release(watch)
+        if holds and not watch.leaving and watch.request is not None and watch.flow is not None:
+            watch.leaving = True
+            # Where it is registered, wherever the record says now (RFC 3261 10.2.2).
+            record = self._records[line_id]
+            _Farewell(self._endpoint, watch.flow, record, watch.request, watch.sequence).say(None)
+        watch.state, watch.reason = LineState.UNREGISTERED, "unregistered"
+
+    def _release(self, watch: _Watch) -> None:
+        """Wait for nothing any more."""
         if watch.timer is not None:
             watch.timer.cancel()
             watch.timer = None
@@ -371,16 +411,24 @@ class Lines:
             self._asking.pop(watch.key, None)
             self._endpoint.release(watch.key)
             watch.key = None
-        if watch.state is LineState.REGISTERED and not watch.leaving:
-            watch.leaving = True
-            self._unregister(record, watch)
-        watch.state, watch.reason = LineState.UNREGISTERED, "unregistered"
 
-    def _unregister(self, record: ExternalLine, watch: _Watch) -> None:
-        """Take the registration back (RFC 3261 10.2.2)."""
-        flow = self._destinations.way_to(record, watch.way)
-        if not isinstance(flow, str) and watch.request is not None:
-            _Farewell(self._endpoint, flow, record, watch.request, watch.sequence).say(None)
+    def registered_at(self, line_id: int) -> Flow | None:
+        """Where the line is registered, None where it is not."""
+        watch = self._watches.get(line_id)
+        return watch.flow if watch is not None and not self.down(line_id) else None
+
+    def addresses_changed(self) -> None:
+        """DNS says something new: lines register where their provider is now."""
+        for line_id, watch in self._watches.items():
+            if watch.timer is None or watch.key is not None:
+                continue
+            moved = False
+            if watch.state is LineState.REGISTERED and watch.flow is not None:
+                ways = self._destinations.ways_to(self._records[line_id])
+                moved = not isinstance(ways, str) and watch.flow not in ways
+            if watch.nowhere or moved:
+                watch.nowhere = False
+                self._plan(line_id, watch, 0.0)
 
 
 class _Farewell:
@@ -422,6 +470,17 @@ class _Farewell:
 def username_of(record: ExternalLine) -> str:
     """The digest user name of a line."""
     return record.authorization_id or record.account
+
+
+def _retry_after(response: Response) -> float:
+    """The seconds after which the provider wants to be asked again, 0 where it says nothing; bounded."""
+    value = response.get("Retry-After")
+    return 0.0 if value is None else min(float(parse_seconds(value.partition("(")[0])), LONGEST_BACK_OFF)
+
+
+def _place_of(record: ExternalLine) -> tuple[object, ...]:
+    """What a registrar knows a registration by: whose it is, and where."""
+    return record.enabled, record.account, record.domain, record.server_address, record.server_port, record.transport
 
 
 def _account_of(record: ExternalLine) -> tuple[object, ...]:

@@ -107,7 +107,7 @@ class Switch:
         self.endpoint.trace = self.trace.message
         self.registrar = Registrar(self.endpoint, clock)
         self.registrar.on_change = self._on_registration
-        self.destinations = Destinations(ways, lookup, self._on_addresses)
+        self.destinations = Destinations(ways, lookup, self._on_addresses, clock.monotonic)
         self.trunks = Trunks(self.endpoint, clock, self.counters, self.destinations, events)
         self.lines = Lines(self.endpoint, clock, self.counters, self.destinations, events, draw)
         self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines)
@@ -129,6 +129,7 @@ class Switch:
             self.relays,
             self.trace,
             self.lines.authorize,
+            self.lines.registered_at,
         )
         self._recorder = recorder
         self._draw = draw
@@ -407,6 +408,8 @@ class Switch:
         """DNS or the configuration says something new about who is who."""
         sources = self.authentication.sources = Sources(self.configuration, self.destinations.addresses_of)
         self.guard.configure(self.configuration, sources.is_trusted)
+        self.trunks.addresses_changed()
+        self.lines.addresses_changed()
 
     def _on_counter(self, key: CounterKey) -> None:
         counted, whose = key

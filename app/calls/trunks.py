@@ -15,12 +15,15 @@ from app.sip.message import Request, Response
 
 if TYPE_CHECKING:
     from app.clock import Clock, Deadline
+    from app.sip.flow import Flow
     from app.sip.transaction import Key
 
 DOWN_AFTER = 2
 """So many probes in a row without an answer make a trunk down."""
 SLOW_MILLISECONDS = 500.0
 """A trunk that answers probes slower than this is degraded."""
+FIRST_PROBE_AFTER = 0.1
+"""Seconds."""
 PROBE_PATIENCE = 4.0
 """Seconds after which a probe without an answer has failed."""
 BAD_ANSWERS = frozenset({408, 503})
@@ -41,7 +44,10 @@ class _Watch:
     asked: Key | None = None
     asked_at: float = 0.0
     patience: Deadline | None = None
-    way: int = 0
+    flow: Flow | None = None
+    """Where the last probe went."""
+    nowhere: bool = False
+    """Whether the last probe was not sent, because the server's address is not known."""
 
 
 class Trunks:
@@ -200,8 +206,11 @@ class Trunks:
                 # Nothing probes it any more, so nothing would ever find it up again.
                 self._enter(trunk_id, watch, TrunkState.UNKNOWN, "it is not probed")
             return
-        delay = 0.1 if first else float(record.options_interval)
-        if not first and watch.failed_probes:
+        delay = FIRST_PROBE_AFTER if first else float(record.options_interval)
+        if not first and 0 < watch.failed_probes < self._destinations.count(record):
+            # Another address of the server is asked at once.
+            delay = FIRST_PROBE_AFTER
+        elif not first and watch.failed_probes:
             # Once a probe was lost the next comes sooner, so that a dead trunk is known dead within seconds.
             delay = min(delay, PROBE_PATIENCE)
         watch.probe = self._endpoint.schedule(delay, lambda _now: self._probe(trunk_id))
@@ -212,13 +221,13 @@ class Trunks:
         if record is None or watch is None:
             return
         watch.probe = None
-        flow = self._destinations.way_to(record, watch.way)
-        if isinstance(flow, str) and watch.way:
-            watch.way = 0
-            flow = self._destinations.way_to(record, 0)
-        if isinstance(flow, str):
-            self._probe_failed(trunk_id, flow)
+        ways = self._destinations.ways_to(record)
+        if isinstance(ways, str):
+            watch.nowhere = True
+            self._probe_failed(trunk_id, ways)
             return
+        watch.nowhere = False
+        flow = watch.flow = ways[0]
         server = host_port_of(record)
         own = self._endpoint.sent_by(flow)
         request = Request(
@@ -240,6 +249,13 @@ class Trunks:
         watch.asked = self._endpoint.send_request(request, flow, self)
         self._asking[watch.asked] = trunk_id
 
+    def addresses_changed(self) -> None:
+        """DNS says something new: trunks whose address was not known are probed now."""
+        for trunk_id, watch in self._watches.items():
+            if watch.nowhere and watch.probe is not None:
+                watch.nowhere = False
+                self._plan_probe(trunk_id, self._records[trunk_id], watch, first=True)
+
     def on_response(self, key: Key, response: Response) -> None:
         """A probe was answered (ClientUser)."""
         trunk_id = self._asking.get(key)
@@ -252,6 +268,8 @@ class Trunks:
             self._probe_failed(trunk_id, f"it answers {response.status} {response.reason} to OPTIONS")
             return
         watch.failed_probes = 0
+        if watch.flow is not None:
+            self._destinations.heard(self._records[trunk_id], watch.flow)
         watch.round_trip_ms = round((self._clock.monotonic() - watch.asked_at) * 1000.0, 1)
         if watch.round_trip_ms > SLOW_MILLISECONDS:
             self._enter(trunk_id, watch, TrunkState.DEGRADED, f"it answers slowly: {watch.round_trip_ms:.0f} ms")
@@ -289,13 +307,15 @@ class Trunks:
 
     def _probe_failed(self, trunk_id: int, reason: str) -> None:
         watch = self._watches[trunk_id]
+        record = self._records[trunk_id]
         watch.failed_probes += 1
-        watch.way += 1
-        if watch.failed_probes >= DOWN_AFTER:
+        if watch.flow is not None and not watch.nowhere:
+            self._destinations.missed(record, watch.flow)
+        if watch.state is TrunkState.DOWN or watch.failed_probes >= max(DOWN_AFTER, self._destinations.count(record)):
             self._enter(trunk_id, watch, TrunkState.DOWN, reason)
         else:
             self._enter(trunk_id, watch, TrunkState.DEGRADED, reason)
-        self._plan_probe(trunk_id, self._records[trunk_id], watch)
+        self._plan_probe(trunk_id, record, watch)
 
     def _stop(self, watch: _Watch) -> None:
         if watch.probe is not None:

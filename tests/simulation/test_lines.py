@@ -18,7 +18,7 @@ from app.sip.message import Request
 from app.sip.transaction import Key
 
 PROVIDER = "198.51.100.1"
-PASSWORDS = {"line1": "line1pw", "auth@carrier.test": "authpw"}
+PASSWORDS = {"line1": "line1pw", "line2": "line1pw", "auth@carrier.test": "authpw"}
 
 
 class Provider(Peer):
@@ -145,16 +145,47 @@ def test_a_silent_provider_is_tried_again_with_growing_pauses() -> None:
     assert provider.registered
 
 
-def test_a_change_registers_at_once_and_takes_the_old_account_back() -> None:
+def test_a_new_password_registers_at_once_in_place_of_the_old_registration() -> None:
+    """No farewell: one that is repeated late would take the new registration away."""
     world = World()
     provider = Provider(world)
     switch = world.switch(document())
     world.advance(2)
-    switch.configure(
-        read_document(document(authorization_id="auth@carrier.test", password="authpw"), Configuration(), replace=True)
-    )
+    changed = document(authorization_id="auth@carrier.test", password="authpw")
+    switch.configure(read_document(changed, Configuration(), replace=True))
     world.advance(1)
-    assert [expires for _, expires in provider.registered] == [300, 0, 300]
+    assert [expires for _, expires in provider.registered] == [300, 300]
+    assert len({request.call_id for request in provider.received}) == 1
+    assert state_of(switch) is LineState.REGISTERED
+
+
+@pytest.mark.parametrize(
+    "change", [{"account": "line2"}, {"enabled": False}, {"server_address": "198.51.100.2"}, None], ids=str
+)
+def test_a_registration_that_is_no_longer_wanted_is_taken_back(change: dict[str, Any] | None) -> None:
+    """Also where the record is gone, and with it the server's address."""
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document())
+    world.advance(2)
+    wanted = document() | {"external_lines": []} if change is None else document(**change)
+    switch.configure(read_document(wanted, Configuration(), replace=True))
+    world.advance(1)
+    assert ("sip:line1@10.0.0.5:5060", 0) in provider.registered
+    assert ("sip:line2@10.0.0.5:5060", 300) in provider.registered or change != {"account": "line2"}
+
+
+@pytest.mark.parametrize("status", [503, 500, 408])
+def test_a_provider_in_trouble_does_not_reject_the_account(status: int) -> None:
+    world = World()
+    provider = Provider(world)
+    provider.status = status
+    switch = world.switch(document())
+    world.advance(1)
+    assert state_of(switch) is LineState.RETRYING
+    assert str(status) in switch.lines.rows()[0].reason
+    provider.status = 0
+    world.advance(6)
     assert state_of(switch) is LineState.REGISTERED
 
 
