@@ -12,6 +12,7 @@ from app.calls.identity import number_of
 from app.calls.registrar import Registrar
 from app.calls.rejected import RejectedSources
 from app.calls.sources import Sources
+from app.calls.unanswered import Challenged, UnansweredChallenges
 from app.dialplan.request import Source
 from app.records import Configuration, UntrustedCalls
 from app.sip.auth import AuthOutcome, DigestServer
@@ -49,6 +50,7 @@ class Authentication:
         self._digest = DigestServer(DEFAULT_REALM, self._secret)
         self._realm = DEFAULT_REALM
         self._challenge_choice = ChallengeChoice()
+        self._unanswered = UnansweredChallenges(endpoint.schedule, self._on_silence)
         self._untrusted = UntrustedCalls.REJECT
         self._passwords: dict[str, str] = {}
 
@@ -96,6 +98,7 @@ class Authentication:
         now = self._clock.monotonic()
         stale = False
         for value in request.get_all("Authorization"):
+            self._unanswered.answered(source.remote_host, request.call_id)
             self._challenge_choice.answered(source.remote_host, source.remote_port)
             result = self._digest.check(value, request.method, request.uri_text, self._password_of, now)
             if result.outcome is AuthOutcome.OK:
@@ -106,13 +109,54 @@ class Authentication:
                 self.turn_away(key, request, source, "wrong user name or password", always_answer=True)
                 return None
             stale = stale or result.outcome is AuthOutcome.STALE
-        offers = self._digest.challenge(now, stale)
         user_agent = request.get("User-Agent") or ""
+        if self._is_scanner(key, request, source):
+            return None
+        offers = self._digest.challenge(now, stale)
         if self._challenge_choice.only_md5(user_agent, source.remote_host, source.remote_port, now):
             offers = offers[-1:]
         headers = [("WWW-Authenticate", value) for value in offers]
         self._endpoint.respond(key, request.answer(401, None, new_tag(), headers))
+        self._watch(request, source, user_agent, now)
         return None
+
+    def _watch(self, request: Request, source: Flow, user_agent: str, now: float) -> None:
+        """Take note of a challenge, should it never be answered."""
+        from_ = request.from_.uri
+        claimed = number_of(from_) if from_ is not None else ""
+        challenged = Challenged(source, request.method, claimed, number_of(request.uri), user_agent)
+        self._unanswered.challenged(request.call_id, challenged, now)
+
+    def _on_silence(self, challenged: Challenged) -> None:
+        """A challenge was not answered in time."""
+        source, method, claimed, called_number, user_agent = challenged
+        reason = f"it claims to be local user {claimed[:40]} and never gave the password that it was asked for"
+        self._rejected.add(source, method, called_number, user_agent, reason, self._clock.wall())
+        if method == "INVITE":
+            self._guard.strange(source.remote_host, called_number, user_agent, self._clock.monotonic())
+
+    def _is_scanner(self, key: Key, request: Request, source: Flow) -> bool:
+        """Whether a stranger's program is known for scanning: it is banned, and hears nothing more."""
+        user_agent = request.get("User-Agent")
+        if user_agent is None or not self._guard.scans(source.remote_host, user_agent, self._clock.monotonic()):
+            return False
+        number = number_of(request.uri)
+        reason = "its program is known for scanning"
+        self._rejected.add(source, request.method, number, user_agent, reason, self._clock.wall())
+        self._endpoint.forget(key)
+        return True
+
+    def is_welcome(self, key: Key, request: Request, source: Flow) -> bool:
+        """Whether a question such as OPTIONS is answered; False: it has been dropped without an answer."""
+        host, port = source.remote_host, source.remote_port
+        if self._registrar.is_source(host, port) or (self.sources is not None and self.sources.is_trusted(host)):
+            return True
+        if self._is_scanner(key, request, source):
+            return False
+        if self._untrusted is UntrustedCalls.DROP:
+            self._endpoint.forget(key)
+            return False
+        return True
 
     def _password_of(self, username: str) -> str | None:
         """The password of a digest user name: a number, or number@domain as some phones write it."""

@@ -140,13 +140,13 @@ class Guard:
 
     def _remember(self, host: str, now: float) -> _Source:
         sources = self._sources
-        if len(sources) >= MAXIMUM_SOURCES:
+        while len(sources) >= MAXIMUM_SOURCES:
             oldest = next(iter(sources))
+            entry = sources.pop(oldest)
             if oldest in self._bans:
-                # A ban outlives the bound: it moves to the young end instead of being forgotten.
-                sources[oldest] = sources.pop(oldest)
-            else:
-                del sources[oldest]
+                # A ban outlives the bound: it moves to the young end instead of being forgotten. There are fewer bans
+                # than places, so that one that is none comes soon.
+                sources[oldest] = entry
         source = sources[host] = _Source(self._treatment(host), self._rate * BURST_SECONDS, now)
         return source
 
@@ -174,21 +174,30 @@ class Guard:
         self._ban(host, source, f"{len(failures)} times {reason} within a minute", now)
         return True
 
+    def scans(self, host: str, user_agent: str, now: float) -> bool:
+        """Whether a stranger's program is a well-known scanner; that bans it."""
+        agent = user_agent.lower()
+        if not self._ban_failures or not any(name in agent for name in SCANNERS):
+            return False
+        source = self._sources.get(host) or self._remember(host, now)
+        if source.treatment != _LIMITED:
+            return False
+        if not source.banned_until:
+            self._ban(host, source, f"scanner: User-Agent {user_agent[:40]}", now)
+        return True
+
     def strange(self, host: str, called_number: str, user_agent: str, now: float) -> bool:
         """A stranger was turned away; True when it is a scanner and that bans it.
 
         Only what can be dialled counts as a number: who searches a way into the telephone network tries those.
         """
+        if self.scans(host, user_agent, now):
+            return True
         if not self._ban_failures:
             return False
         source = self._sources.get(host) or self._remember(host, now)
         if source.treatment != _LIMITED or source.banned_until:
             return False
-        agent = user_agent.lower()
-        known = next((name for name in SCANNERS if name in agent), None)
-        if known is not None:
-            self._ban(host, source, f"scanner: User-Agent {user_agent[:40]}", now)
-            return True
         if not _DIALLED.issuperset(called_number):
             return False
         numbers = source.numbers

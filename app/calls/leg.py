@@ -76,12 +76,13 @@ def body_headers(body: Body | None) -> list[tuple[str, str]]:
     return [] if body is None else [("Content-Type", body.content_type)]
 
 
-def next_hop(uri_host: str, uri_port: int | None, flow: Flow) -> Flow:
+def next_hop(uri_host: str, uri_port: int | None, flow: Flow, is_phone: bool = False) -> Flow:
     """Where a request inside a dialog goes (RFC 3261 12.2.1.1, with the care that NAT needs).
 
     The URI's address is used when it is one that can be reached from where the peer is: an address of the same kind
     (private or public) as the one the peer speaks from. Otherwise, and for names, since no DNS is asked on the path
-    of a message, the flow that the peer was heard on is the way.
+    of a message, the flow that the peer was heard on is the way. A phone that is heard from another address than it
+    names is behind NAT, even where both are private (a network inside the office, a VPN).
     """
     host = uri_host.strip("[]")
     port = uri_port or (5061 if flow.transport == "tls" else 5060)
@@ -94,7 +95,7 @@ def next_hop(uri_host: str, uri_port: int | None, flow: Flow) -> Flow:
         return flow
     if named.version != heard.version or named.is_unspecified or named.is_multicast:
         return flow
-    if named.is_private is not heard.is_private:
+    if named.is_private is not heard.is_private or (is_phone and named != heard):
         return flow
     if host == flow.remote_host and heard.is_private is False:
         # Same host, other port: behind a NAT the port that was heard is the one that is open.
@@ -110,6 +111,8 @@ class Leg:
         self.owner = owner
         self.flow = flow
         """The way that the peer was last heard on."""
+        self.is_phone = False
+        """Whether the peer is a local user's phone."""
         self.call_id = call_id
         self.local_tag = local_tag
         self.contact = ""
@@ -554,7 +557,7 @@ class Leg:
     def _way_of(self, dialog: Dialog) -> Flow:
         """Where the requests of one of the leg's dialogs go."""
         uri = dialog.next_hop()
-        return next_hop(uri.host, uri.port, self.flow)
+        return next_hop(uri.host, uri.port, self.flow, self.is_phone)
 
     def _ask(self, dialog: Dialog, request: Request) -> Key:
         """Send a request inside a dialog; where a password may be asked for, it is kept until it is answered."""

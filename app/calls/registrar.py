@@ -10,7 +10,7 @@ from app.errors import RemoteError
 from app.sip.endpoint import Endpoint, new_tag
 from app.sip.flow import Flow
 from app.sip.message import Request, parse_seconds
-from app.sip.uri import NameAddr
+from app.sip.uri import NameAddr, Uri
 
 if TYPE_CHECKING:
     from app.clock import Clock, Deadline
@@ -34,6 +34,8 @@ class Binding:
     """Monotonic time."""
     user_agent: str
     timer: Deadline | None = None
+    lost: bool = False
+    """Whether the connection that the REGISTER came by has ended: the phone must be called at its Contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Registrar:
         self._endpoint = endpoint
         self._clock = clock
         self._bindings: dict[str, list[Binding]] = {}
-        self._sources: dict[tuple[str, int], int] = {}
+        self._sources: dict[tuple[str, int], dict[str, int]] = {}
+        """How many bindings of which users came from an address and port."""
 
     @property
     def registered(self) -> int:
@@ -143,12 +146,12 @@ class Registrar:
         kept = set(map(id, bindings))
         for binding in self._bindings.get(number, ()):
             if id(binding) not in kept:
-                self._drop(binding)
+                self._drop(number, binding)
         now = self._clock.monotonic()
         for binding in bindings:
             if binding.timer is None:
-                place = (binding.flow.remote_host, binding.flow.remote_port)
-                self._sources[place] = self._sources.get(place, 0) + 1
+                numbers = self._sources.setdefault((binding.flow.remote_host, binding.flow.remote_port), {})
+                numbers[number] = numbers.get(number, 0) + 1
                 self._arm(number, binding, now)
         if bindings:
             self._bindings[number] = bindings
@@ -160,25 +163,48 @@ class Registrar:
     def _arm(self, number: str, binding: Binding, now: float) -> None:
         binding.timer = self._endpoint.schedule(binding.expires_at - now, lambda _now: self._expired(number, binding))
 
-    def _drop(self, binding: Binding) -> None:
+    def _drop(self, number: str, binding: Binding) -> None:
         if binding.timer is not None:
             binding.timer.cancel()
             binding.timer = None
         place = (binding.flow.remote_host, binding.flow.remote_port)
-        left = self._sources.get(place, 1) - 1
+        numbers = self._sources.get(place, {})
+        left = numbers.pop(number, 1) - 1
         if left > 0:
-            self._sources[place] = left
-        else:
+            numbers[number] = left
+        if not numbers:
             self._sources.pop(place, None)
 
     def _expired(self, number: str, binding: Binding) -> None:
         rest = [each for each in self._bindings.get(number, ()) if each is not binding]
         self._replace(number, rest)
 
+    def flow_failed(self, flow: Flow) -> None:
+        """A connection has ended.
+
+        Behind NAT its phone cannot be called any more; it will notice and register again (RFC 5626 4.4). One that
+        named the very address it was heard from can be connected to there.
+        """
+        if flow.transport == "udp":
+            return
+        for number in tuple(self._sources.get((flow.remote_host, flow.remote_port), ())):
+            stay: list[Binding] = []
+            for binding in self._bindings.get(number, ()):
+                if binding.flow == flow and not binding.lost:
+                    if flow.transport != "tcp" or _host_of(binding.contact) != flow.remote_host:
+                        continue
+                    binding.lost = True
+                stay.append(binding)
+            self._replace(number, stay)
+
     def forget(self, number: str) -> None:
         """Drop a user's bindings: the user was deleted, disabled or given a new password."""
         if number in self._bindings:
             self._replace(number, [])
+
+
+def _host_of(contact: str) -> str:
+    return Uri.parse(contact).host.strip("[]")
 
 
 def _same_place(binding: Binding, contact: str, source: Flow) -> bool:

@@ -68,8 +68,8 @@ def agree_as_server(request: Request, ours: int) -> tuple[SessionTerms | None, l
             expires = min(expires, ours)
         expires = max(expires, least, MINIMUM)
     if not knows:
-        # RFC 4028 9: a proxy put the header there; only we can refresh.
-        return SessionTerms(expires, True), []
+        # RFC 4028 9: a proxy put the header there and looks for it in the answer; only we can refresh.
+        return SessionTerms(expires, True), [("Session-Expires", f"{expires};refresher=uas")]
     refresher = refresher if refresher in ("uac", "uas") else "uac"
     headers = [("Session-Expires", f"{expires};refresher={refresher}")]
     if refresher == "uac":

@@ -162,6 +162,11 @@ class Switch:
                 self.registrar.forget(number)
         self.users.configure(configuration)
 
+    def flow_failed(self, flow: Flow) -> None:
+        """The transport could not send on this flow, or its connection has ended."""
+        self.registrar.flow_failed(flow)
+        self.endpoint.flow_failed(flow)
+
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def admit(self, host: str, now: float) -> bool:
@@ -184,8 +189,9 @@ class Switch:
         elif method == "REGISTER":
             self._on_register(key, request, source)
         elif method == "OPTIONS":
-            headers = [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "")]
-            self.endpoint.respond(key, request.answer(200, None, new_tag(), headers))
+            if self.authentication.is_welcome(key, request, source):
+                headers = [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "100rel, timer")]
+                self.endpoint.respond(key, request.answer(200, None, new_tag(), headers))
         elif method in ("BYE", "INFO", "UPDATE", "PRACK"):
             # RFC 3261 15.1.2: these mean nothing outside a dialog.
             self.endpoint.respond(key, request.answer(481, None, new_tag()))
@@ -243,6 +249,7 @@ class Switch:
         call = Call(self, call_id, self.node, leg, who, asked, identity, system.no_answer_timeout)
         leg.owner = call
         leg.session_expires = system.session_expires
+        leg.is_phone = who.kind is SourceKind.LOCAL_USER
         self.calls[call_id] = call
         self._cancellable[key] = leg
         self.trace.leg(call_id, request.call_id)
@@ -261,7 +268,7 @@ class Switch:
 
     def _identity(self, who: Source, request: Request) -> CallerIdentity:
         """The caller as the dial plan and the target shall see it."""
-        identity = caller_of(request, trusted=who.kind is SourceKind.SIP_TRUNK)
+        identity = caller_of(request, trusted=who.kind in (SourceKind.SIP_TRUNK, SourceKind.EXTERNAL_LINE))
         if who.kind is SourceKind.LOCAL_USER:
             # A phone may write what it likes into From; the number that showed its password is who it is.
             user = self.configuration.users_by_number.get(who.number)
@@ -324,6 +331,8 @@ class Switch:
         if isinstance(decision, Dial):
             diversion = f"<sip:{user}@{self.configuration.system.domain or 'trunkline.invalid'}>;reason=unconditional"
             call.identity = call.identity._replace(diversions=(diversion, *call.identity.diversions))
+            if decision.group_id:
+                self.live.took_turn(decision.group_id)
         return decision
 
     def outcome(self, target: DialTarget, failure: Failed | None) -> None:
