@@ -5,14 +5,47 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from app.calls.gauge_interval import GaugeInterval
 from app.events import GaugeSample, TrunkMedia
 
 ANSWER_RATIO_SECONDS = 300.0
 """The answer ratio looks back so far."""
 SPANS: Mapping[str, tuple[int, int]] = {"5 minutes": (1, 300), "1 hour": (10, 360), "24 hours": (240, 360)}
-"""Name -> (seconds between two samples, how many are kept)."""
+"""Name -> (seconds that a sample stands for, how many are kept)."""
 MAXIMUM_ENDED = 200_000
 """So many ended calls are remembered for the answer ratio; at the bound the oldest go first."""
+
+
+class SpanSamples:
+    """The samples of one span: each stands for all of its interval (`GaugeInterval.sample`)."""
+
+    __slots__ = ("_every", "_interval", "_kept", "_number")
+
+    def __init__(self, every: int, count: int) -> None:
+        self._every = every
+        self._kept: deque[GaugeSample] = deque(maxlen=count)
+        self._interval = GaugeInterval()
+        self._number = -1
+        """Intervals are numbered by the clock: a server that was held up skips some, and none grows longer."""
+
+    def add(self, sample: GaugeSample, begun: int, seconds: float, now: float) -> None:
+        """Take the sample of a second."""
+        if self._every == 1:
+            self._kept.append(sample)
+            return
+        number = int(now // self._every)
+        if number != self._number:
+            self._number = number
+            finished = self._interval.sample()
+            if finished is not None:
+                self._kept.append(finished)
+            self._interval = GaugeInterval()
+        self._interval.add(sample, begun, seconds)
+
+    def samples(self) -> tuple[GaugeSample, ...]:
+        """The samples, oldest first; the last one is of the interval that still runs."""
+        running = self._interval.sample()
+        return tuple(self._kept) if running is None else (*self._kept, running)
 
 
 class Metrics:
@@ -27,8 +60,7 @@ class Metrics:
         self._answered_in_window = 0
         self._begun_before = 0
         self._sampled_at = 0.0
-        self._ticks = 0
-        self._samples: dict[str, deque[GaugeSample]] = {name: deque(maxlen=count) for name, (_, count) in SPANS.items()}
+        self._samples = {name: SpanSamples(every, count) for name, (every, count) in SPANS.items()}
 
     def call_begun(self) -> None:
         """A call was admitted or refused: it is one more."""
@@ -62,14 +94,14 @@ class Metrics:
     ) -> GaugeSample:
         """Take the sample of this second and keep it."""
         passed = now - self._sampled_at if self._sampled_at else 1.0
-        rate = (self.begun - self._begun_before) / max(passed, 0.001)
+        begun = self.begun - self._begun_before
         self._begun_before = self.begun
         self._sampled_at = now
         figures = media or {}
         sample = GaugeSample(
             at=wall,
             calls=calls,
-            calls_per_second=round(rate, 2),
+            calls_per_second=round(begun / max(passed, 0.001), 2),
             answer_ratio=round(self.answer_ratio(now), 1),
             registered=registered,
             trunks=tuple(trunks),
@@ -81,12 +113,10 @@ class Metrics:
             loss_percent=figures.get("loss_percent", 0.0),
             trunk_media=trunk_media,
         )
-        for name, (every, _) in SPANS.items():
-            if self._ticks % every == 0:
-                self._samples[name].append(sample)
-        self._ticks += 1
+        for span in self._samples.values():
+            span.add(sample, begun, passed, now)
         return sample
 
     def samples(self, span: str) -> tuple[GaugeSample, ...]:
-        """The samples of a span, oldest first."""
-        return tuple(self._samples[span])
+        """The samples of a span, oldest first; the last one of the longer spans is still growing."""
+        return self._samples[span].samples()
