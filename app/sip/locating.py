@@ -169,7 +169,7 @@ class _Locating:
     def run(self, port: int | None, transport: TransportName | None) -> Located | list[Question]:
         targets: list[Target] = []
         if port is None:
-            services = [(transport, _SRV_PREFIXES[transport] + self.name)] if transport else self._services()
+            services = self._services_of(transport) if transport else self._services()
             if not self.open:
                 targets = self._by_srv(services)
         if not self.open and not targets and not self.refused:
@@ -183,18 +183,43 @@ class _Locating:
             return Located((), 0.0, self._why(), bool(self.failed), not self.refused)
         return Located(unique, self.ttl if self.ttl < float("inf") else _DEFAULT_TTL, None, bool(self.failed))
 
+    def _services_of(self, transport: TransportName) -> list[tuple[TransportName, str]]:
+        """The name of the SRV records of a transport that was chosen.
+
+        RFC 3263 4.1 asks for no NAPTR then. But a user chooses a transport in every record, and a carrier may keep its
+        SRV records under a name that only its NAPTR records tell; those of the other transports are left out. Whoever
+        does not answer this question, as some small routers, is none the worse.
+        """
+        usual = [(transport, _SRV_PREFIXES[transport] + self.name)]
+        question = Question(self.name, RecordType.NAPTR)
+        answer = self.answers.get(question)
+        if answer is None:
+            # Both at once: mostly there is no NAPTR record, and nobody shall wait for that.
+            self.open.append(question)
+            self._ask(usual[0][1], RecordType.SRV)
+            return usual
+        if answer.outcome is not Outcome.FOUND:
+            return usual
+        self.ttl = min(self.ttl, answer.ttl)
+        return self._of_naptr(answer, (transport,)) or usual
+
     def _services(self) -> list[tuple[TransportName, str]]:
         """The transports on offer and the name of the SRV records of each, best first (RFC 3263 4.1)."""
         answer = self._ask(self.name, RecordType.NAPTR)
         if answer is None:
             return []
+        found = self._of_naptr(answer, self.supported)
+        return found or [(each, _SRV_PREFIXES[each] + self.name) for each in self.supported]
+
+    @staticmethod
+    def _of_naptr(answer: Answer, wanted: Sequence[TransportName]) -> list[tuple[TransportName, str]]:
         found: list[tuple[TransportName, str]] = []
         records = [record for record in answer.records if isinstance(record, Naptr)]
         for record in sorted(records, key=lambda each: (each.order, each.preference))[:_MOST_NAPTR]:
             offered = _NAPTR_SERVICES.get(record.service.lower())
-            if offered in self.supported and record.flags.lower() == "s" and offered is not None:
+            if offered in wanted and record.flags.lower() == "s" and offered is not None:
                 found.append((offered, record.replacement.rstrip(".").lower()))
-        return found or [(each, _SRV_PREFIXES[each] + self.name) for each in self.supported]
+        return found
 
     def _by_srv(self, services: Sequence[tuple[TransportName, str]]) -> list[Target]:
         answers = [(offered, self._ask(service, RecordType.SRV)) for offered, service in services]

@@ -88,7 +88,26 @@ def test_with_a_port_only_addresses_are_looked_up() -> None:
 def test_with_a_transport_its_srv_records_are_looked_up(transport: Any, service: str) -> None:
     zone = Zone({f"SRV {service}.example.com": [Srv(1, 0, 5070, "a.example.com")], "A a.example.com": ["192.0.2.1"]})
     assert zone.locate("example.com", None, transport).targets == (Target(transport, "192.0.2.1", 5070),)
-    assert zone.rounds == [[f"SRV {service}.example.com"], ["A a.example.com", "AAAA a.example.com"]]
+    asked_first = ["NAPTR example.com", f"SRV {service}.example.com"]
+    assert zone.rounds == [asked_first, ["A a.example.com", "AAAA a.example.com"]]
+
+
+def test_with_a_transport_naptr_may_name_other_srv_records_of_it() -> None:
+    """Those of the other transports are left out, and a server that does not answer NAPTR is none the worse."""
+    records = {
+        "NAPTR example.com": [
+            Naptr(10, 0, "s", "SIPS+D2T", "_sips._tcp.example.com"),
+            Naptr(20, 0, "s", "SIP+D2U", "_sip._udp.carrier.example"),
+        ],
+        "SRV _sip._udp.carrier.example": [Srv(1, 0, 5070, "a.example.com")],
+        "SRV _sip._tcp.example.com": [Srv(1, 0, 5080, "a.example.com")],
+        "A a.example.com": ["192.0.2.1"],
+        "A example.com": ["192.0.2.9"],
+    }
+    assert Zone(records).locate("example.com", None, "udp").targets == (udp("192.0.2.1", 5070),)
+    assert Zone(records).locate("example.com", None, "tcp").targets == (Target("tcp", "192.0.2.1", 5080),)
+    silent = Zone({**records, "NAPTR example.com": FAILED}).locate("example.com", None, "udp")
+    assert (silent.targets, silent.uncertain) == ((udp("192.0.2.9"),), False)
 
 
 @pytest.mark.parametrize(("transport", "port"), [("udp", 5060), ("tcp", 5060), ("tls", 5061)])
