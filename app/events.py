@@ -103,6 +103,8 @@ class CallRow:
     digits: str = ""
     """DTMF digits that passed."""
     relayed: bool = False
+    problem: str = ""
+    """What is wrong with its relayed audio, in words; blank while all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class StreamRow:
     """Seconds; negative while no packet came."""
     problem: str = ""
     """`one-way`, `silent`, or blank."""
+    packets_per_second: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -613,6 +613,7 @@ class Call:
             text=self.text,
             digits=self.digits,
             relayed=self.media is not None,
+            problem=self.media.problem if self.media is not None else "",
         )
 
     def record(self) -> CallRecord:
@@ -643,6 +644,9 @@ class Call:
 
 class CallMedia(Protocol):
     """The relayed media of a call."""
+
+    problem: str
+    """What is wrong with the audio, in words; blank while all is well."""
 
     def cross(self, leg: Leg, body: Body, *, is_offer: bool) -> Body:
         """A body from this leg as the other side shall get it. RemoteError when it cannot be used."""

@@ -324,6 +324,7 @@ def _row(snapshot: StreamSnapshot) -> StreamRow:
         mos=round(snapshot.recent_mos or snapshot.mos, 2),
         last_packet_ago=round(snapshot.last_packet_ago, 2),
         problem=snapshot.problem,
+        packets_per_second=round(snapshot.packets_per_second, 1),
     )
 
 
