@@ -258,6 +258,7 @@ def test_selection_and_focus_outlive_filters_and_resets(qtbot: QtBot, theme: The
 def test_columns_can_be_hidden_and_are_remembered(qtbot: QtBot, theme: Theme, settings: Settings) -> None:
     view = RowTableView(make_model(things(3)), theme, settings, "things")
     qtbot.addWidget(view)
+    view.show()
     qtbot.wait(20)
     actions = {action.objectName(): action for action in view.column_actions(view)}
     actions["column.size"].setChecked(False)

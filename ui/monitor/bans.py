@@ -18,10 +18,10 @@ def _left(row: Ban) -> Cell:
 
 BAN_COLUMNS: list[Column[Ban]] = [
     Column("address", "Address", lambda row: address_cell(row.address)),
-    Column("reason", "Reason", lambda row: text_cell(row.reason)),
     Column("since", "Since", lambda row: time_cell(row.since)),
     Column("until", "Until", lambda row: time_cell(row.until)),
     Column("left", "Time left", _left, right=True),
+    Column("reason", "Reason", lambda row: text_cell(row.reason)),
 ]
 
 

@@ -38,6 +38,7 @@ class FieldRow(QWidget):
         self.editor = editor
         self.label = QLabel(field.shown.label + (" *" if field.shown.required else ""))
         self.label.setBuddy(editor.widget)
+        self.label.setContentsMargins(0, 0, 4, 0)
         self._help = QToolButton(text="?", autoRaise=True, focusPolicy=Qt.FocusPolicy.NoFocus)
         self._help.setObjectName(f"{field.name}.help")
         self._help.setAccessibleName(f"Help on {field.label}")

@@ -43,7 +43,7 @@ def record_columns(model: type[Record], configuration: Callable[[], Configuratio
     """The mark of problems, the live columns and a column for each field."""
     columns = [Column("problems", "", problem_cell, "Mistakes and warnings", icon_only=True)]
     fields = {field.name: _field_column(field, configuration) for field in fields_of(model)}
-    columns += [fields.pop("id"), fields.pop("enabled"), fields.pop("description")]
+    columns += [fields.pop(name) for name in dict.fromkeys(("id", "enabled", model.key, "description"))]
     return [*columns, *LIVE_COLUMNS.get(model, ()), *fields.values()]
 
 

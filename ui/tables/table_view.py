@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, QPoint, Qt, QTimer
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QTableView, QVBoxLayout, QWidget
 
 from ui.settings import Settings
@@ -108,7 +108,14 @@ class RowTableView(QTableView):
             if not column.icon_only and not header.isSectionHidden(place):
                 hint = max(self.sizeHintForColumn(place) + 12, header.sectionSizeHint(place))
                 header.resizeSection(place, min(hint, WIDEST))
-        self._sized = self.rows.rowCount() > 0
+        # Out of sight no row has been laid out yet, so that only the titles count.
+        self._sized = self.rows.rowCount() > 0 and self.isVisible()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """In sight at last: fit the columns."""
+        super().showEvent(event)
+        if not self._sized:
+            self._sizing.start()
 
     def column_actions(self, parent: QObject) -> list[QAction]:
         """One check box per column, and the way back to the first day."""
@@ -134,7 +141,7 @@ class RowTableView(QTableView):
         header.setSectionHidden(place, not shown)
         if shown and header.sectionSize(place) < 40:
             header.resizeSection(place, min(WIDEST, max(80, self.sizeHintForColumn(place) + 12)))
-        self._remember()
+        self._settings.set_state(self._state_name, header.saveState())
 
     def _open_column_menu(self, point: QPoint) -> None:
         menu = QMenu(self)
