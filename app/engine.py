@@ -323,7 +323,7 @@ class Engine:
         # A peer that is gone says so with every packet: the trunk's or line's state tells it to the user.
         _log.debug("%s", error)
         if self._switch is not None:
-            self._switch.flow_failed(flow)
+            self._switch.flow_failed(flow, str(error))
 
     def _on_earlier_deadline(self, at: float) -> None:
         """The first deadline is nearer than before: wake for it. One timer is armed, however many deadlines wait."""

@@ -233,7 +233,9 @@ class Call:
         status = passed_on(failure.status)
         headers = (("Retry-After", failure.retry_after),) if failure.retry_after.isdecimal() else ()
         self.status = status
-        self.caller.refuse(status, failure.reason if status == failure.status else "", headers)
+        # Only a peer's own words go on to the caller: ours name addresses that are none of its business.
+        own = failure.kind is FailureKind.ANSWER and status == failure.status
+        self.caller.refuse(status, failure.reason if own else "", headers)
         cause = cause_of_failure(status, failure.kind)
         if self._last_answer is None and any(attempt.reason.startswith(LIMIT_WORDS) for attempt in self.attempts):
             cause = EndCause.LIMIT

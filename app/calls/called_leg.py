@@ -274,7 +274,8 @@ class CalledLeg(Leg):
         if timed_out:
             self._fail(Failed(408, "no answer from the other side", FailureKind.TIMEOUT))
         else:
-            self._fail(Failed(503, "the other side cannot be reached", FailureKind.TRANSPORT))
+            words = self.endpoint.failure or "the other side cannot be reached"
+            self._fail(Failed(503, words, FailureKind.TRANSPORT))
 
     def _fail(self, failure: Failed | Redirected) -> None:
         """Tell the call that the leg is over; nothing is heard of it afterwards."""

@@ -33,6 +33,15 @@ class Ways(Protocol):
     ) -> Flow | None:
         """The flow to an address; None when this server has no listener of that kind."""
 
+    def is_open(self, flow: Flow) -> bool:
+        """Whether the connection of a TCP or TLS flow is up or coming up."""
+
+    def flow_again(self, flow: Flow, port: int) -> Flow | None:
+        """A connection to the peer of a TCP or TLS flow whose own is gone; `port` where it was not made here."""
+
+    def add_alias(self, flow: Flow, port: int) -> None:
+        """Use a flow's connection for requests to another port of the same peer (RFC 5923)."""
+
 
 Lookup = Callable[[str, int | None, TransportName, Callable[[tuple[Place, ...], str], bool]], None]
 """`lookup(name, port, transport, done)`: `done(places, error)` is called now or later, and again after each refresh

@@ -348,7 +348,8 @@ class Lines:
         if line_id is None or watch is None or watch.key != key:
             return
         watch.key = None
-        self._unheard(line_id, "no answer from the server" if timed_out else "the server cannot be reached")
+        words = self._endpoint.failure or "the server cannot be reached"
+        self._unheard(line_id, "no answer from the server" if timed_out else words)
 
     def _unheard(self, line_id: int, reason: str, wait: float = 0.0) -> None:
         """A registrar did not answer, or not now: its next address is tried at once, or this one later."""

@@ -27,6 +27,7 @@ from app.calls.rejected import RejectedSources
 from app.calls.relay import Relays
 from app.calls.session_timer import MINIMUM, is_too_short
 from app.calls.sources import Sources
+from app.calls.streams import PeerStreams
 from app.calls.trace import Trace
 from app.calls.trunks import Trunks
 from app.calls.users import Users
@@ -39,6 +40,7 @@ from app.events import BansChanged, CallChanged, CallRecord, CallRecorded, Event
 from app.records import Configuration, RouteType
 from app.sip.endpoint import ALLOW, Endpoint, new_tag
 from app.sip.random_text import random_hex
+from app.sip.reaching import DEFAULT_PORTS
 from app.sip.uri import Uri, UriError
 
 if TYPE_CHECKING:
@@ -105,6 +107,8 @@ class Switch:
         self.endpoint.core = self
         self.endpoint.supported_options = frozenset({"100rel", "timer"})
         self.endpoint.trace = self.trace.message
+        self.endpoint.streams = PeerStreams(ways, self._is_peer, clock.monotonic)
+        self._ways = ways
         self.registrar = Registrar(self.endpoint, clock)
         self.registrar.on_change = self._on_registration
         self.destinations = Destinations(ways, lookup, self._on_addresses, clock.monotonic)
@@ -162,10 +166,10 @@ class Switch:
                 self.registrar.forget(number)
         self.users.configure(configuration)
 
-    def flow_failed(self, flow: Flow) -> None:
-        """The transport could not send on this flow, or its connection has ended."""
+    def flow_failed(self, flow: Flow, words: str = "") -> None:
+        """The transport could not send on this flow, or its connection has ended; `words` say why."""
         self.registrar.flow_failed(flow)
-        self.endpoint.flow_failed(flow)
+        self.endpoint.flow_failed(flow, words)
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -184,6 +188,8 @@ class Switch:
     def on_request(self, key: Key, request: Request, source: Flow) -> None:
         """A request outside any dialog (Core)."""
         method = request.method
+        if source.connection and "alias" in request.via.params and self._is_peer(source.remote_host):
+            self._ways.add_alias(source, request.via.port or DEFAULT_PORTS[source.transport])
         if method == "INVITE":
             self._on_invite(key, request, source)
         elif method == "REGISTER":
@@ -410,6 +416,11 @@ class Switch:
             self.relays.figures(),
             self.relays.figures_of_trunks(),
         )
+
+    def _is_peer(self, host: str) -> bool:
+        """Whether an address belongs to a trunk, a line's server or a trusted user."""
+        sources = self.authentication.sources
+        return sources is not None and sources.is_trusted(host)
 
     # --- notes of the parts -------------------------------------------------------------------------------------------
 

@@ -285,7 +285,8 @@ class Trunks:
         if trunk_id is None or watch is None:
             return
         self._asked_enough(watch)
-        self._probe_failed(trunk_id, "it does not answer OPTIONS" if timed_out else "it cannot be reached")
+        words = self._endpoint.failure or "it cannot be reached"
+        self._probe_failed(trunk_id, "it does not answer OPTIONS" if timed_out else words)
 
     def _out_of_patience(self, trunk_id: int) -> None:
         watch = self._watches.get(trunk_id)

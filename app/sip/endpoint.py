@@ -12,6 +12,7 @@ from app.errors import RemoteError
 from app.sip.flow import Flow
 from app.sip.message import MessageError, Request, Response, parse
 from app.sip.random_text import random_hex
+from app.sip.reaching import DEFAULT_PORTS, LARGEST_DATAGRAM, Streams, living_flow, port_of_answer, port_of_next_hop
 from app.sip.transaction import (
     MAGIC_COOKIE,
     AckReceived,
@@ -29,7 +30,9 @@ from app.sip.transaction import (
     ResponseReceived,
     Role,
     Send,
+    State,
     StrayResponse,
+    TransactionKey,
     TransactionLayer,
     TransportFailed,
     reply_flow,
@@ -44,7 +47,8 @@ ALLOW = ", ".join(ALLOWED_METHODS)
 OVERLOAD_RETRY_AFTER = 5
 """Seconds after which a peer may try again when there is no room for its request."""
 
-_DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+LARGE_PATIENCE = 1.5
+"""Seconds in which a request that is too large for a datagram must be heard of by TCP; then UDP has to do."""
 MAXIMUM_FAILED_FLOWS = 1000
 """So many flows that failed within the last second are remembered."""
 
@@ -64,6 +68,9 @@ class ClientUser(Protocol):
 
 class DialogUser(Protocol):
     """Who owns a dialog."""
+
+    flow: Flow
+    """The way to the peer; set when it comes by another connection."""
 
     def on_request(self, key: Key, request: Request) -> None:
         """A request inside the dialog; it must be answered with `Endpoint.respond(key, ...)`."""
@@ -130,6 +137,10 @@ class Endpoint:
         self.supported_options: frozenset[str] = frozenset()
         self.trace: Callable[[bool, Flow, bytes], None] | None = None
         """Called as `trace(outgoing, flow, data)` for every message, when set."""
+        self.failure = ""
+        """Why a transport failed, in words for a person: to be read while `on_no_response` is called."""
+        self.streams: Streams | None = None
+        """Finds other connections; without it every message goes by the flow that it was given."""
         self._deadlines = deadlines
         self._monotonic = monotonic
         self._send = send
@@ -140,6 +151,8 @@ class Endpoint:
         self._flows: dict[Key, Flow] = {}
         self._failed_until: dict[Flow, float] = {}
         self._merged = MergedRequests()
+        self._large: dict[Key, tuple[Request, Flow, Deadline]] = {}
+        """Requests that went by TCP for their size and are not heard of yet, with the UDP flow that they had."""
         self._source: Flow | None = None
         self._perform_one: dict[type[Any], Callable[[Any], None]] = {
             Send: self._perform_send,
@@ -221,8 +234,8 @@ class Endpoint:
             answer = message.answer(error.status, error.reason, new_tag())
             self._transmit(_way_back(message, source), answer.to_bytes())
 
-    def flow_failed(self, flow: Flow) -> None:
-        """The transport could not send on this flow: its client transactions fail at once.
+    def flow_failed(self, flow: Flow, words: str = "") -> None:
+        """The transport could not send on this flow: its client transactions fail at once, `words` saying why.
 
         Looked at once a second per flow: with a dead link every packet fails, and each look costs a walk over all
         transactions. What fails in between is found by its timers.
@@ -235,7 +248,13 @@ class Endpoint:
         self._failed_until[flow] = now + 1.0
         failed = [key for key, used in self._flows.items() if used == flow]
         for key in failed:
-            self._perform(self._layer.transport_failed(key, now))
+            if key in self._large:
+                self._fall_back(key)
+            elif not flow.connection or self._layer.state_of(key) is not State.PROCEEDING:
+                # RFC 3261 18.2.2: who has said that it is at work opens a connection again for its answer.
+                self.failure = words
+                self._perform(self._layer.transport_failed(key, now))
+                self.failure = ""
 
     # --- from the calls ----------------------------------------------------------------------------------------------
 
@@ -258,15 +277,57 @@ class Endpoint:
 
     def send_request(self, request: Request, flow: Flow, user: ClientUser) -> Key:
         """Begin a client transaction: adds our Via and sends. `user` hears what becomes of it."""
-        request.prepend("Via", self._via(flow))
+        if flow.connection:
+            flow = living_flow(self.streams, flow, port_of_next_hop(request))
+        branch = new_branch()
+        request.prepend("Via", self._via(flow, branch))
         key, effects = self._layer.send_request(request, flow, self._monotonic())
+        sent = effects[-1]
+        if flow.transport == "udp" and type(sent) is Send and len(sent.data) > LARGEST_DATAGRAM:
+            larger = self.streams.stream_instead(flow) if self.streams is not None else None
+            if larger is not None:
+                self._layer.destroy(key)
+                request.replace("Via", self._via(larger, branch))
+                patience = self.schedule(LARGE_PATIENCE, lambda _now: self._fall_back(key))
+                self._large[key] = (request, flow, patience)
+                flow = larger
+                _, effects = self._layer.send_request(request, flow, self._monotonic())
         self._users[key] = user
         self._flows[key] = flow
         self._perform(effects)
         return key
 
+    def _fall_back(self, key: Key) -> None:
+        """RFC 3261 18.1.1: what TCP did not carry goes by UDP after all, in the same transaction for its user."""
+        request, flow, patience = self._large.pop(key)
+        patience.cancel()
+        _log.debug("%s takes no %s by TCP", flow.source, request.method)
+        user = self._users.get(key)
+        if self.streams is not None:
+            self.streams.no_stream(flow)
+        self._perform(self._layer.destroy(key))
+        if user is None:
+            return
+        # The same branch: a peer that did get it by TCP takes this for a repetition.
+        request.replace("Via", self._via(flow, request.via.branch or ""))
+        _, effects = self._layer.send_request(request, flow, self._monotonic())
+        self._users[key] = user
+        self._flows[key] = flow
+        self._perform(effects)
+
+    def _is_heard_of(self, key: Key) -> None:
+        """A request has an answer, or is over: it needs no other way."""
+        large = self._large.pop(key, None)
+        if large is not None:
+            large[2].cancel()
+
     def send_cancel(self, cancel: Request, flow: Flow, user: ClientUser) -> Key:
-        """Begin the transaction of a CANCEL, which carries the Via of its INVITE already (RFC 3261 9.1)."""
+        """Begin the transaction of a CANCEL, which carries the Via of its INVITE already (RFC 3261 9.1).
+
+        It goes the way of the INVITE while that lives, else by `flow`.
+        """
+        invite = TransactionKey(Role.CLIENT, cancel.via.branch or "", "", "INVITE")
+        flow = living_flow(self.streams, self._flows.get(invite, flow), port_of_next_hop(cancel))
         key, effects = self._layer.send_request(cancel, flow, self._monotonic())
         self._users[key] = user
         self._flows[key] = flow
@@ -275,14 +336,16 @@ class Endpoint:
 
     def send_ack(self, ack: Request, flow: Flow) -> bytes:
         """Send the ACK of a 2xx, which is a transaction of its own without answer; returns the bytes to repeat."""
-        ack.prepend("Via", self._via(flow))
+        if flow.connection:
+            flow = living_flow(self.streams, flow, port_of_next_hop(ack))
+        ack.prepend("Via", self._via(flow, new_branch()))
         data = ack.to_bytes()
         self._transmit(flow, data)
         return data
 
     def send_again(self, flow: Flow, data: bytes) -> None:
         """Repeat what was sent: a 2xx that waits for its ACK, or the ACK of a repeated 2xx."""
-        self._transmit(flow, data)
+        self._transmit(living_flow(self.streams, flow, None), data)
 
     def respond(self, key: Key, response: Response) -> None:
         """Answer the request of a server transaction; does nothing once that is gone."""
@@ -300,8 +363,10 @@ class Endpoint:
         """Hear nothing more of a client transaction, which may go on to its own end."""
         self._users.pop(key, None)
 
-    def _via(self, flow: Flow) -> str:
-        return f"SIP/2.0/{flow.transport.upper()} {self._sent_by(flow)};branch={new_branch()};rport"
+    def _via(self, flow: Flow, branch: str) -> str:
+        # RFC 5923: the peer may use this connection for its own requests.
+        alias = ";alias" if flow.connection else ""
+        return f"SIP/2.0/{flow.transport.upper()} {self._sent_by(flow)};branch={branch};rport{alias}"
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
@@ -316,9 +381,12 @@ class Endpoint:
             perform_one[type(effect)](effect)
 
     def _perform_send(self, effect: Send) -> None:
+        flow = effect.flow
+        if flow.connection and effect.key.role is Role.SERVER:
+            flow = living_flow(self.streams, flow, port_of_answer(effect.key))
         if self.trace is not None:
-            self.trace(True, effect.flow, effect.data)
-        self._send(effect.flow, effect.data)
+            self.trace(True, flow, effect.data)
+        self._send(flow, effect.data)
 
     def _perform_arm(self, effect: Arm) -> None:
         key, timer, at = effect
@@ -341,6 +409,8 @@ class Endpoint:
         self._users.pop(effect.key, None)
         self._flows.pop(effect.key, None)
         self._merged.forget(effect.key)
+        if self._large:
+            self._is_heard_of(effect.key)
 
     def _perform_refusal(self, effect: RefuseOverload) -> None:
         request = effect.request
@@ -371,8 +441,12 @@ class Endpoint:
             user = self.dialogs.get((request.call_id, tag))
             if user is None:
                 self.respond(key, request.answer(481))
-            else:
-                user.on_request(key, request)
+                return
+            source = self._source
+            if source is not None and source.connection and user.flow.transport == source.transport:
+                # A peer that lost its connection has made another one.
+                user.flow = source
+            user.on_request(key, request)
             return
         core, source = self.core, self._source
         if core is None or source is None:
@@ -407,7 +481,7 @@ class Endpoint:
             if via.params.get("received", own_host.strip("[]")) != own_host.strip("[]"):
                 continue
             sent_by = via.sent_by.lower()
-            if sent_by == own or (via.port is None and f"{sent_by}:{_DEFAULT_PORTS[source.transport]}" == own):
+            if sent_by == own or (via.port is None and f"{sent_by}:{DEFAULT_PORTS[source.transport]}" == own):
                 return True
         return False
 
@@ -428,6 +502,8 @@ class Endpoint:
             user.on_ack(request)
 
     def _on_response(self, event: ResponseReceived) -> None:
+        if self._large:
+            self._is_heard_of(event.key)
         user = self._users.get(event.key)
         if user is not None:
             user.on_response(event.key, event.response)

@@ -158,6 +158,15 @@ class _Ways:
     ) -> Flow | None:
         return Flow("udp", self._host, self._port, host, port) if transport == "udp" else None
 
+    def is_open(self, flow: Flow) -> bool:
+        return True
+
+    def flow_again(self, flow: Flow, port: int) -> Flow | None:
+        return None
+
+    def add_alias(self, flow: Flow, port: int) -> None:
+        """There are no connections here."""
+
 
 @dataclass
 class Plan:

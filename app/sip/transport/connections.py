@@ -212,6 +212,10 @@ class ConnectionTable:
         else:
             connection.write(data)
 
+    def is_open(self, flow: Flow) -> bool:
+        """Whether the connection of a flow takes messages, now or when it is up."""
+        return flow.connection in self._connections
+
     def set_keep_alive(self, flow: Flow, interval: float | None) -> None:
         """Begin or end the keep-alives of a connection."""
         connection = self._connections.get(flow.connection)

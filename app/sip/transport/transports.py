@@ -33,6 +33,7 @@ _LOOK_FOR_ADDRESS_EVERY = 5.0
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 5.0
 _LOCAL_ADDRESS_GOOD_FOR = 10.0
 _LOCAL_ADDRESSES = 2048
+_REMEMBERED_CONNECTIONS = 8192
 _PING = b"\r\n\r\n"
 
 
@@ -84,6 +85,8 @@ class Transports:
         self._udp_routes: dict[tuple[str, int], UdpListener | None] = {}
         self._local_addresses: dict[str, tuple[str, float]] = {}
         self._keep_alives: dict[Flow, tuple[float, float]] = {}
+        self._made: dict[int, tuple[bool, str | None]] = {}
+        """How the connections were made, by number, ended ones too: whether TLS was verified, and for which name."""
         self._timer: asyncio.TimerHandle | None = None
         self._look_for_addresses_at = 0.0
 
@@ -215,7 +218,24 @@ class Transports:
         if connection is None:
             bind_to = None if address.is_wildcard else address.host
             connection = self._connections.connect(flow, bind_to, verified_name, server_name)
+            if len(self._made) >= _REMEMBERED_CONNECTIONS:
+                del self._made[next(iter(self._made))]
+            self._made[connection.number] = (tls_verify, server_name)
         return connection.flow
+
+    def is_open(self, flow: Flow) -> bool:
+        """Whether the connection of a TCP or TLS flow is up or coming up."""
+        return self._connections.is_open(flow)
+
+    def flow_again(self, flow: Flow, port: int) -> Flow | None:
+        """A connection to the peer of a TCP or TLS flow whose own is gone (RFC 3261 18.2.2, 18.3).
+
+        One that was made here is made again, verified as before; one that was accepted leads to `port` of the peer.
+        """
+        made = self._made.get(flow.connection)
+        if made is not None:
+            return self.flow_to(flow.transport, flow.remote_host, flow.remote_port, *made)
+        return self.flow_to(flow.transport, flow.remote_host, port, tls_verify=False)
 
     def no_flow_reason(self, transport: TransportName, host: str) -> str:
         """Why `flow_to` gives none, for a person to read; empty when it would give one."""
