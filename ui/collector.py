@@ -21,9 +21,6 @@ class Collector(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._count = 0
-        # What is there after the start stays: it need not be looked at again and again.
-        gc.collect()
-        gc.freeze()
         gc.disable()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._collect)
@@ -37,4 +34,3 @@ class Collector(QObject):
         """Leave the collector to Python again."""
         self._timer.stop()
         gc.enable()
-        gc.unfreeze()
