@@ -150,8 +150,10 @@ class TextEditor(Editor):
 
     def set_value(self, value: Any) -> None:
         """Show a text or a list."""
-        self.widget.setText(", ".join(str(each) for each in value) if isinstance(value, tuple | list) else str(value))
-        self.widget.setCursorPosition(0)
+        text = ", ".join(str(each) for each in value) if isinstance(value, tuple | list) else str(value)
+        if text != self.widget.text():
+            self.widget.setText(text)
+            self.widget.setCursorPosition(0)
 
 
 class PasswordEditor(TextEditor):

@@ -48,7 +48,7 @@ class RecordDialog(Dialog):
         """What the form holds, when it is right."""
         self._filled = values is not None or base is not None
         """Whether every field has been filled in by somebody, so that each mistake counts as made."""
-        self.form = RecordForm(model, workspace.theme)
+        self.form = RecordForm(model, workspace.theme, self)
         self._problem = QLabel(wordWrap=True)
         self._problem.setObjectName("problem")
         self._problem.setProperty("role", "muted")

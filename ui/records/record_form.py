@@ -32,8 +32,8 @@ from ui.theme import Theme, Tone
 class FieldRow(QWidget):
     """An editor with its help button, and the label that says what is wrong with it."""
 
-    def __init__(self, field: RecordField, editor: Editor) -> None:
-        super().__init__()
+    def __init__(self, field: RecordField, editor: Editor, parent: QWidget) -> None:
+        super().__init__(parent)
         self.field = field
         self.editor = editor
         self.label = QLabel(field.shown.label + (" *" if field.shown.required else ""))
@@ -45,6 +45,7 @@ class FieldRow(QWidget):
         self._help.clicked.connect(self._tell)
         self._error = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
         self._error.setObjectName(f"{field.name}.error")
+        self._error.setProperty("role", "bad")
         self._error.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._error.hide()
         help_text = field.shown.help + (f" {field.limits[:1].upper()}{field.limits[1:]}." if field.limits else "")
@@ -55,19 +56,15 @@ class FieldRow(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(4)
         layout.setVerticalSpacing(2)
-        if editor.stretches:
-            layout.addWidget(editor.widget, 0, 0)
-            layout.setColumnStretch(0, 1)
-        else:
-            layout.addWidget(editor.widget, 0, 0, Qt.AlignmentFlag.AlignLeft)
-            layout.setColumnStretch(0, 1)
+        layout.addWidget(editor.widget, 0, 0, Qt.AlignmentFlag(0) if editor.stretches else Qt.AlignmentFlag.AlignLeft)
+        layout.setColumnStretch(0, 1)
         layout.addWidget(self._help, 0, 1, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self._error, 1, 0, 1, 2)
 
     def show_message(self, text: str, tone: Tone = Tone.BAD) -> None:
         """Say what is wrong, or nothing."""
         role = "warning" if tone is Tone.WARNING else "bad"
-        if self._error.property("role") != role:
+        if text and self._error.property("role") != role:
             self._error.setProperty("role", role)
             self._error.style().unpolish(self._error)
             self._error.style().polish(self._error)
@@ -95,8 +92,8 @@ class RecordForm(QWidget):
         self._filling = False
         self.touched: set[str] = set()
         """The fields that the user has changed."""
-        self.rows = {field.name: self._make_row(field) for field in self.fields}
-        self.tabs = QTabWidget()
+        self.rows: dict[str, FieldRow] = {}
+        self.tabs = QTabWidget(self)
         self.tabs.setObjectName("tabs")
         self._tab_of: dict[str, int] = {}
         self._tallest = 0
@@ -106,12 +103,16 @@ class RecordForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
 
-    def _make_row(self, field: RecordField) -> FieldRow:
+    def _make_row(self, field: RecordField, parent: QWidget) -> FieldRow:
         editor = make_editor(field, self.fields, lambda: self._edited(field.name), self._theme)
-        return FieldRow(field, editor)
+        return FieldRow(field, editor, parent)
 
     def _add_tab(self, title: str, fields: Sequence[RecordField]) -> None:
+        # From the outside in: a widget that is put into another is styled anew with all that it holds.
+        area = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        self.tabs.addTab(area, title)
         page = QWidget()
+        area.setWidget(page)
         form = QFormLayout(page)
         form.setContentsMargins(14, 12, 14, 12)
         form.setHorizontalSpacing(14)
@@ -119,15 +120,12 @@ class RecordForm(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for field in fields:
-            row = self.rows[field.name]
+            row = self.rows[field.name] = self._make_row(field, page)
             form.addRow(row.label, row)
-            self._tab_of[field.name] = self.tabs.count()
-        area = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+            self._tab_of[field.name] = self.tabs.count() - 1
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(page)
         area.setMinimumWidth(page.sizeHint().width() + 30)
         self._tallest = max(self._tallest, page.sizeHint().height())
-        self.tabs.addTab(area, title)
 
     def sizeHint(self) -> QSize:
         """High enough for every tab without scrolling."""

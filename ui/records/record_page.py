@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QPushButton
 
 from app.errors import UserFacingError
 from app.events import LineChanged, TrunkChanged, UserChanged
-from app.records import TABLES, Change, ExternalLine, LocalUser, Record, SipTrunk, System, fields_of
+from app.records import TABLES, Change, Configuration, ExternalLine, LocalUser, Record, SipTrunk, System, fields_of
 from ui.face import Problem
 from ui.messages import CANCEL, Choice, Role, ask, choose_file, save_text, tell
 from ui.records.changes import Deletion, duplicate_of, plan_deletion, switched, words_for
@@ -47,13 +47,19 @@ class RecordPage(TablePage):
         model: OrderedRowModel[RecordRow] = OrderedRowModel(columns, lambda row: row.record.id)
         super().__init__(workspace, record.table, record.plural, model, record.introduction)
         self.single = record is System
+        self._shown: Configuration | None = None
+        self._references = [
+            field.name
+            for field in fields_of(record)
+            if field.shown.refers_to or field.shown.refers_by or isinstance(field.item, type)
+        ]
         self._add_commands()
         self._add_empty_buttons()
         self.view.doubleClicked.connect(lambda _: self.edit())
         bridge = workspace.bridge
-        bridge.configuration_changed.connect(lambda _: self.reload())
+        bridge.configuration_changed.connect(lambda _: self._configuration_changed())
         bridge.engine_changed.connect(lambda _: self._load_live())
-        workspace.history.changed.connect(self.reload)
+        workspace.history.changed.connect(self._configuration_changed)
         signals = {SipTrunk: bridge.trunks_changed, ExternalLine: bridge.lines_changed, LocalUser: bridge.users_changed}
         if record in signals:
             signals[record].connect(self._live_changed)
@@ -108,6 +114,7 @@ class RecordPage(TablePage):
     def reload(self) -> None:
         """Show the records and words of this moment; rows that are the same stay untouched."""
         configuration = self.workspace.configuration
+        self._shown = configuration
         records: Iterable[Record] = [configuration.system] if self.single else configuration.table(self.name)
         rows: list[RecordRow] = []
         for record in records:
@@ -116,7 +123,13 @@ class RecordPage(TablePage):
             rows.append(old if old == row else row)
         self.model.set_rows(rows)
         # Other records' words may have changed: they stand in the cells of references.
-        self.model.refresh()
+        if self._references:
+            self.model.refresh(self._references)
+
+    def _configuration_changed(self) -> None:
+        """A change made here is told twice, at once and by the bridge: it is shown once."""
+        if self._shown is not self.workspace.configuration:
+            self.reload()
 
     def _show_problems(self, problems: Iterable[Problem]) -> None:
         found: dict[int, list[Problem]] = {}
