@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.calls.simulation import SimulatedTarget, Simulation
+from app.calls.simulation import Simulation
 from app.command_line.serve_command import read_sip_address
 from app.dialplan.compare import Difference, SavedNumber, compare, outcome
 from app.dialplan.coverage import Problem, cycle_through, cycle_words, problems
 from app.dialplan.decide import decide
-from app.dialplan.decision import Dial, Reject, TrailStep
+from app.dialplan.decision import Dial, TrailStep
 from app.dialplan.live import IdleState
 from app.dialplan.plan import DialPlan
-from app.dialplan.request import CallRequest, Source, SourceKind
+from app.dialplan.request import CallRequest, Source
 from app.engine import Engine
 from app.logging_setup import set_up_logging
 from app.records import Configuration
@@ -26,12 +26,9 @@ __all__ = [
     "Difference",
     "Engine",
     "Problem",
-    "Reject",
     "SavedNumber",
-    "SimulatedTarget",
     "Simulation",
     "Source",
-    "SourceKind",
     "TrailStep",
     "as_csv",
     "as_json",

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from PySide6.QtWidgets import QDockWidget, QWidget
 
 from ui.face import Problem
-from ui.records.field_words import field_path_words
+from ui.records.field_words import field_path_words, record_words
 from ui.records.record_page import record_type
 from ui.records.record_rows import SEVERITY_TONES
-from ui.simulator import record_words
 from ui.tables.cells import Column, state_cell, text_cell
 from ui.tables.row_model import OrderedRowModel
 from ui.tables.table_view import RowTableView

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 
 from PySide6.QtCore import Qt, QTimer, QUrl
@@ -26,15 +25,10 @@ from PySide6.QtWidgets import (
 )
 
 from app.errors import TrunklineError
-from app.records import Configuration, ExternalLine, LocalUser, SipTrunk, System
+from app.records import Configuration, ExternalLine, LocalUser, SipTrunk
 from ui.face import Dial, SavedNumber, Simulation, Source, TrailStep
-from ui.inquiry import Inquiry
-from ui.kept_numbers import KeptNumber
-from ui.records.record_page import record_type
-from ui.tables.cells import Cell, Column, state_cell, text_cell
-from ui.tables.row_model import OrderedRowModel
-from ui.tables.table_page import Needs, TablePage
-from ui.theme import Tone
+from ui.kept_numbers_page import KeptNumbersPage
+from ui.records.field_words import record_words
 from ui.words import name_words
 from ui.workspace import Workspace
 
@@ -144,7 +138,8 @@ class SimulatorPage(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setObjectName("tabs")
         self.tabs.setDocumentMode(True)
-        self.kept = KeptNumbersPage(self.workspace, self)
+        self.kept = KeptNumbersPage(self.workspace)
+        self.kept.tried.connect(self._try)
         self.tabs.addTab(middle, "This call")
         self.tabs.addTab(self.kept, "Test numbers")
         layout = QVBoxLayout(self)
@@ -275,6 +270,11 @@ class SimulatorPage(QWidget):
         table, _, record_id = url.path().partition("/")
         self.workspace.record_wanted.emit(table, int(record_id))
 
+    def _try(self, source: str, caller: str, called: str) -> None:
+        """Ask about a kept call."""
+        self.fill(source, caller, called)
+        self.tabs.setCurrentIndex(0)
+
     def keep_number(self) -> None:
         """Keep the call as a test number, with the outcome that it has by the records."""
         number = SavedNumber(Source.parse(self.source_name()), self.caller.text().strip(), self.called.text().strip())
@@ -298,91 +298,3 @@ def _titled(title: str, widget: QWidget) -> QWidget:
     layout.addWidget(label)
     layout.addWidget(widget, 1)
     return frame
-
-
-def record_words(place: tuple[str, int], configuration: Configuration) -> str:
-    """`called number record 1 - 13` for (table, id)."""
-    table, record_id = place
-    if table == System.table:
-        return "System"
-    record = configuration.find(table, record_id)
-    return f"{record_type(table).title} {record.caption() if record else record_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptRow:
-    kept: KeptNumber
-    now: str
-    """The outcome with the records of this moment; blank while it is looked for."""
-
-
-def _verdict_cell(row: _KeptRow) -> Cell:
-    if not row.now:
-        return state_cell("looking", 1, Tone.IDLE)
-    same = row.now == row.kept.expected
-    return state_cell("as kept" if same else "goes another way", 2 if same else 0, Tone.GOOD if same else Tone.BAD)
-
-
-class KeptNumbersPage(TablePage):
-    """`page.kept_numbers`, a tab of the simulator: each kept call, where it went and where it goes now."""
-
-    def __init__(self, workspace: Workspace, simulator: SimulatorPage) -> None:
-        columns = [
-            Column("verdict", "Now", _verdict_cell),
-            Column("source", "Source", lambda row: text_cell(row.kept.number.source.name)),
-            Column("caller", "Caller", lambda row: text_cell(row.kept.number.caller_number)),
-            Column("called", "Called", lambda row: text_cell(row.kept.number.called_number)),
-            Column("expected", "When it was kept", lambda row: text_cell(row.kept.expected)),
-            Column("now", "With the records of now", lambda row: text_cell(row.now)),
-        ]
-        self._rows: OrderedRowModel[_KeptRow] = OrderedRowModel(columns, lambda row: row.kept.key)
-        super().__init__(
-            workspace,
-            "kept_numbers",
-            "Test numbers",
-            self._rows,
-            "Keep calls here that should always go the same way. A change of the dial plan then says, before it is "
-            "saved, which of them would go another way.",
-        )
-        self._simulator = simulator
-        self.add_command("try", "&Try", self.try_number, icon="simulator", shortcuts=["Return"], needs=Needs.ONE)
-        self.add_command("accept", "Take as &right", self.accept, icon="enable", needs=Needs.SOME)
-        self.add_command("delete", "&Delete", self.delete, icon="delete", shortcuts=["Del"], needs=Needs.SOME)
-        self.add_table_commands()
-        self.view.doubleClicked.connect(lambda _: self.try_number())
-        kept = workspace.kept_numbers
-        self._inquiry = Inquiry(kept.outcomes_in, self)
-        self._inquiry.answered.connect(self._show)
-        kept.changed.connect(self._again)
-        workspace.bridge.configuration_changed.connect(lambda _: self._again())
-        workspace.history.changed.connect(self._again)
-        self._again()
-
-    def _again(self) -> None:
-        self._show({})
-        self._inquiry.ask_again(self.workspace.configuration)
-
-    def _show(self, found: dict[str, str]) -> None:
-        kept = self.workspace.kept_numbers.all
-        self._rows.set_rows([_KeptRow(each, found.get(key, "")) for key, each in kept.items()])
-
-    def try_number(self) -> None:
-        """Simulate the selected call."""
-        keys = self.view.selected_keys()
-        row = self._rows.row(keys[0]) if keys else None
-        if row is not None:
-            number = row.kept.number
-            self._simulator.fill(number.source.name, number.caller_number, number.called_number)
-            self._simulator.tabs.setCurrentIndex(0)
-
-    def accept(self) -> None:
-        """What the selected calls do now is right."""
-        for key in self.view.selected_keys():
-            row = self._rows.row(key)
-            if row is not None:
-                self.workspace.kept_numbers.keep(row.kept.number, self.workspace.configuration)
-
-    def delete(self) -> None:
-        """Keep the selected calls no longer."""
-        for key in self.view.selected_keys():
-            self.workspace.kept_numbers.forget(str(key))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.records import Configuration, Record, fields_of
+from app.records import TABLES, Configuration, Record, System, fields_of
 from app.records.base import RecordField
 from app.records.types import CHOICE_WORDS
 from ui.tables.cells import Cell, address_cell, blank_cell, number_cell, text_cell
@@ -89,3 +89,12 @@ def field_path_words(model: type[Record], path: str) -> str:
     label = next((field.label for field in fields_of(model) if field.name == name), name)
     place = rest.partition("]")[0]
     return f"{label}, entry {int(place) + 1}" if place.isdigit() else label
+
+
+def record_words(place: tuple[str, int], configuration: Configuration) -> str:
+    """`called number record 1 - Mobile (13)` for (table, id)."""
+    table, record_id = place
+    if table == System.table:
+        return System.title
+    record = configuration.find(table, record_id)
+    return f"{TABLES[table].title} {record.caption() if record else record_id}"
