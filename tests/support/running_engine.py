@@ -91,6 +91,10 @@ class RunningEngine:
 
         self.ask(apply)
 
+    def delete(self, table: str, record_id: int) -> None:
+        """Delete a record as the window does."""
+        self.ask(lambda engine: engine.apply([Change(table, engine.configuration.find(table, record_id), None)]))
+
     def trunk(self, trunk_id: int) -> TrunkRow:
         """The row of a trunk as it is now."""
         return next(row for row in self.ask(Engine.trunks) if row.id == trunk_id)

@@ -45,6 +45,9 @@ class Talk:
         self.messages: list[SipText] = []
         self.uri = ""
         self.to = ""
+        self.remote = ""
+        self.from_ = ""
+        self._routes: list[str] = []
         self._credentials: list[str] = []
         self._branch = ""
 
@@ -70,6 +73,7 @@ class Talk:
             f"Call-ID: {self.call_id}",
             f"CSeq: {self.sequence} {method}",
             f"Contact: <sip:test@{self.caller.address}:{self.caller.port}>",
+            *self._routes,
         ]
 
     def wait(self, status: int, seconds: float = 10.0) -> SipText:
@@ -92,6 +96,8 @@ class Talk:
         else:
             self.to = response.header("To") or self.to
             self.remote = (response.header("Contact") or "").partition("<")[2].partition(">")[0]
+            recorded = [each.strip() for line in response.headers("Record-Route") for each in line.split(",")]
+            self._routes = [f"Route: {each}" for each in reversed(recorded)]
             self.caller.send(_message(self._head("ACK", self.remote, f"z9hG4bK{secrets.token_hex(8)}", self.to)))
         return response
 
