@@ -19,11 +19,12 @@ from app.events import (
     LineChanged,
     Sampled,
     SourceRejected,
+    StreamsChanged,
     TrunkChanged,
     UserChanged,
 )
 
-INTERVAL = 0.2
+INTERVAL = 0.25
 """Seconds between two batches. The first change after a pause is handed over at once."""
 
 MOST_WAITING = 2_000
@@ -43,6 +44,8 @@ class Bridge(QObject):
     """The newest EngineChanged."""
     calls_changed = Signal(list)
     """CallRows, newest per id; those that have ended too."""
+    streams_changed = Signal(list)
+    """StreamRows, newest per call and side."""
     trunks_changed = Signal(list)
     """TrunkChanged events, newest per id; likewise for lines and users."""
     lines_changed = Signal(list)
@@ -72,6 +75,7 @@ class Bridge(QObject):
             events.subscribe(ConfigurationChanged, lambda event: self._keep("configuration_changed", 0, event)),
             events.subscribe(EngineChanged, lambda event: self._keep("engine_changed", 0, event)),
             events.subscribe(CallChanged, lambda event: self._keep("calls_changed", event.row.id, event.row)),
+            events.subscribe(StreamsChanged, self._keep_streams),
             events.subscribe(TrunkChanged, lambda event: self._keep("trunks_changed", event.row.id, event)),
             events.subscribe(LineChanged, lambda event: self._keep("lines_changed", event.row.id, event)),
             events.subscribe(UserChanged, lambda event: self._keep("users_changed", event.row.number, event)),
@@ -96,6 +100,12 @@ class Bridge(QObject):
         self._newest.setdefault(name, {})[key] = value
         self._arm()
 
+    def _keep_streams(self, event: StreamsChanged) -> None:
+        rows = self._newest.setdefault("streams_changed", {})
+        for row in event.rows:
+            rows[row.call_id, row.side] = row
+        self._arm()
+
     def _collect(self, name: str, value: object) -> None:
         values = self._waiting.setdefault(name, [])
         values.append(value)
@@ -109,7 +119,10 @@ class Bridge(QObject):
             self._timer.start(max(0, round(wait * 1000)))
 
     def hand_over(self) -> None:
-        """Emit everything that waits; the configuration first, because rows are shown by its words."""
+        """Emit everything that waits; the configuration first, because rows are shown by its words.
+
+        Streams come before calls, so that nothing is heard of a call after its end.
+        """
         self._timer.stop()
         self._last_batch = self._now()
         newest, self._newest = self._newest, {}
@@ -121,6 +134,9 @@ class Bridge(QObject):
         ):
             for event in newest.pop(name, {}).values():
                 getattr(self, name).emit(what(event))
+        streams = newest.pop("streams_changed", None)
+        if streams:
+            self.streams_changed.emit(list(streams.values()))
         for name, rows in newest.items():
             getattr(self, name).emit(list(rows.values()))
         for name, values in waiting.items():

@@ -25,6 +25,8 @@ from app.events import (
     LineState,
     MessageTraced,
     RejectedSource,
+    StreamRow,
+    StreamsChanged,
     TrunkChanged,
     TrunkRow,
     TrunkState,
@@ -47,6 +49,7 @@ class FakeEngine:
         self.listeners: tuple[str, ...] = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
         self.data_directory = Path("data")
         self.rows: dict[str, CallRow] = {}
+        self.stream_rows: dict[tuple[str, str], StreamRow] = {}
         self.trunk_rows: dict[int, TrunkRow] = {}
         self.line_rows: dict[int, LineRow] = {}
         self.user_rows: dict[str, UserRow] = {}
@@ -125,6 +128,15 @@ class FakeEngine:
         else:
             self.rows[row.id] = row
         self.events.publish(CallChanged(row))
+
+    def set_streams(self, *rows: StreamRow) -> None:
+        """New figures of relayed streams."""
+        self.stream_rows |= {(row.call_id, row.side): row for row in rows}
+        self.events.publish(StreamsChanged(rows))
+
+    def streams(self, call_id: str) -> tuple[StreamRow, ...]:
+        """The newest figures of a call's streams."""
+        return tuple(row for row in self.stream_rows.values() if row.call_id == call_id)
 
     def set_trunk(self, row: TrunkRow) -> None:
         """A trunk has changed."""

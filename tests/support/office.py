@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from typing import Any
 
 from support.fake_engine import FakeEngine
@@ -19,6 +20,8 @@ from app.events import (
     LineState,
     MessageTraced,
     RejectedSource,
+    StreamRow,
+    TrunkMedia,
     TrunkRow,
     TrunkState,
     UserRow,
@@ -112,6 +115,46 @@ def make_call(name: str = "1", **values: Any) -> CallRow:
     return CallRow(**(fields | values))
 
 
+def make_stream(side: str = "caller", name: str = "1", **values: Any) -> StreamRow:
+    """One direction of a relayed call's audio."""
+    fields: dict[str, Any] = {
+        "call_id": f"call-{name}",
+        "side": side,
+        "codec": "PCMA/8000",
+        "packets": 3150,
+        "bytes": 541_800,
+        "lost": 2,
+        "loss_percent": 0.1,
+        "jitter_ms": 1.6,
+        "round_trip_ms": 24.0,
+        "mos": 4.39,
+        "last_packet_ago": 0.01,
+        "packets_per_second": 50.0,
+    }
+    return StreamRow(**(fields | values))
+
+
+def make_media(side: str = "caller", **values: Any) -> dict[str, Any]:
+    """What a call record keeps of one direction."""
+    fields: dict[str, Any] = {
+        "side": side,
+        "codec": "PCMA/8000",
+        "packets": 3000,
+        "bytes": 516_000,
+        "lost": 12,
+        "loss_percent": 0.4,
+        "duplicates": 0,
+        "reordered": 3,
+        "gaps": 7,
+        "jitter_ms": 2.13,
+        "round_trip_ms": 31.5,
+        "mos": 4.36,
+        "remote": "10.0.0.31:4000",
+        "problem": "",
+    }
+    return fields | values
+
+
 def make_record(number: int = 1, **values: Any) -> CallRecord:
     """A call that has ended."""
     started = time.time() - 60 * number
@@ -146,6 +189,7 @@ def make_samples(count: int = 300) -> list[GaugeSample]:
     now = time.time()
     samples: list[GaugeSample] = []
     first, second = 8.0, 4.0
+    worse = random.Random(8)
     for place in range(count):
         first = min(30.0, max(0.0, first + chance.uniform(-1.2, 1.25)))
         second = min(12.0, max(0.0, second + chance.uniform(-0.8, 0.8)))
@@ -158,9 +202,24 @@ def make_samples(count: int = 300) -> list[GaugeSample]:
                 answer_ratio=-1.0 if place < 20 else round(70 + first / 3 + chance.uniform(-2, 2), 1),
                 registered=3,
                 trunks=trunks,
+                **_make_figures(int(first) + int(second), 0.9 if place % 100 > 88 else 0.0, worse),
             )
         )
+        first_trunk = {**_make_figures(int(first), 0.0, worse), "trunk_id": 1}
+        samples[-1] = replace(samples[-1], trunk_media=(TrunkMedia(**first_trunk),))
     return samples
+
+
+def _make_figures(relayed: int, trouble: float, chance: random.Random) -> dict[str, Any]:
+    """The media gauges of a second."""
+    return {
+        "relayed": relayed,
+        "packets_per_second": round(relayed * 100 * chance.uniform(0.99, 1.0), 1),
+        "mos_worst": round(max(1.0, 4.2 - 2 * trouble - chance.uniform(0, 0.15)), 2) if relayed else 0.0,
+        "mos_median": round(4.38 - chance.uniform(0, 0.03), 2) if relayed else 0.0,
+        "jitter_ms": round(chance.uniform(2, 6) + 40 * trouble, 2) if relayed else 0.0,
+        "loss_percent": round(chance.uniform(0, 0.1) + 2 * trouble, 2) if relayed else 0.0,
+    }
 
 
 def busy_office() -> FakeEngine:
@@ -189,7 +248,7 @@ def busy_office() -> FakeEngine:
         "102": UserRow("102", "", UserState.REGISTERED, ("sip:102@10.0.0.33:5060",), "Linphone", now + 70, 0),
     }
     for call in (
-        make_call("1"),
+        make_call("1", relayed=True, digits="42#"),
         make_call("2", source="trunk:1", target="user:101", caller_number="+4930555", called_number="101", trunk_in=1,
                   trunk_out=0, state=CallState.RINGING, answered=0.0, status=180, text="ringing at 101"),
         make_call("3", caller_number="102", called_number="0301234", trunk_out=2, state=CallState.CALLING,
@@ -210,6 +269,12 @@ def busy_office() -> FakeEngine:
         Ban("198.51.100.9", "10 failed authentications within a minute", now - 300, now + 3300),
         Ban("203.0.113.5", "10 failed authentications within a minute", now - 3000, now + 600),
     ]
+    engine.stream_rows = {
+        ("call-1", "caller"): make_stream(),
+        ("call-1", "called"): make_stream(
+            "called", mos=3.42, lost=97, loss_percent=3.1, jitter_ms=34.2, round_trip_ms=120.0
+        ),
+    }
     engine.sample_rows = make_samples()
     engine.records = [_varied(number) for number in range(1, 1001)]
     engine.messages["call-1"] = tuple(

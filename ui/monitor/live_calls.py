@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QSplitter
 
 from app.events import CallRow, CallState
 from app.records import Configuration
@@ -11,10 +14,15 @@ from ui.messages import CANCEL, Choice, Role, ask
 from ui.monitor.ladder import LadderDialog
 from ui.monitor.live_page import LivePage
 from ui.monitor.state_words import call_state_cell
+from ui.monitor.streams_pane import StreamsPane
 from ui.tables.cells import Cell, Column, blank_cell, duration_cell, number_cell, text_cell, time_cell
 from ui.tables.table_page import Needs
-from ui.words import name_words
+from ui.theme import Tone
+from ui.words import name_words, natural_key
 from ui.workspace import Workspace
+
+_SPLITTER = "live_calls/splitter"
+_SHOWN = "live_calls/audio"
 
 
 def _trunk_cell(trunk_id: int, configuration: Configuration) -> Cell:
@@ -37,8 +45,13 @@ def call_columns(configuration: Callable[[], Configuration]) -> list[Column[Call
             return Cell("", 0.0)
         return duration_cell((row.ended or time.time()) - row.answered, row.answered)
 
+    def newest_step(row: CallRow) -> Cell:
+        if not row.problem:
+            return text_cell(row.text)
+        return Cell(row.text, natural_key(row.text), Tone.WARNING, row.problem, None, True)
+
     return [
-        Column("state", "State", lambda row: call_state_cell(row.state)),
+        Column("state", "State", lambda row: call_state_cell(row.state, row.problem)),
         Column("from", "From", lambda row: text_cell(row.caller_number, tip=row.source), "The caller's number."),
         Column("to", "To", lambda row: text_cell(row.called_number, tip=row.target), "The number that was dialled."),
         Column("trunk_in", "In trunk", lambda row: _trunk_cell(row.trunk_in, configuration())),
@@ -55,10 +68,10 @@ def call_columns(configuration: Callable[[], Configuration]) -> list[Column[Call
         Column("source", "Source", lambda row: words(row.source), "Who calls.", shown=False),
         Column("target", "Target", lambda row: words(row.target), "Where the call goes.", shown=False),
         Column("sent", "Sent number", lambda row: text_cell(row.sent_number), "As it left here.", shown=False),
-        Column("digits", "Digits", lambda row: text_cell(row.digits), "DTMF digits that passed.", shown=False),
+        Column("digits", "Digits", lambda row: text_cell(row.digits, tip=row.digits), "DTMF digits that passed."),
         Column("relayed", "Relayed", lambda row: text_cell("yes" if row.relayed else "no"), shown=False),
         Column("started", "Started", lambda row: time_cell(row.started), shown=False),
-        Column("text", "Newest step", lambda row: text_cell(row.text)),
+        Column("text", "Newest step", newest_step),
     ]
 
 
@@ -81,13 +94,59 @@ class LiveCallsPage(LivePage[CallRow]):
             "ladder", "SIP &ladder", self.show_ladder, icon="ladder", shortcuts=["Return", "Enter"], needs=Needs.ONE
         )
         self.view.doubleClicked.connect(lambda _: self.show_ladder())
+        self._add_streams()
         self.add_table_commands()
         self.load()
         workspace.bridge.calls_changed.connect(self._take)
 
+    def _add_streams(self) -> None:
+        """The lower pane, which can be closed."""
+        settings = self.workspace.settings
+        self.streams = StreamsPane(self.workspace)
+        self._heard: Hashable | None = None
+        """The call of which the lower pane tells."""
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.setObjectName("splitter")
+        splitter.setChildrenCollapsible(False)
+        self.body.removeWidget(self.view)
+        splitter.addWidget(self.view)
+        splitter.addWidget(self.streams)
+        splitter.setStretchFactor(0, 1)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([320, 320])
+        state = settings.state(_SPLITTER)
+        if state is not None:
+            splitter.restoreState(state)
+        splitter.splitterMoved.connect(lambda *_: settings.set_state(_SPLITTER, splitter.saveState()))
+        self.body.addWidget(splitter, 1)
+        shown = settings.text(_SHOWN, "yes") == "yes"
+        audio = self.add_command("audio", "&Audio", lambda: self._show_streams(audio.isChecked()), icon="audio")
+        audio.setCheckable(True)
+        audio.setChecked(shown)
+        audio.setToolTip("Show the audio of the chosen call")
+        self.streams.setVisible(shown)
+        self.view.selectionModel().selectionChanged.connect(lambda *_: self._choose_audio())
+        self.live.modelReset.connect(self._choose_audio)
+        self.workspace.bridge.engine_changed.connect(lambda _: self._choose_audio())
+
+    def _show_streams(self, shown: bool) -> None:
+        self.workspace.settings.set_text(_SHOWN, "yes" if shown else "no")
+        self.streams.setVisible(shown)
+
+    def _choose_audio(self) -> None:
+        """The lower pane shows the one selected call."""
+        keys = self.view.selected_keys()
+        self._heard = keys[0] if len(keys) == 1 else None
+        self._show_audio(several=len(keys) > 1)
+
+    def _show_audio(self, *, several: bool = False) -> None:
+        self.streams.show_call(self.live.row(self._heard), several=several)
+
     def _take(self, rows: Sequence[CallRow]) -> None:
         self.live.remove([row.id for row in rows if row.state is CallState.ENDED])
         self.live.upsert([row for row in rows if row.state is not CallState.ENDED])
+        if self._heard is not None:
+            self._show_audio()
 
     def hang_up(self) -> None:
         """End the selected call; asks before it ends several."""

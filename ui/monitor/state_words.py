@@ -54,9 +54,9 @@ _LINE_ORDER = {state: place for place, state in enumerate(LINE_TONES)}
 _USER_ORDER = {state: place for place, state in enumerate(USER_TONES)}
 
 
-def call_state_cell(state: CallState) -> Cell:
-    """Where a call is."""
-    return state_cell(state.value, _CALL_ORDER[state], CALL_TONES[state])
+def call_state_cell(state: CallState, problem: str = "") -> Cell:
+    """Where a call is; marked when something is wrong with it, its tip says what."""
+    return state_cell(state.value, _CALL_ORDER[state], Tone.WARNING if problem else CALL_TONES[state], problem)
 
 
 def trunk_state_cell(row: TrunkRow) -> Cell:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
+from copy import deepcopy
 from math import isnan
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pyqtgraph
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
 from ui.theme import Theme
 
@@ -38,6 +39,19 @@ class WholeNumbers(pyqtgraph.AxisItem):  # type: ignore[misc]
         return [each for each in super().tickSpacing(least, most, size) if each[0] >= 1] or [(1, 0)]
 
 
+class TimeAxis(pyqtgraph.DateAxisItem):  # type: ignore[misc]
+    """The time of day; a narrow plot has ticks at every other minute or hour, where its base has none at all."""
+
+    _STEPS: ClassVar[dict[int, list[int]]] = {60: [1, 2, 5, 10, 15, 30], 3600: [1, 2, 3, 6, 12]}
+
+    def __init__(self) -> None:
+        super().__init__("bottom")
+        self.zoomLevels = {limit: deepcopy(level) for limit, level in self.zoomLevels.items()}
+        for level in self.zoomLevels.values():
+            for ticks in level.tickSpecs:
+                ticks.autoSkip = self._STEPS.get(ticks.spacing, ticks.autoSkip)
+
+
 class TimePlot(QFrame):
     """A card with a title, the values under the crosshair and the plot; it never repaints while out of sight."""
 
@@ -51,9 +65,11 @@ class TimePlot(QFrame):
         *,
         fixed: bool = False,
         whole: bool = False,
+        bottom: float = 0.0,
+        legend: bool = True,
     ) -> None:
         """`top` is the least value that the axis reaches to; `fixed` when it never reaches higher,
-        `whole` when it counts.
+        `whole` when it counts. It begins at `bottom`. Without `legend` something else tells its curves apart.
         """
         super().__init__()
         self.setObjectName(f"plot.{name}")
@@ -63,6 +79,8 @@ class TimePlot(QFrame):
         self._times: Sequence[float] = ()
         self._series: tuple[Series, ...] = ()
         self._curves: dict[str, Any] = {}
+        self._dots: dict[str, Any] = {}
+        """Points without a neighbour, of which a curve shows nothing."""
         self.repaints = 0
         """How often new values were drawn."""
         self._title = QLabel(title)
@@ -71,7 +89,7 @@ class TimePlot(QFrame):
         self._values.setObjectName("values")
         self._values.setProperty("role", "muted")
         left = WholeNumbers("left") if whole else pyqtgraph.AxisItem("left")
-        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": pyqtgraph.DateAxisItem(), "left": left})
+        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": TimeAxis(), "left": left})
         self.plot.setAccessibleName(title)
         self.plot.setMenuEnabled(False)
         self.plot.setMouseEnabled(False, False)
@@ -80,6 +98,8 @@ class TimePlot(QFrame):
         self.plot.getAxis("left").setWidth(44)
         self._top = top
         self._fixed = fixed
+        self._bottom = bottom
+        self._with_legend = legend
         self._legend = self.plot.addLegend(offset=(8, 4), colCount=4, labelTextSize="8pt")
         self._line = pyqtgraph.InfiniteLine(angle=90, movable=False)
         self._line.hide()
@@ -87,8 +107,10 @@ class TimePlot(QFrame):
         self.plot.scene().sigMouseMoved.connect(self._point)
         head = QHBoxLayout()
         head.addWidget(self._title)
-        head.addStretch()
-        head.addWidget(self._values)
+        # The values never make the card wider.
+        self._values.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._values.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        head.addWidget(self._values, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 8, 8, 8)
         layout.setSpacing(2)
@@ -107,18 +129,23 @@ class TimePlot(QFrame):
             self._make_curves()
         for each in series:
             self._curves[each.name].setData(times, each.values, connect="finite")
+            lonely = _lonely(each.values)
+            self._dots[each.name].setData([times[place] for place in lonely], [each.values[place] for place in lonely])
         end = times[-1] if times else time.time()
         self.plot.setXRange(end - span, end, padding=0)
         peak = max((value for each in series for value in each.values if not isnan(value)), default=0.0)
-        self.plot.setYRange(0, self._top if self._fixed else max(self._top, peak * 1.15), padding=0)
+        self.plot.setYRange(self._bottom, self._top if self._fixed else max(self._top, peak * 1.15), padding=0)
         self.repaints += 1
 
     def _make_curves(self) -> None:
-        for curve in self._curves.values():
-            self.plot.removeItem(curve)
+        for item in (*self._curves.values(), *self._dots.values()):
+            self.plot.removeItem(item)
         self._legend.clear()
         self._curves = {each.name: self.plot.plot(name=each.name) for each in self._series}
-        self._legend.setVisible(len(self._series) > 1)
+        self._dots = {each.name: pyqtgraph.ScatterPlotItem(size=5, pen=None) for each in self._series}
+        for dots in self._dots.values():
+            self.plot.addItem(dots)
+        self._legend.setVisible(self._with_legend and len(self._series) > 1)
         self._colour()
 
     def _colour(self) -> None:
@@ -136,6 +163,7 @@ class TimePlot(QFrame):
             style = Qt.PenStyle.DashLine if each.dashed else Qt.PenStyle.SolidLine
             curve = self._curves[each.name]
             curve.setPen(pyqtgraph.mkPen(text, width=2, style=style))
+            self._dots[each.name].setBrush(text)
             if each.filled:
                 shade = QColor(text)
                 shade.setAlpha(40)
@@ -166,3 +194,13 @@ class TimePlot(QFrame):
             f"{each.name} {each.values[place]:g}{self._unit}" for each in self._series if not isnan(each.values[place])
         ]
         self._values.setText(f"{clock}   {', '.join(words)}")
+
+
+def _lonely(values: Sequence[float]) -> list[int]:
+    """The places of values that have none before and none after them."""
+    last = len(values) - 1
+    return [
+        place
+        for place, value in enumerate(values)
+        if not isnan(value) and (place == 0 or isnan(values[place - 1])) and (place == last or isnan(values[place + 1]))
+    ]
