@@ -47,7 +47,7 @@ def start_sipp(network: LoopbackNetwork, tmp_path: Path) -> Iterator[StartSipp]:
     def start(scenario: Scenario, host: int, *, called: str | None = None, **options: Any) -> Sipp:
         folder = tmp_path / f"sipp-{len(running)}"
         if called is not None:
-            options |= {"called": called, "remote": f"{network.address(SERVER)}:5060"}
+            options = {"remote": f"{network.address(SERVER)}:5060", **options, "called": called}
         sipp = Sipp(folder, scenario, network.address(host), **options)
         running.append(sipp)
         return sipp
