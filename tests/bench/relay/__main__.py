@@ -12,9 +12,7 @@ import asyncio
 import json
 import os
 import statistics
-import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from tests.bench.relay.subjects import SHARED, SUBJECTS, Unavailable, compiled
@@ -115,7 +113,6 @@ def main() -> int:
     parser.add_argument("--subjects", type=lambda text: text.split(","), default=list(SUBJECTS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
     results = asyncio.run(run(arguments))
     if arguments.json:
         print(json.dumps(results))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -20,7 +21,9 @@ from app.media.control import MediaControl, MediaSession, MediaSettings, Side, S
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[3] / "shared" / "bench"
 
-CALLER, CALLED = "127.7.0.11", "127.7.0.12"
+# A network of this process: two runs at once do not meet.
+NETWORK = f"127.{64 + os.getpid() // 250 % 128}.{os.getpid() % 250}"
+CALLER, CALLED = f"{NETWORK}.11", f"{NETWORK}.12"
 CLIENT_PORT = 20_000
 
 
@@ -73,7 +76,7 @@ def compiled(source: Path, options: Sequence[str] = ()) -> Path:
 @asynccontextmanager
 async def our_worker(calls: int, processes: int = 1) -> AsyncIterator[Running]:
     """Our relay, counters and all, as the engine runs it."""
-    address = "127.7.0.5"
+    address = f"{NETWORK}.5"
     control = MediaControl(
         MediaSettings(
             port_first=30_000, port_last=59_999, processes=processes, local_addresses=(address,), spare_worker=False
@@ -101,7 +104,7 @@ async def our_worker(calls: int, processes: int = 1) -> AsyncIterator[Running]:
 async def c_forwarder(calls: int, processes: int = 1) -> AsyncIterator[Running]:
     """The same sockets in C without anything else: what the system itself costs."""
     program = compiled(HERE / "forwarder.c")
-    relay, first = "127.7.0.2", 30_000
+    relay, first = f"{NETWORK}.2", 30_000
     process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs meanwhile
         [str(program), str(calls), relay, str(first), CALLER, CALLED, str(CLIENT_PORT)], stdout=subprocess.PIPE
     )
@@ -137,7 +140,7 @@ async def rtpengine(calls: int, processes: int = 1) -> AsyncIterator[Running]:
     program = shutil.which("rtpengine")
     if program is None:
         raise Unavailable("rtpengine is not installed (apt-get install rtpengine-daemon)")
-    address, control_port = "127.7.0.40", 2223
+    address, control_port = f"{NETWORK}.40", 2223
     process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs meanwhile
         [
             program,
@@ -157,7 +160,7 @@ async def rtpengine(calls: int, processes: int = 1) -> AsyncIterator[Running]:
     )
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-            control.bind(("127.7.0.9", 0))
+            control.bind((f"{NETWORK}.9", 0))
             control.connect((address, control_port))
             control.settimeout(1)
             cookie = 0
