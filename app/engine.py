@@ -480,8 +480,10 @@ class Engine:
         configuration: Configuration | None = None,
     ) -> Simulation:
         """What would happen to a call now, with this configuration or another one that is only thought of."""
-        live = self._switch.live if self._switch is not None and configuration is None else None
-        return simulate(configuration or self.configuration, source, caller_number, called_number, live)
+        switch = self._switch if configuration is None else None
+        if switch is None:
+            return simulate(configuration or self.configuration, source, caller_number, called_number)
+        return simulate(switch.configuration, source, caller_number, called_number, switch.live, plan=switch.plan)
 
     def call_records(self, query: CallQuery, done: Callable[[list[CallRecord] | None, Exception | None], None]) -> None:
         """Look up call records; `done(records, None)` or `done(None, error)` comes later."""

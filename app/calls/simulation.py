@@ -61,12 +61,18 @@ def simulate(
     live: LiveState | None = None,
     *,
     draw: float = 0.0,
+    plan: DialPlan | None = None,
 ) -> Simulation:
-    """Decide about a call as if it came in now. Without `live` everybody is reachable and nothing is busy."""
+    """Decide about a call as if it came in now. Without `live` everybody is reachable and nothing is busy.
+
+    `plan` is the configuration's dial plan where it is compiled already.
+    """
     if not caller_number and source.kind is SourceKind.LOCAL_USER:
         caller_number = source.number
     request = CallRequest(source, caller_number, called_number, False, draw)
-    decision = decide(request, DialPlan(configuration), live if live is not None else IdleState())
+    decision = decide(
+        request, plan if plan is not None else DialPlan(configuration), live if live is not None else IdleState()
+    )
     targets: tuple[SimulatedTarget, ...] = ()
     refusals = tuple(f"{skipped.name}: {skipped.reason}" for skipped in decision.skipped)
     if isinstance(decision, Dial):
