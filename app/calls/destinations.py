@@ -39,6 +39,9 @@ class Ways(Protocol):
     def flow_again(self, flow: Flow, port: int) -> Flow | None:
         """A connection to the peer of a TCP or TLS flow whose own is gone; `port` where it was not made here."""
 
+    def keep_alive(self, flow: Flow, interval: float | None) -> None:
+        """Keep a flow's NAT binding or connection alive every so many seconds; None ends it (RFC 5626 3.5.1)."""
+
     def add_alias(self, flow: Flow, port: int) -> None:
         """Use a flow's connection for requests to another port of the same peer (RFC 5923)."""
 

@@ -36,6 +36,10 @@ TEMPORARY_FAILURES = frozenset({408, 430, 480, 500, 502, 503, 504})
 """Answers that say nothing about the account: another address of the provider, or a later time, may do better."""
 MAXIMUM_CHALLENGES = 5
 """So many answers that ask for more (401, 407, 423) are taken in one registration."""
+KEEP_UDP_ALIVE, KEEP_STREAM_ALIVE = 27.0, 110.0
+"""Seconds between two keep-alives to a provider: shorter than a NAT's memory (RFC 5626 4.4.1, 4.4.2)."""
+AFTER_A_LOST_CONNECTION = 5.0
+"""Seconds, at most, until a line whose connection ended registers again."""
 PATIENCE = 8.0
 """Seconds after which a REGISTER without an answer has failed and another address or a later time is tried."""
 
@@ -57,6 +61,8 @@ class _Watch:
     failures: int = 0
     flow: Flow | None = None
     """Where the last REGISTER went."""
+    kept: Flow | None = None
+    """The flow that is kept alive, so that the provider's calls come through a NAT."""
     nowhere: bool = False
     """Whether the last try failed because the server's address is not known."""
     realms: set[str] = field(default_factory=set)
@@ -283,6 +289,7 @@ class Lines:
         watch.expires = expires
         watch.until = self._clock.monotonic() + expires
         watch.state, watch.reason = LineState.REGISTERED, "registered"
+        self._keep_alive(watch, watch.flow)
         # Early enough for several tries before it ends, spread so that many lines do not all refresh at once.
         early = max(expires * 0.5, expires - 60.0) - expires * 0.05 * self._jitter()
         self._plan(line_id, watch, max(early, EARLIEST_REFRESH))
@@ -391,6 +398,26 @@ class Lines:
                 watch.failures = 0
                 self._plan(number, watch, 0.0)
 
+    def _keep_alive(self, watch: _Watch, flow: Flow | None) -> None:
+        """Keep the way from the provider open (RFC 5626 4.4); lines with the same provider share it."""
+        old, watch.kept = watch.kept, flow
+        streams = self._endpoint.streams
+        if streams is None or old == flow:
+            return
+        if old is not None and all(other.kept != old for other in self._watches.values()):
+            streams.keep_alive(old, None)
+        if flow is not None:
+            streams.keep_alive(flow, KEEP_STREAM_ALIVE if flow.connection else KEEP_UDP_ALIVE)
+
+    def flow_failed(self, flow: Flow) -> None:
+        """A connection has ended: who was registered by it registers again, soon but not all at once (RFC 5626 4.5)."""
+        if not flow.connection:
+            return
+        for line_id, watch in self._watches.items():
+            if watch.kept == flow and watch.key is None and watch.state is LineState.REGISTERED:
+                watch.kept = None
+                self._plan(line_id, watch, AFTER_A_LOST_CONNECTION * (0.1 + 0.9 * self._jitter()))
+
     def _leave(self, line_id: int) -> None:
         """Stop registering; a registration that holds is taken back, without waiting for the answer."""
         watch = self._watches[line_id]
@@ -405,6 +432,7 @@ class Lines:
 
     def _release(self, watch: _Watch) -> None:
         """Wait for nothing any more."""
+        self._keep_alive(watch, None)
         if watch.timer is not None:
             watch.timer.cancel()
             watch.timer = None

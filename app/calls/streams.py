@@ -34,6 +34,10 @@ class PeerStreams:
         """A connection to the peer of a flow whose own is gone."""
         return self._ways.flow_again(flow, port)
 
+    def keep_alive(self, flow: Flow, interval: float | None) -> None:
+        """Keep a flow's NAT binding or connection alive every so many seconds; None ends it."""
+        self._ways.keep_alive(flow, interval)
+
     def stream_instead(self, flow: Flow) -> Flow | None:
         """A TCP flow for a request that is too large for a datagram; None where there is no use in trying."""
         place = (flow.remote_host, flow.remote_port)

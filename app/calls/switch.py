@@ -169,6 +169,7 @@ class Switch:
     def flow_failed(self, flow: Flow, words: str = "") -> None:
         """The transport could not send on this flow, or its connection has ended; `words` say why."""
         self.registrar.flow_failed(flow)
+        self.lines.flow_failed(flow)
         self.endpoint.flow_failed(flow, words)
 
     # --- messages -----------------------------------------------------------------------------------------------------

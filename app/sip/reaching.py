@@ -27,6 +27,9 @@ class Streams(Protocol):
     def stream_instead(self, flow: Flow) -> Flow | None:
         """A TCP flow to the peer of a UDP flow; None where there is no use in trying."""
 
+    def keep_alive(self, flow: Flow, interval: float | None) -> None:
+        """Keep a flow's NAT binding or connection alive every so many seconds; None ends it (RFC 5626 3.5.1)."""
+
     def no_stream(self, flow: Flow) -> None:
         """The peer of this UDP flow did not take a request by TCP."""
 

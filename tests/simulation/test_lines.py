@@ -108,6 +108,39 @@ def test_a_line_registers_and_refreshes() -> None:
     assert provider.registered[-1][1] == 0
 
 
+def test_the_way_from_a_provider_is_kept_open_while_the_line_is_registered() -> None:
+    """RFC 5626 4.4: NATs forget; lines at the same provider share the way, and the last one closes it."""
+    world = World()
+    Provider(world)
+    two = document()
+    two["external_lines"] = [{**two["external_lines"][0], "id": number} for number in (1, 2)]  # type: ignore[index]
+    switch = world.switch(two)
+    kept = world.ways["10.0.0.5", 5060].kept_alive
+    world.advance(2)
+    assert list(kept) == [Flow("udp", "10.0.0.5", 5060, PROVIDER, 5060)]
+    two["external_lines"] = [{**two["external_lines"][0], "enabled": False}, two["external_lines"][1]]  # type: ignore[index]
+    switch.configure(read_document(two, Configuration(), replace=True))
+    assert len(kept) == 1
+    switch.close()
+    assert not kept
+
+
+def test_a_line_whose_connection_ends_registers_again_soon() -> None:
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document())
+    world.advance(2)
+    stream = Flow("tcp", "10.0.0.5", 5060, PROVIDER, 5060, 7)
+    switch.lines._watches[1].kept = stream
+    switch.flow_failed(stream._replace(connection=8))
+    world.advance(6)
+    assert len(provider.registered) == 1
+    switch.flow_failed(stream)
+    world.advance(6)
+    assert len(provider.registered) == 2
+    assert switch.lines.rows()[0].state is LineState.REGISTERED
+
+
 def test_the_authorization_id_may_name_a_domain() -> None:
     world = World()
     provider = Provider(world)

@@ -84,6 +84,8 @@ class World:
         """Hosts that neither hear nor say anything any more."""
         self.log: list[tuple[float, Flow, bytes]] = []
         self.keep_log = False
+        self.ways: dict[tuple[str, int], _Ways] = {}
+        """The transports of each switch, by its address."""
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Carry a packet to its receiver, as the weather allows."""
@@ -131,7 +133,7 @@ class World:
             clock=self.clock,
             deadlines=self.deadlines,
             send=self.send,
-            ways=_Ways(host, port),
+            ways=self.ways.setdefault((host, port), _Ways(host, port)),
             local_address_towards=lambda _host: host,
             lookup=None,
             events=self.events,
@@ -152,6 +154,7 @@ class _Ways:
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
+        self.kept_alive: dict[Flow, float] = {}
 
     def flow_to(
         self, transport: str, host: str, port: int, tls_verify: bool = True, server_name: str | None = None
@@ -166,6 +169,12 @@ class _Ways:
 
     def add_alias(self, flow: Flow, port: int) -> None:
         """There are no connections here."""
+
+    def keep_alive(self, flow: Flow, interval: float | None) -> None:
+        if interval is None:
+            self.kept_alive.pop(flow, None)
+        else:
+            self.kept_alive[flow] = interval
 
 
 @dataclass
