@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app import collector
@@ -481,9 +482,18 @@ class Engine:
     ) -> Simulation:
         """What would happen to a call now, with this configuration or another one that is only thought of."""
         switch = self._switch if configuration is None else None
-        if switch is None:
-            return simulate(configuration or self.configuration, source, caller_number, called_number)
-        return simulate(switch.configuration, source, caller_number, called_number, switch.live, plan=switch.plan)
+        meant = configuration or self.configuration
+        if self._sip is not None:
+            host, port = self._sip
+            own = {"sip_address": host, "sip_udp_port": port, "sip_tcp_port": port}
+            meant = replace(meant, system=meant.system.model_copy(update=own))
+        plan, live = (switch.plan, switch.live) if switch is not None else (None, None)
+        return simulate(meant, source, caller_number, called_number, live, plan=plan, phone_of=self._phone_of)
+
+    def _phone_of(self, number: str) -> tuple[str, Flow] | None:
+        """The Contact of the phone that a user registered last, and the way to it."""
+        bindings = self._switch.registrar.bindings(number) if self._switch is not None else ()
+        return (bindings[-1].contact, bindings[-1].flow) if bindings else None
 
     def call_records(self, query: CallQuery, done: Callable[[list[CallRecord] | None, Exception | None], None]) -> None:
         """Look up call records; `done(records, None)` or `done(None, error)` comes later."""

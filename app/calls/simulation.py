@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.calls.addresses import Addresses, bracketed
@@ -15,8 +16,7 @@ from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision
 from app.dialplan.live import IdleState, LiveState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
-from app.records import Configuration, Transport
-from app.records.trunks import OutgoingFields
+from app.records import Configuration, LocalUser, Transport
 from app.sip.flow import Flow
 from app.sip.transport.transports import local_address
 from app.sip.uri import escape_user
@@ -27,6 +27,10 @@ SAMPLE_OFFER = Body("application/sdp", b"")
 
 ANYWHERE = "198.51.100.1"
 """An address out in the internet (RFC 5737: nobody's), to find out which of ours leads there."""
+
+
+PhoneOf = Callable[[str], tuple[str, Flow] | None]
+"""The Contact URI of a local user's phone and the way to it, None where none is registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,12 @@ def simulate(
     *,
     draw: float = 0.0,
     plan: DialPlan | None = None,
+    phone_of: PhoneOf | None = None,
 ) -> Simulation:
     """Decide about a call as if it came in now. Without `live` everybody is reachable and nothing is busy.
 
-    `plan` is the configuration's dial plan where it is compiled already.
+    `plan` is the configuration's dial plan where it is compiled already. `phone_of(number)` knows the Contact of a
+    registered phone and the way to it; without it a place is made up.
     """
     if not caller_number and source.kind is SourceKind.LOCAL_USER:
         caller_number = source.number
@@ -77,7 +83,7 @@ def simulate(
     refusals = tuple(f"{skipped.name}: {skipped.reason}" for skipped in decision.skipped)
     if isinstance(decision, Dial):
         caller = CallerIdentity(caller_number, _display_of(configuration, source), False)
-        targets = tuple(_simulated(configuration, target, caller) for target in decision.targets)
+        targets = tuple(_simulated(configuration, target, caller, phone_of) for target in decision.targets)
     elif isinstance(decision, Reject):
         refusals = (*refusals, f"{decision.status} {decision.reason}: {decision.text}")
     return Simulation(decision, targets, refusals)
@@ -100,20 +106,37 @@ def _display_of(configuration: Configuration, source: Source) -> str:
     return user.display_name if user is not None else ""
 
 
-def _simulated(configuration: Configuration, target: DialTarget, caller: CallerIdentity) -> SimulatedTarget:
+def _phone(user: LocalUser, phone_of: PhoneOf | None) -> tuple[Transport, str, str]:
+    """How a user's phone is reached, its address, and its Contact."""
+    known = phone_of(user.number) if phone_of is not None else None
+    if known is not None:
+        contact, flow = known
+        return Transport(flow.transport), flow.remote_host, contact
+    number = escape_user(user.number)
+    if user.trusted_address:
+        return Transport.UDP, user.trusted_address, f"sip:{number}@{bracketed(user.trusted_address)}"
+    return Transport.UDP, "", f"sip:{number}@phone.invalid"
+
+
+def _simulated(
+    configuration: Configuration, target: DialTarget, caller: CallerIdentity, phone_of: PhoneOf | None
+) -> SimulatedTarget:
     record = target.record
     system = configuration.system
-    transport = record.transport if isinstance(record, OutgoingFields) else Transport.UDP
-    server = record.server_address if isinstance(record, OutgoingFields) else ""
+    phone = ""
+    if isinstance(record, LocalUser):
+        transport, server, phone = _phone(record, phone_of)
+    else:
+        transport, server = record.transport, record.server_address
     host = bracketed(_own_host(configuration, server))
     ports = {Transport.UDP: system.sip_udp_port, Transport.TCP: system.sip_tcp_port, Transport.TLS: system.sip_tls_port}
     own = f"{host}:{ports[transport] or DEFAULT_PORTS[transport]}"
     from_host = system.domain or host
     addressed: Addressed
-    if isinstance(record, OutgoingFields):
-        addressed = address_to_server(target, from_host)
+    if phone:
+        addressed = address_to_contact(target, phone, from_host)
     else:
-        addressed = address_to_contact(target, f"sip:{escape_user(target.called_number)}@phone.invalid", from_host)
+        addressed = address_to_server(target, from_host)
     parameter = "" if transport is Transport.UDP else f";transport={transport.value}"
     invite = make_invite(
         target,
