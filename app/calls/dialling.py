@@ -13,13 +13,13 @@ from app.calls.leg import Authorize
 from app.calls.leg_events import Body
 from app.calls.live import Live
 from app.calls.outgoing import MAXIMUM_FORWARDS, Addressed, address_to_contact, address_to_server, make_invite
-from app.calls.registrar import Binding, Registrar
+from app.calls.registrar import Registrar
 from app.calls.relay import Relays
 from app.calls.trace import Trace
 from app.calls.trunks import Trunks
 from app.records import Configuration, ExternalLine, LocalUser, RouteType, SipTrunk
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
-from app.sip.uri import Uri, escape_user
+from app.sip.uri import escape_user
 
 if TYPE_CHECKING:
     from app.calls.call import Call
@@ -147,11 +147,7 @@ class Dialling:
 
     def _dial_user(self, call: Call, target: DialTarget, user: LocalUser) -> list[CalledLeg] | str:
         """Every phone of a user rings at the same time."""
-        places = [
-            (flow, binding.contact)
-            for binding in self._registrar.bindings(user.number)[-MAXIMUM_FORKS:]
-            if (flow := self._flow_to_phone(binding)) is not None
-        ]
+        places = [(binding.flow, binding.contact) for binding in self._registrar.bindings(user.number)[-MAXIMUM_FORKS:]]
         if user.trusted_address:
             flow = self._ways.flow_to("udp", user.trusted_address, 5060)
             if flow is not None:
@@ -177,13 +173,6 @@ class Dialling:
             )
             for flow, contact in places
         ]
-
-    def _flow_to_phone(self, binding: Binding) -> Flow | None:
-        """The way that the phone registered by; where that connection has ended, a new one to its Contact."""
-        if not binding.lost:
-            return binding.flow
-        uri = Uri.parse(binding.contact)
-        return self._ways.flow_to("tcp", uri.host.strip("[]"), uri.port or 5060)
 
     def _own_host(self, flow: Flow) -> str:
         return self._domain or self._addresses.signalling_host(flow)

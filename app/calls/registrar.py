@@ -34,8 +34,6 @@ class Binding:
     """Monotonic time."""
     user_agent: str
     timer: Deadline | None = None
-    lost: bool = False
-    """Whether the connection that the REGISTER came by has ended: the phone must be called at its Contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,19 +181,15 @@ class Registrar:
         """A connection has ended.
 
         Behind NAT its phone cannot be called any more; it will notice and register again (RFC 5626 4.4). One that
-        named the very address it was heard from can be connected to there.
+        named the very address it was heard from can be connected to there, which the endpoint does.
         """
         if flow.transport == "udp":
             return
         for number in tuple(self._sources.get((flow.remote_host, flow.remote_port), ())):
-            stay: list[Binding] = []
-            for binding in self._bindings.get(number, ()):
-                if binding.flow == flow and not binding.lost:
-                    if flow.transport != "tcp" or _host_of(binding.contact) != flow.remote_host:
-                        continue
-                    binding.lost = True
-                stay.append(binding)
-            self._replace(number, stay)
+            bindings = self._bindings.get(number, [])
+            stay = [each for each in bindings if each.flow != flow or _host_of(each.contact) == flow.remote_host]
+            if len(stay) < len(bindings):
+                self._replace(number, stay)
 
     def forget(self, number: str) -> None:
         """Drop a user's bindings: the user was deleted, disabled or given a new password."""

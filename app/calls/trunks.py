@@ -75,6 +75,7 @@ class Trunks:
         """Take a changed configuration: new trunks are watched, changed ones anew, deleted ones no longer."""
         records = {trunk.id: trunk for trunk in configuration.records(SipTrunk)}
         for trunk_id in [number for number in self._records if number not in records]:
+            self._clear_alarm(trunk_id)
             self._stop(self._watches.pop(trunk_id))
             self._rates.pop(trunk_id, None)
             self._events.publish(TrunkChanged(self._row_of(self._records.pop(trunk_id), _Watch()), gone=True))
@@ -86,6 +87,7 @@ class Trunks:
             watch = self._watches.get(trunk_id)
             if watch is None or old is None or _peer_of(old) != _peer_of(record):
                 if watch is not None:
+                    self._clear_alarm(trunk_id)
                     self._stop(watch)
                 watch = self._watches[trunk_id] = _Watch(changed=self._clock.wall())
             self._plan_probe(trunk_id, record, watch, first=True)
@@ -183,7 +185,10 @@ class Trunks:
         if TrunkState.DOWN in (before, state) and before is not state:
             caption = self._records[trunk_id].caption()
             cleared = before is TrunkState.DOWN
-            text = f"SIP trunk {caption} is back" if cleared else f"SIP trunk {caption} is down: {reason}"
+            if state is TrunkState.UNKNOWN:
+                text = f"SIP trunk {caption} is no longer watched as it was"
+            else:
+                text = f"SIP trunk {caption} is back" if cleared else f"SIP trunk {caption} is down: {reason}"
             self._events.publish(
                 Alarm(
                     Severity.INFORMATION if cleared else Severity.ERROR,
@@ -194,6 +199,12 @@ class Trunks:
                     {"trunk": trunk_id},
                 )
             )
+
+    def _clear_alarm(self, trunk_id: int) -> None:
+        """The trunk is deleted, or becomes another peer: that it was down is over."""
+        watch = self._watches.get(trunk_id)
+        if watch is not None and watch.state is TrunkState.DOWN:
+            self._enter(trunk_id, watch, TrunkState.UNKNOWN, "its record was changed")
 
     # --- probes -------------------------------------------------------------------------------------------------------
 

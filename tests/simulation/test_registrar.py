@@ -268,26 +268,12 @@ def test_a_phone_behind_nat_is_gone_with_its_connection() -> None:
     assert not switch.registrar.is_source(PHONE, 33333)
 
 
-def test_a_phone_that_can_be_connected_to_is_called_at_its_contact() -> None:
-    _world, switch, flow = by_tcp(f"<sip:100@{PHONE}:5061;transport=tcp>")
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_phone_that_can_be_connected_to_stays_registered(transport: str) -> None:
+    """The endpoint makes the connection again when there is something to send."""
+    _world, switch, flow = by_tcp(f"<sip:100@{PHONE}:5061;transport={transport}>", transport)
     switch.flow_failed(flow)
-    (binding,) = switch.registrar.bindings("100")
-    assert binding.lost
-    asked: list[tuple[object, ...]] = []
-
-    def flow_to(*arguments: object) -> Flow:
-        asked.append(arguments)
-        return Flow("tcp", "10.0.0.5", 5060, PHONE, 5061, 9)
-
-    switch._dialling._ways.flow_to = flow_to  # type: ignore[method-assign,assignment]
-    assert switch._dialling._flow_to_phone(binding) == Flow("tcp", "10.0.0.5", 5060, PHONE, 5061, 9)
-    assert asked == [("tcp", PHONE, 5061)]
-
-
-def test_a_tls_phone_is_gone_with_its_connection() -> None:
-    _world, switch, flow = by_tcp(f"<sip:100@{PHONE}:5061;transport=tls>", "tls")
-    switch.flow_failed(flow)
-    assert switch.registrar.count("100") == 0
+    assert switch.registrar.count("100") == 1
 
 
 def test_a_udp_way_that_fails_once_leaves_the_phone_registered() -> None:

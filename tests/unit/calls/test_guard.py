@@ -1,0 +1,219 @@
+"""The guard alone: buckets, bans, scanners, lists, and how much it remembers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.calling import configured
+
+from app.calls import guard as guard_module
+from app.calls.guard import FAILURE_WINDOW, MAXIMUM_BANS, MAXIMUM_SOURCES, NUMBERS_OF_A_SCANNER, Guard
+
+HOST, TRUNK = "203.0.113.5", "192.0.2.8"
+
+
+class Guarded:
+    """A guard with the trunk's address trusted, and how often its bans changed."""
+
+    def __init__(self, **tables: Any) -> None:
+        self.changes = 0
+        self.guard = Guard(lambda: 5000.0, self._changed)
+        self.configure(**tables)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def configure(self, *, trusted: tuple[str, ...] = (TRUNK,), **tables: Any) -> None:
+        self.guard.configure(configured(**tables), lambda host: host in trusted)
+
+
+def admitted(guard: Guard, count: int, now: float, host: str = HOST) -> int:
+    return sum(guard.admit(host, now) for _ in range(count))
+
+
+def test_the_bucket_holds_two_seconds_worth_and_fills_by_time() -> None:
+    guard = Guarded(system={"max_messages_per_second": 50}).guard
+    assert admitted(guard, 500, 10.0) == 100
+    assert admitted(guard, 500, 10.0) == 0
+    assert admitted(guard, 500, 10.5) == 25
+    assert admitted(guard, 500, 100.0) == 100
+    assert guard.dropped == 400 + 500 + 475 + 400
+
+
+def test_each_address_has_its_own_bucket_and_trunks_have_none() -> None:
+    guard = Guarded(system={"max_messages_per_second": 1}).guard
+    assert admitted(guard, 10, 0.0) == 2
+    assert admitted(guard, 10, 0.0, "203.0.113.6") == 2
+    assert admitted(guard, 1000, 0.0, TRUNK) == 1000
+
+
+def test_a_clock_that_stands_still_gives_nothing_away() -> None:
+    guard = Guarded(system={"max_messages_per_second": 10}).guard
+    assert admitted(guard, 1000, 7.0) == 20
+    for _ in range(100):
+        assert not guard.admit(HOST, 7.0)
+
+
+def test_a_right_password_makes_room_up_to_the_bucket() -> None:
+    guard = Guarded(system={"max_messages_per_second": 50}).guard
+    admitted(guard, 500, 10.0)
+    guard.vouch(HOST)
+    assert admitted(guard, 500, 10.0) == 16
+    for _ in range(100):
+        guard.vouch(HOST)
+    assert admitted(guard, 500, 10.0) == 100
+    guard.vouch("198.51.100.77")
+
+
+def test_failures_within_a_minute_ban_and_older_ones_do_not_count() -> None:
+    guarded = Guarded(system={"ban_failures": 3, "ban_seconds": 100})
+    guard = guarded.guard
+    assert not guard.failed(HOST, "a wrong password", 0.0)
+    assert not guard.failed(HOST, "a wrong password", 30.0)
+    assert not guard.failed(HOST, "a wrong password", FAILURE_WINDOW + 1)
+    assert guard.failed(HOST, "a wrong password", FAILURE_WINDOW + 2)
+    (ban,) = guard.bans()
+    assert (ban.address, ban.since, ban.until) == (HOST, 5000.0, 5100.0)
+    assert ban.reason == "3 times a wrong password within a minute"
+    assert not guard.admit(HOST, FAILURE_WINDOW + 3)
+    assert guard.admit(HOST, FAILURE_WINDOW + 102)
+    assert guarded.changes == 2
+    assert not guard.bans()
+
+
+def test_bans_end_by_time_even_when_the_address_is_silent() -> None:
+    guarded = Guarded(system={"ban_failures": 1, "ban_seconds": 10})
+    guarded.guard.failed(HOST, "x", 0.0)
+    guarded.guard.expire(9.9)
+    assert guarded.guard.bans()
+    guarded.guard.expire(10.0)
+    assert not guarded.guard.bans()
+    assert guarded.guard.admit(HOST, 10.0)
+
+
+def test_lifting() -> None:
+    guarded = Guarded(system={"ban_failures": 2})
+    guard = guarded.guard
+    guard.failed(HOST, "x", 0.0)
+    guard.failed(HOST, "x", 0.0)
+    guard.lift(HOST)
+    guard.lift(HOST)
+    guard.lift("198.51.100.99")
+    assert guarded.changes == 2
+    assert guard.admit(HOST, 1.0)
+    assert not guard.failed(HOST, "x", 1.0)
+
+
+def test_bans_are_newest_first_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "MAXIMUM_BANS", 3)
+    guard = Guarded(system={"ban_failures": 1}).guard
+    for number in range(5):
+        guard.failed(f"203.0.113.{number}", "x", float(number))
+    assert [ban.address for ban in guard.bans()] == ["203.0.113.4", "203.0.113.3", "203.0.113.2"]
+    assert guard.admit("203.0.113.0", 6.0)
+    assert MAXIMUM_BANS < MAXIMUM_SOURCES
+
+
+def test_the_memory_is_bounded_and_bans_outlive_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "MAXIMUM_SOURCES", 20)
+    guard = Guarded(system={"ban_failures": 1}).guard
+    banned = [f"198.51.100.{number}" for number in range(10)]
+    for host in banned:
+        guard.failed(host, "x", 0.0)
+    for number in range(2000):
+        guard.admit(f"10.{number // 250}.0.{number % 250}", 1.0)
+        assert len(guard._sources) <= 20
+    assert not any(guard.admit(host, 2.0) for host in banned)
+    assert len(guard.bans()) == 10
+
+
+def test_a_long_list_of_failures_of_one_address_is_bounded() -> None:
+    guard = Guarded(system={"ban_failures": 1000}).guard
+    for _ in range(999):
+        guard.failed(HOST, "x", 1.0)
+    source = guard._sources[HOST]
+    assert source.failures is not None
+    assert len(source.failures) == 999
+    assert guard.failed(HOST, "x", 1.0)
+
+
+@pytest.mark.parametrize("agent", ["friendly-scanner", "SIPVicious", "my Scanner 1.0", "sipcli/v1.8"])
+def test_scanners_by_name(agent: str) -> None:
+    guard = Guarded().guard
+    assert guard.scans(HOST, agent, 0.0)
+    assert guard.scans(HOST, agent, 0.0)
+    assert len(guard.bans()) == 1
+    assert not guard.scans(TRUNK, agent, 0.0)
+    assert len(guard.bans()) == 1
+
+
+@pytest.mark.parametrize("agent", ["", "Yealink SIP-T46S 66.85", "baresip v3.20", "FreeSWITCH", "Grandstream GXP2160"])
+def test_phones_are_no_scanners(agent: str) -> None:
+    guard = Guarded().guard
+    assert not guard.scans(HOST, agent, 0.0)
+    assert not guard.strange(HOST, "100", agent, 0.0)
+    assert not guard.bans()
+
+
+def test_many_numbers_within_a_minute() -> None:
+    guard = Guarded().guard
+    for number in range(NUMBERS_OF_A_SCANNER - 1):
+        assert not guard.strange(HOST, f"00{number}", "", 0.0)
+        assert not guard.strange(HOST, f"00{number}", "", 0.0)
+    assert not guard.strange(HOST, "00999", "", FAILURE_WINDOW + 1)
+    for number in range(NUMBERS_OF_A_SCANNER - 2):
+        assert not guard.strange(HOST, f"00{number}", "", FAILURE_WINDOW + 2)
+    assert guard.strange(HOST, "00998", "", FAILURE_WINDOW + 3)
+    assert f"tried {NUMBERS_OF_A_SCANNER} numbers" in guard.bans()[0].reason
+
+
+def test_a_trunk_is_never_banned_whatever_it_does() -> None:
+    guard = Guarded(system={"ban_failures": 1}).guard
+    assert not guard.failed(TRUNK, "x", 0.0)
+    assert not guard.strange(TRUNK, "1", "friendly-scanner", 0.0)
+    for number in range(100):
+        assert not guard.strange(TRUNK, str(number), "", 0.0)
+    assert not guard.bans()
+
+
+def test_a_configuration_that_trusts_the_address_ends_its_ban() -> None:
+    guarded = Guarded(system={"ban_failures": 1})
+    guarded.guard.failed(HOST, "x", 0.0)
+    guarded.guard.failed("203.0.113.9", "x", 0.0)
+    guarded.configure(system={"ban_failures": 1}, trusted=(TRUNK, HOST))
+    assert [ban.address for ban in guarded.guard.bans()] == ["203.0.113.9"]
+    assert guarded.guard.admit(HOST, 1.0)
+    assert not guarded.guard.admit("203.0.113.9", 1.0)
+
+
+def test_lists_the_longest_network_decides_in_both_families() -> None:
+    lists = [
+        {"network": "203.0.113.0/24", "action": "drop"},
+        {"network": "203.0.113.5/32", "action": "accept"},
+        {"network": "2001:db8::/32", "action": "drop"},
+        {"network": "2001:db8:1::/48", "action": "accept"},
+        {"network": "198.51.100.0/24", "action": "drop", "enabled": False},
+    ]
+    guard = Guarded(address_lists=lists, system={"ban_failures": 1, "max_messages_per_second": 1}).guard
+    assert admitted(guard, 100, 0.0) == 100
+    assert not guard.admit("203.0.113.6", 0.0)
+    assert not guard.admit("2001:db8:2::1", 0.0)
+    assert admitted(guard, 100, 0.0, "2001:db8:1::1") == 100
+    assert guard.admit("198.51.100.1", 0.0)
+    assert not guard.failed(HOST, "x", 0.0)
+    assert not guard.failed("203.0.113.6", "x", 0.0)
+
+
+def test_what_is_no_address_is_limited_like_any_stranger() -> None:
+    guard = Guarded(system={"max_messages_per_second": 1, "ban_failures": 1}).guard
+    assert admitted(guard, 10, 0.0, "fe80::1%eth0") == 2
+    assert guard.failed("not an address", "x", 0.0)
+
+
+def test_no_bans_at_0() -> None:
+    guard = Guarded(system={"ban_failures": 0}).guard
+    assert not guard.failed(HOST, "x", 0.0)
+    assert not guard.scans(HOST, "friendly-scanner", 0.0)
+    for number in range(50):
+        assert not guard.strange(HOST, str(number), "", 0.0)

@@ -1,0 +1,109 @@
+"""The registrar alone: what it keeps of a binding, for how long, and whom it tells."""
+
+from __future__ import annotations
+
+from support.calling import NotedEndpoint, Ticking, request
+
+from app.calls.registrar import Registrar, RegistrarLimits
+from app.sip.flow import Flow
+from app.sip.message import Request
+
+
+class Registry:
+    def __init__(self) -> None:
+        self.time = Ticking()
+        self.registrar = Registrar(NotedEndpoint(self.time), self.time.clock)
+        self.changes: list[str] = []
+        self.registrar.on_change = self.changes.append
+        self.sequence = 0
+
+    def register(
+        self,
+        number: str = "100",
+        contact: str = "<sip:100@10.0.0.9>",
+        *headers: tuple[str, str],
+        host: str = "10.0.0.9",
+        port: int = 5060,
+        call_id: str = "c",
+    ) -> None:
+        self.sequence += 1
+        asked = request(
+            "REGISTER",
+            ("To", f"<sip:{number}@10.0.0.5>"),
+            ("Contact", contact),
+            ("Call-ID", call_id),
+            ("CSeq", f"{self.sequence} REGISTER"),
+            ("User-Agent", "U" * 200),
+            *headers,
+        )
+        assert isinstance(asked, Request)
+        self.registrar.register((), asked, Flow("udp", "10.0.0.5", 5060, host, port), number)  # type: ignore[arg-type]
+
+
+def test_what_is_kept() -> None:
+    r = Registry()
+    r.register("100", "<sip:100@10.0.0.9:5070;ob>", ("Expires", "100"))
+    (binding,) = r.registrar.bindings("100")
+    assert binding.contact == "sip:100@10.0.0.9:5070;ob"
+    assert binding.flow.remote_host == "10.0.0.9"
+    assert binding.expires_at == r.time.now + 100
+    assert len(binding.user_agent) == 80
+    assert r.registrar.registered == 1
+    assert r.registrar.bindings("101") == ()
+
+
+def test_who_is_a_source_and_for_how_long() -> None:
+    r = Registry()
+    r.register("100", "<sip:100@10.0.0.9>")
+    r.register("101", "<sip:101@10.0.0.9>", call_id="d")
+    r.register("100", "<sip:100@10.0.0.8>", call_id="e", host="10.0.0.8", port=40000)
+    assert r.registrar.is_source("10.0.0.9", 5060)
+    assert r.registrar.is_source("10.0.0.8", 40000)
+    assert not r.registrar.is_source("10.0.0.8", 5060)
+    r.registrar.forget("100")
+    assert r.registrar.is_source("10.0.0.9", 5060)
+    assert not r.registrar.is_source("10.0.0.8", 40000)
+    r.registrar.forget("101")
+    assert not r.registrar._sources
+    assert len(r.time.deadlines) == 0
+
+
+def test_refreshing_leaves_one_timer_and_one_source() -> None:
+    r = Registry()
+    for _ in range(20):
+        r.register("100", "<sip:100@10.0.0.9>", ("Expires", "100"))
+        r.time.advance(50)
+    assert len(r.time.deadlines) == 1
+    assert r.registrar._sources == {("10.0.0.9", 5060): {"100": 1}}
+    r.time.advance(60)
+    assert r.registrar.registered == 0
+    assert not r.registrar._sources
+    assert r.changes == ["100"] * 21
+
+
+def test_limits_hold_from_when_they_are_set() -> None:
+    r = Registry()
+    r.registrar.limits = RegistrarLimits(60, 300)
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "59"))
+    assert r.registrar.count("100") == 0
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "301"))
+    assert r.registrar.bindings("100")[0].expires_at == r.time.now + 300
+
+
+def test_forgetting_somebody_unknown_is_nothing() -> None:
+    r = Registry()
+    r.registrar.forget("999")
+    assert r.changes == []
+
+
+def test_many_users_from_one_address_and_port() -> None:
+    """A gateway that registers all of its subscribers."""
+    r = Registry()
+    for number in range(200):
+        r.register(str(number), f"<sip:{number}@10.0.0.9>", call_id=str(number))
+    flow = Flow("tcp", "10.0.0.5", 5060, "10.0.0.9", 5060, 5)
+    r.registrar.flow_failed(flow)
+    assert r.registrar.registered == 200
+    for number in range(200):
+        r.registrar.forget(str(number))
+    assert not r.registrar._sources
