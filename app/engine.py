@@ -236,6 +236,9 @@ class Engine:
         if self._database is not None:
             database, self._database = self._database, None
             await asyncio.get_running_loop().run_in_executor(None, database.stop)
+        # Started once more, the server shall not find deadlines of the calls that it had.
+        self._deadlines = DeadlineHeap(self._on_earlier_deadline)
+        self._switch = None
 
     def _change_state(self, state: EngineState) -> None:
         self.state = state
@@ -283,19 +286,22 @@ class Engine:
         await transports.listen(plain, None)
 
     async def _listen_anew(self, before: System) -> None:
-        """The record names other addresses: move there, or stay and say why."""
-        try:
-            await self._listen(self.configuration.system)
-        except UserFacingError as error:
-            self.trouble = str(error)
-            self._alarm(Severity.ERROR, "listener", str(error))
-            _log.error("cannot listen as the record says, staying at %s: %s", before.sip_address, error)
-        else:
-            if self.state is EngineState.FAILED:
-                await self._start_media()
-                self._run()
+        """The record names other addresses: move there, or stay and say why; again where it changed meanwhile."""
+        while True:
+            wanted = self.configuration.system
+            try:
+                await self._listen(wanted)
+            except UserFacingError as error:
+                self.trouble = str(error)
+                self._alarm(Severity.ERROR, "listener", str(error))
+                _log.error("cannot listen as the record says, staying at %s: %s", before.sip_address, error)
+            else:
+                if self.state is EngineState.FAILED:
+                    await self._start_media()
+                    self._run()
+            self._change_state(self.state)
+            if _listening_of(wanted) == _listening_of(self.configuration.system):
                 return
-        self._change_state(self.state)
 
     def _on_listener_changed(self, status: ListenerStatus) -> None:
         cleared = status.state is ListenerState.LISTENING
@@ -383,12 +389,14 @@ class Engine:
     def apply(self, changes: Sequence[Change], done: Callable[[Exception | None], None] | None = None) -> None:
         """Change records: in effect at once, calls go on. `done(None)` when they are on disk, `done(error)` when not.
 
-        RecordErrors at once, with nothing changed, when the changes do not fit.
+        RecordErrors at once, with nothing changed, when the changes do not fit; UserFacingError when nothing could
+        be kept because the server is stopped.
         """
+        if self._database is None:
+            raise UserFacingError("The server is stopped: nothing can be changed now")
         configuration = self.configuration.with_changes(changes)
         self._take(configuration)
-        if self._database is not None:
-            self._database.save(changes, done)
+        self._database.save(changes, done)
 
     def _take(self, configuration: Configuration) -> None:
         before = self.configuration.system
@@ -397,7 +405,10 @@ class Engine:
             self._switch.configure(configuration)
         if self._database is not None:
             self._database.keep_calls(configuration.system.call_record_days)
-        if _listening_of(before) != _listening_of(configuration.system) and self._loop is not None:
+        moves = _listening_of(before) != _listening_of(configuration.system)
+        # One that moves already looks itself whether the record has changed again.
+        is_moving = self._listen_again is not None and not self._listen_again.done()
+        if moves and not is_moving and self._loop is not None:
             self._listen_again = self._loop.create_task(self._listen_anew(before))
         if self._media is None and self._loop is not None and _wants_relay(configuration):
             self._media_start = self._loop.create_task(self._start_media())

@@ -117,9 +117,7 @@ def test_rows_show_calls_and_changes() -> None:
 
 def test_register_now_does_not_disturb_a_registration_under_way() -> None:
     r = Registering(0)
-    r.world.advance(0.06)
-    assert len(r.at) == 0
-    r.world.advance(0.02)
+    r.world.advance(0.1)
     assert len(r.at) == 1
     r.switch.lines.register_now()
     r.world.advance(0.1)
