@@ -262,7 +262,7 @@ class Relays:
         by_call: dict[str, list[StreamSnapshot]] = {}
         for snapshot in snapshots:
             if snapshot.call_id in self._relays:
-                by_call.setdefault(snapshot.call_id, []).append(snapshot)
+                by_call.setdefault(snapshot.call_id, []).append(judged(snapshot))
         for call_id, rows in by_call.items():
             self._snapshots[call_id] = tuple(rows)
         if by_call and self._events.wanted(StreamsChanged):
@@ -305,6 +305,17 @@ class Relays:
             f"for {restored.seconds:.1f} s"
         )
         self._events.publish(Alarm(Severity.INFORMATION, "media_worker", text, self._clock.wall(), cleared=True))
+
+
+def judged(snapshot: StreamSnapshot) -> StreamSnapshot:
+    """The snapshot with a recent score that is fair to a second in which nothing came.
+
+    While nobody misses the audio (a call on hold, a phone that sends no silence) such a second says nothing, and the
+    score is not known. Once it is missed it is the worst, even where nothing ever came.
+    """
+    if snapshot.packets_per_second:
+        return snapshot
+    return snapshot._replace(recent_mos=1.0 if snapshot.problem else 0.0)
 
 
 _WORDS = {Side.CALLER: "caller", Side.CALLED: "called side"}

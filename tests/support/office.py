@@ -325,4 +325,7 @@ def _varied(number: int) -> CallRecord:
             target="user:101",
             talk_seconds=0.0,
         )
+    if number % 3 == 1:
+        media = (make_media(), make_media("called", mos=2.94, lost=141, loss_percent=4.7, jitter_ms=38.4))
+        return make_record(number, talk_seconds=float(number % 400), media=media)
     return make_record(number, talk_seconds=float(number % 400))

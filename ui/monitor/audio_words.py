@@ -33,6 +33,11 @@ def score_word(score: float) -> str:
     return next((word for least, word, _, _ in SCORES if score >= least), "")
 
 
+def score_tone(score: float) -> Tone:
+    """How a score should be felt."""
+    return next((tone for least, _, tone, _ in SCORES if score >= least), Tone.PLAIN)
+
+
 def score_words(score: float) -> str:
     """`4.38 excellent`; blank while the score is not known."""
     return f"{score:.2f} {score_word(score)}" if score > 0 else ""

@@ -7,6 +7,7 @@ from html import escape
 
 from app.events import CallRecord
 from app.records import Configuration
+from ui.monitor.record_audio import NOT_MEASURED, audio_account
 from ui.tables.cells import Cell, Column, blank_cell, number_cell, state_cell, text_cell, time_cell
 from ui.theme import Colours, Tone
 from ui.words import duration, full_time, name_words
@@ -106,10 +107,7 @@ def account(record: CallRecord, configuration: Configuration, colours: Colours) 
         parts.append("<h4>How it was routed</h4><ol>")
         parts += [f"<li>{escape(step)}</li>" for step in record.trail]
         parts.append("</ol>")
-    if record.media:
-        parts.append("<h4>Audio</h4><ul>")
-        for stream in record.media:
-            figures = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in stream.items())
-            parts.append(f"<li>{escape(figures)}</li>")
-        parts.append("</ul>")
+    parts.append(audio_account(record.media, colours))
+    if record.answered and not record.media and record.end_cause != "interrupted":
+        parts.append(f"<h4>Audio</h4><p style='color:{colours.muted}'>{NOT_MEASURED}</p>")
     return "".join(parts)

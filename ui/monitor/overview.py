@@ -1,27 +1,32 @@
-"""The overview: the figures of this moment, a gauge for each trunk, and plots of calls over time."""
+"""The overview: the figures of this moment, a gauge for each trunk, and plots of calls or of their audio over time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
+    QComboBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QScrollArea,
     QSizePolicy,
+    QStackedWidget,
     QToolBar,
     QVBoxLayout,
     QWidget,
 )
 
 from app.events import GaugeSample, TrunkChanged, TrunkRow
+from app.records import SipTrunk
 from ui.messages import choose_file, save_text, tell
+from ui.monitor.audio_plots import ALL, MEDIA_FIGURES, AudioPlots, media_of
+from ui.monitor.audio_words import score_word
 from ui.monitor.gauge import TrunkGauge
 from ui.monitor.time_plot import Series, TimePlot
 from ui.tables.rows_text import to_csv
@@ -32,6 +37,9 @@ SPANS = {"5 minutes": (300, 1), "1 hour": (3600, 5), "24 hours": (86400, 60)}
 """Span -> (its seconds, seconds between two drawings)."""
 MOST_TRUNKS = 4
 """The plot shows the curves of the busiest trunks only; all have a gauge."""
+VIEWS = {"calls": ("Calls", "calls"), "audio": ("Audio", "audio")}
+"""View -> (its words, its icon)."""
+_TRUNK = "overview/trunk"
 
 
 class OverviewPage(QWidget):
@@ -47,6 +55,9 @@ class OverviewPage(QWidget):
         self.span = workspace.settings.text("overview/span", "5 minutes")
         if self.span not in SPANS:
             self.span = "5 minutes"
+        self.shown = workspace.settings.text("overview/view", "calls")
+        if self.shown not in VIEWS:
+            self.shown = "calls"
         self._drawn_at = 0.0
         self._toolbar = QToolBar()
         self._toolbar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -59,27 +70,50 @@ class OverviewPage(QWidget):
                 ("registered", "Registered phones"),
             )
         }
+        self._audio_figures = {
+            name: Figure(name, title)
+            for name, title in (
+                ("mos_worst", "Worst MOS"),
+                ("mos_median", "Median MOS"),
+                ("relayed", "Relayed"),
+                ("loss_percent", "Loss"),
+                ("jitter_ms", "Worst jitter"),
+                ("packets_per_second", "Packets/s"),
+            )
+        }
+        self.trunk = QComboBox(self)
         self.gauges = GaugeBoard(workspace)
         theme = workspace.theme
         self.calls_plot = TimePlot(theme, "calls", "Calls in progress", top=5, whole=True)
         self.rate_plot = TimePlot(theme, "calls_per_second", "Calls per second")
         self.ratio_plot = TimePlot(theme, "answer_ratio", "Answer ratio", " %", 105, fixed=True)
+        self.audio_plots = AudioPlots(theme)
+        self._views = QStackedWidget(self)
         self._add_commands()
         self._lay_out()
+        self._list_trunks()
+        workspace.bridge.configuration_changed.connect(lambda _: self._list_trunks())
         workspace.bridge.sampled.connect(self._take)
         workspace.bridge.trunks_changed.connect(self.gauges.take)
         workspace.bridge.engine_changed.connect(lambda _: self._start_again())
         self._start_again()
 
     def _add_commands(self) -> None:
-        group = QActionGroup(self)
+        views, spans = QActionGroup(self), QActionGroup(self)
+        for name, (text, icon) in VIEWS.items():
+            action = self._add_choice(views, f"view.{name}", text, name == self.shown)
+            action.triggered.connect(lambda *_, name=name: self.set_view(name))
+            self.workspace.theme.give_icon(action, icon)
+        self._toolbar.addSeparator()
         for span in SPANS:
-            action = QAction(span, self, checkable=True, checked=span == self.span)
-            action.setObjectName(f"span.{span.replace(' ', '_')}")
+            action = self._add_choice(spans, f"span.{span.replace(' ', '_')}", span, span == self.span)
             action.triggered.connect(lambda *_, span=span: self.set_span(span))
-            group.addAction(action)
-            self._toolbar.addAction(action)
-            self.commands[action.objectName()] = action
+        self.trunk.setObjectName("trunk")
+        self.trunk.setAccessibleName("Trunk whose audio is shown")
+        self.trunk.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.trunk.setMinimumContentsLength(20)
+        self.trunk.view().setMinimumWidth(self.fontMetrics().averageCharWidth() * 48)
+        self.trunk.currentIndexChanged.connect(lambda _: self._choose_trunk())
         self._toolbar.addSeparator()
         for name, text, icon, slot in (
             ("export_png", "Picture...", "image", self.export_png),
@@ -92,11 +126,15 @@ class OverviewPage(QWidget):
             self._toolbar.addAction(action)
             self.commands[name] = action
 
+    def _add_choice(self, group: QActionGroup, name: str, text: str, chosen: bool) -> QAction:
+        action = QAction(text, self, checkable=True, checked=chosen)
+        action.setObjectName(name)
+        group.addAction(action)
+        self._toolbar.addAction(action)
+        self.commands[name] = action
+        return action
+
     def _lay_out(self) -> None:
-        figures = QHBoxLayout()
-        figures.setSpacing(8)
-        for figure in self._figures.values():
-            figures.addWidget(figure)
         plots = QGridLayout()
         plots.setSpacing(8)
         plots.addWidget(self.calls_plot, 0, 0, 2, 1)
@@ -104,13 +142,52 @@ class OverviewPage(QWidget):
         plots.addWidget(self.ratio_plot, 1, 1)
         plots.setColumnStretch(0, 3)
         plots.setColumnStretch(1, 2)
+        calls = self._add_view(self._figures.values())
+        calls.addWidget(self.gauges)
+        calls.addLayout(plots, 1)
+        audio = self._add_view(self._audio_figures.values())
+        audio.addWidget(self.audio_plots, 1)
+        self._views.setCurrentIndex(list(VIEWS).index(self.shown))
+        self.trunk.setVisible(self.shown == "audio")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 10, 10)
         layout.setSpacing(8)
-        layout.addWidget(self._toolbar)
-        layout.addLayout(figures)
-        layout.addWidget(self.gauges)
-        layout.addLayout(plots, 1)
+        bar = QHBoxLayout()
+        bar.addWidget(self._toolbar, 1)
+        # Not in the toolbar, which hides what has no room.
+        bar.addWidget(self.trunk)
+        layout.addLayout(bar)
+        layout.addWidget(self._views, 1)
+
+    def _add_view(self, figures: Iterable[QWidget]) -> QVBoxLayout:
+        """A view with its figures at the top."""
+        view = QWidget()
+        self._views.addWidget(view)
+        line = QHBoxLayout()
+        line.setSpacing(8)
+        for figure in figures:
+            line.addWidget(figure, 1)
+        layout = QVBoxLayout(view)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        layout.addLayout(line)
+        return layout
+
+    def _list_trunks(self) -> None:
+        """Every trunk can be chosen; the one that is chosen stays so."""
+        remembered = self.workspace.settings.text(_TRUNK)
+        chosen = int(remembered) if remembered.isdecimal() else ALL
+        self.trunk.blockSignals(True)
+        self.trunk.clear()
+        self.trunk.addItem("All trunks", ALL)
+        for record in self.workspace.configuration.records(SipTrunk):
+            self.trunk.addItem(record.caption(), record.id)
+        self.trunk.setCurrentIndex(max(0, self.trunk.findData(chosen)))
+        self.trunk.blockSignals(False)
+
+    def _choose_trunk(self) -> None:
+        self.workspace.settings.set_text(_TRUNK, str(self.trunk.currentData()))
+        self._start_again()
 
     # --- figures -------------------------------------------------------------------------------------------------
 
@@ -135,6 +212,25 @@ class OverviewPage(QWidget):
         self._figures["calls_per_second"].set_text(f"{sample.calls_per_second:.1f}")
         self._figures["answer_ratio"].set_text(ratio)
         self._figures["registered"].set_text(str(sample.registered))
+        media = media_of(sample, self.trunk.currentData() or ALL)
+        figures = {name: getattr(media, name) if media is not None else 0.0 for name in MEDIA_FIGURES}
+        for name in ("mos_worst", "mos_median"):
+            score = figures[name]
+            self._audio_figures[name].set_text(f"{score:.2f}" if score else "\u2013", score_word(score))
+        flows = figures["packets_per_second"] > 0
+        self._audio_figures["relayed"].set_text(f"{figures['relayed']:.0f}")
+        self._audio_figures["packets_per_second"].set_text(f"{figures['packets_per_second']:.0f}")
+        self._audio_figures["jitter_ms"].set_text(f"{figures['jitter_ms']:.1f} ms" if flows else "\u2013")
+        self._audio_figures["loss_percent"].set_text(f"{figures['loss_percent']:.1f} %" if flows else "\u2013")
+
+    def set_view(self, name: str) -> None:
+        """Show `calls` or their `audio`."""
+        self.shown = name
+        self.workspace.settings.set_text("overview/view", name)
+        self.commands[f"view.{name}"].setChecked(True)
+        self._views.setCurrentIndex(list(VIEWS).index(name))
+        self.trunk.setVisible(name == "audio")
+        self.draw()
 
     def set_span(self, span: str) -> None:
         """Show the last 5 minutes, hour or 24 hours."""
@@ -148,13 +244,16 @@ class OverviewPage(QWidget):
         self._start_again()
 
     def draw(self) -> None:
-        """Draw the plots anew, unless they are out of sight."""
+        """Draw the plots of the view anew, unless they are out of sight."""
         if not self.isVisible():
             return
         self._drawn_at = time.monotonic()
         samples = self.workspace.engine.samples(self.span)
-        times = [sample.at for sample in samples]
         span = SPANS[self.span][0]
+        if self.shown == "audio":
+            self.audio_plots.draw(samples, self.trunk.currentData() or ALL, span)
+            return
+        times = [sample.at for sample in samples]
         self.calls_plot.draw(times, self._call_series(samples), span)
         rate = Series("calls per second", [sample.calls_per_second for sample in samples], 0, filled=True)
         self.rate_plot.draw(times, [rate], span)
@@ -199,6 +298,9 @@ class OverviewPage(QWidget):
         rows = [["time", "calls", "calls_per_second", "answer_ratio", "registered"]]
         for trunk_id in ids:
             rows[0] += [f"trunk_{trunk_id}_in", f"trunk_{trunk_id}_out"]
+        with_media = [ALL, *sorted({media.trunk_id for sample in samples for media in sample.trunk_media})]
+        for trunk_id in with_media:
+            rows[0] += [f"trunk_{trunk_id}_{name}" if trunk_id else name for name in MEDIA_FIGURES]
         for sample in samples:
             by_id = {trunk[0]: trunk[1:] for trunk in sample.trunks}
             ratio = f"{sample.answer_ratio:g}" if sample.answer_ratio >= 0 else ""
@@ -206,8 +308,20 @@ class OverviewPage(QWidget):
             row.append(str(sample.registered))
             for trunk_id in ids:
                 row += [str(count) for count in by_id.get(trunk_id, ("", ""))]
+            for trunk_id in with_media:
+                row += _media_texts(sample, trunk_id)
             rows.append(row)
         return to_csv(rows)
+
+
+def _media_texts(sample: GaugeSample, trunk_id: int) -> list[str]:
+    """The figures of audio as they stand in a file; what is not known is blank."""
+    media = media_of(sample, trunk_id)
+    if media is None:
+        return ["0", "0", "", "", "", ""]
+    flows = media.packets_per_second > 0
+    quality = [media.mos_worst or "", media.mos_median or "", media.jitter_ms, media.loss_percent]
+    return [str(media.relayed), f"{media.packets_per_second:g}", *(str(each) if flows else "" for each in quality)]
 
 
 class Figure(QFrame):
@@ -223,18 +337,24 @@ class Figure(QFrame):
         font.setPointSizeF(font.pointSizeF() * 2)
         font.setBold(True)
         self._value.setFont(font)
-        words = QLabel(title)
-        words.setProperty("role", "muted")
+        self._title = title
+        self._words = QLabel(title)
+        self._words.setProperty("role", "muted")
+        # In a small window words are cut rather than the window kept wide.
+        self._words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._value.setAccessibleName(title)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 8, 14, 8)
         layout.setSpacing(0)
         layout.addWidget(self._value)
-        layout.addWidget(words)
+        layout.addWidget(self._words)
 
-    def set_text(self, text: str) -> None:
-        """Show a value."""
+    def set_text(self, text: str, word: str = "") -> None:
+        """Show a value, and a word for what it means."""
         self._value.setText(text)
+        words = f"{self._title}: {word}" if word else self._title
+        self._words.setText(words)
+        self.setToolTip(words)
 
 
 class GaugeBoard(QScrollArea):

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from copy import deepcopy
 from math import isnan
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyqtgraph
 from PySide6.QtCore import QPointF, Qt
@@ -17,6 +17,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLay
 from ui.theme import Theme
 
 pyqtgraph.setConfigOptions(antialias=True)
+
+
+Legend = Literal["top", "bottom", "none"]
 
 
 class Series(NamedTuple):
@@ -42,7 +45,11 @@ class WholeNumbers(pyqtgraph.AxisItem):  # type: ignore[misc]
 class TimeAxis(pyqtgraph.DateAxisItem):  # type: ignore[misc]
     """The time of day; a narrow plot has ticks at every other minute or hour, where its base has none at all."""
 
-    _STEPS: ClassVar[dict[int, list[int]]] = {60: [1, 2, 5, 10, 15, 30], 3600: [1, 2, 3, 6, 12]}
+    _STEPS: ClassVar[dict[int, list[int]]] = {
+        1: [1, 2, 5, 10, 15, 30, 60, 120],
+        60: [1, 2, 5, 10, 15, 30],
+        3600: [1, 2, 3, 6, 12],
+    }
 
     def __init__(self) -> None:
         super().__init__("bottom")
@@ -66,10 +73,10 @@ class TimePlot(QFrame):
         fixed: bool = False,
         whole: bool = False,
         bottom: float = 0.0,
-        legend: bool = True,
+        legend: Legend = "top",
     ) -> None:
         """`top` is the least value that the axis reaches to; `fixed` when it never reaches higher,
-        `whole` when it counts. It begins at `bottom`. Without `legend` something else tells its curves apart.
+        `whole` when it counts. It begins at `bottom`. Where `legend` is none, something else tells the curves apart.
         """
         super().__init__()
         self.setObjectName(f"plot.{name}")
@@ -99,8 +106,9 @@ class TimePlot(QFrame):
         self._top = top
         self._fixed = fixed
         self._bottom = bottom
-        self._with_legend = legend
-        self._legend = self.plot.addLegend(offset=(8, 4), colCount=4, labelTextSize="8pt")
+        self._with_legend = legend != "none"
+        offset = (8, -8) if legend == "bottom" else (8, 4)
+        self._legend = self.plot.addLegend(offset=offset, colCount=4, labelTextSize="8pt")
         self._line = pyqtgraph.InfiniteLine(angle=90, movable=False)
         self._line.hide()
         self.plot.addItem(self._line, ignoreBounds=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
+from zlib import crc32
 
 from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QShowEvent
@@ -26,7 +27,9 @@ class RowTableView(QTableView):
         self.setObjectName("table")
         self.rows = model
         self._settings = settings
-        self._state_name = f"tables/{name}"
+        # What is remembered belongs to these very columns; with others in between it would hide the wrong ones.
+        columns = "\n".join(column.name for column in model.columns)
+        self._state_name = f"tables/{name}/{crc32(columns.encode()):08x}"
         self._sized = False
         self._kept: tuple[set[Hashable], Hashable | None, int] = (set(), None, 0)
         model.setParent(self)
