@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from app.calls.challenges import is_stale
 from app.calls.leg import CANCEL_PATIENCE, SERVER_BUSY_RETRY_AFTER, Authorize, Leg, LegOwner, body_of
 from app.calls.leg_events import Answered, Failed, FailureKind, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from app.sip.flow import Flow
     from app.sip.transaction import Key
 
+MAXIMUM_CHALLENGES = 4
+"""So many 401 and 407 are answered for one call."""
 MAXIMUM_EARLY = 32
 """So many early dialogs of one INVITE may send requests of their own."""
 LONGEST_SESSION = 86400
@@ -54,7 +57,8 @@ class CalledLeg(Leg):
         self._provisionals: dict[str, int] = {}
         """The last RSeq of each early dialog, by the peer's tag."""
         self.authorize = authorize
-        self._authorized = False
+        self._challenged: list[int] = []
+        """The challenges (401, 407) that were answered."""
         self._final = False
         self._cancel_wanted = ""
         self._cancelling = False
@@ -208,14 +212,21 @@ class CalledLeg(Leg):
         self._fail(Failed(status, response.reason, FailureKind.ANSWER, response.get("Retry-After") or ""))
 
     def _try_again_with_password(self, response: Response) -> bool:
-        """RFC 3261 22.2: the same INVITE with credentials, once per challenge."""
-        if self.authorize is None or self._authorized or self._cancel_wanted or self.owner is None:
+        """RFC 3261 22.2: the same INVITE with credentials.
+
+        Once for a server and once for a proxy on the way, whose credentials stay in it; once more where only the nonce
+        was too old.
+        """
+        if self.authorize is None or self._cancel_wanted or self.owner is None:
+            return False
+        answered = self._challenged
+        if len(answered) >= MAXIMUM_CHALLENGES or (response.status in answered and not is_stale(response)):
             return False
         header = self.authorize(self.request, response)
         if header is None:
             return False
-        self._authorized = True
-        self._invite_again((), (header,))
+        answered.append(response.status)
+        self._invite_again(header[:1], (header,))
         return True
 
     def _try_again_with_longer_session(self, response: Response) -> bool:

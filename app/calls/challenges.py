@@ -26,6 +26,12 @@ def realms_of(response: Response) -> frozenset[str]:
     return frozenset(realms)
 
 
+def is_stale(response: Response) -> bool:
+    """Whether a 401 or 407 says that the password was right and only the nonce is too old (RFC 7616 3.3)."""
+    values = response.get_all(_header_names(response.status)[0])
+    return any("stale=true" in value.lower().replace(" ", "").replace('"', "") for value in values)
+
+
 def answer_challenge(
     request: Request, response: Response, username: str, password: str, realms: frozenset[str] | None = None
 ) -> tuple[str, str] | None:

@@ -118,8 +118,10 @@ class Destinations:
             return False
         if places:
             server.error = ""
-            if server.places != places:
-                server.places = places
+            # Servers of one priority come in another order each time, which is no news to anybody but the next call.
+            new = frozenset(places) != frozenset(server.places)
+            server.places = places
+            if new:
                 self._on_change()
         else:
             # What was known stays in use: an old address is better than none.

@@ -12,7 +12,14 @@ from app.calls.destinations import Destinations, Ways
 from app.calls.leg import Authorize
 from app.calls.leg_events import Body
 from app.calls.live import Live
-from app.calls.outgoing import MAXIMUM_FORWARDS, Addressed, address_to_contact, address_to_server, make_invite
+from app.calls.outgoing import (
+    MAXIMUM_FORWARDS,
+    Addressed,
+    address_to_contact,
+    address_to_server,
+    contact_user,
+    make_invite,
+)
 from app.calls.registrar import Registrar
 from app.calls.relay import Relays
 from app.calls.trace import Trace
@@ -189,9 +196,7 @@ class Dialling:
     ) -> CalledLeg:
         from_tag = new_tag()
         call_id = new_call_id()
-        # RFC 3323 4.1.1.3: who must not be known is not named in Contact either.
-        user = "anonymous" if call.identity.private else escape_user(target.caller_number) or "trunkline"
-        contact = self._endpoint.contact(flow, user)
+        contact = self._endpoint.contact(flow, contact_user(target, private=call.identity.private))
         forwards = call.caller.request.max_forwards
         invite = make_invite(
             target,

@@ -86,16 +86,20 @@ class Guard:
         ]
         # The longest network decides.
         self._networks.sort(key=lambda pair: -pair[0].prefixlen)
-        banned = {host: source for host, source in self._sources.items() if source.banned_until}
+        # Who was noticed stays so: a change of the configuration is no pardon.
+        noticed = {
+            host: source
+            for host, source in self._sources.items()
+            if source.banned_until or source.failures or source.numbers
+        }
         self._sources.clear()
         lifted = False
-        for host, source in banned.items():
-            if self._treatment(host) == _EXEMPT:
-                self._bans.pop(host, None)
-                lifted = True
-            else:
-                source.treatment = self._treatment(host)
+        for host, source in noticed.items():
+            source.treatment = self._treatment(host)
+            if source.treatment != _EXEMPT:
                 self._sources[host] = source
+            elif self._bans.pop(host, None) is not None:
+                lifted = True
         if lifted:
             self._on_change()
 

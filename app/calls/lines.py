@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.calls.challenges import answer_challenge, realms_of
+from app.calls.addresses import bracketed
+from app.calls.challenges import answer_challenge, is_stale, realms_of
 from app.calls.counters import CallCounters, Counted
 from app.calls.destinations import Destinations
 from app.calls.outgoing import USER_AGENT, host_port_of
@@ -220,8 +221,8 @@ class Lines:
         # An answer to a challenge goes where the challenge came from: only that server knows its nonce.
         flow = watch.flow if credentials is not None and watch.flow in ways else ways[0]
         watch.flow = flow
-        domain = record.domain or host_port_of(record)
-        address = f"<sip:{escape_user(record.account)}@{domain}>"
+        domain = bracketed(record.domain)
+        address = f"<sip:{escape_user(record.account)}@{domain or bracketed(record.server_address)}>"
         watch.sequence += 1
         headers = [
             ("Max-Forwards", "70"),
@@ -236,7 +237,7 @@ class Lines:
         if credentials is not None:
             headers.append(credentials)
         transport = "" if record.transport == "udp" else f";transport={record.transport}"
-        watch.request = Request("REGISTER", f"sip:{domain}{transport}", headers)
+        watch.request = Request("REGISTER", f"sip:{domain or host_port_of(record)}{transport}", headers)
         watch.key = self._endpoint.send_request(watch.request, flow, self)
         self._asking[watch.key] = line_id
         self._be_patient(line_id, watch)
@@ -316,18 +317,13 @@ class Lines:
             return
         credentials = self._answer(line_id, request, response, known_realms_only=False)
         in_vain = "Authorization" in request or "Proxy-Authorization" in request
-        if credentials is None or (in_vain and not self._is_stale(response)):
+        if credentials is None or (in_vain and not is_stale(response)):
             text = "the provider refuses the password" if record.password else "the provider asks for a password"
             self._refused(line_id, watch, response, text)
             return
         watch.realms |= realms_of(response)
         expires = request.expires
         self._send(line_id, record, watch, record.register_expires if expires is None else expires, credentials)
-
-    @staticmethod
-    def _is_stale(response: Response) -> bool:
-        values = [*response.get_all("WWW-Authenticate"), *response.get_all("Proxy-Authenticate")]
-        return any("stale=true" in value.lower().replace(" ", "").replace('"', "") for value in values)
 
     def _too_brief(self, line_id: int, record: ExternalLine, watch: _Watch, response: Response) -> None:
         """RFC 3261 10.2.8: the provider wants a longer time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from app.calls.addresses import bracketed
 from app.calls.identity import CallerIdentity, identity_headers
 from app.calls.leg_events import Body
 from app.calls.session_timer import offer_as_client
@@ -36,7 +37,7 @@ def host_port_of(record: OutgoingFields) -> str:
 
     RFC 3263 4.2: a port in the URI would say that no SRV record is to be looked up. An address keeps its port.
     """
-    host = f"[{record.server_address}]" if ":" in record.server_address else record.server_address
+    host = bracketed(record.server_address)
     is_address = ":" in record.server_address or record.server_address.replace(".", "").isdigit()
     if not is_address and record.server_port == _DEFAULT_PORTS[record.transport]:
         return host
@@ -56,8 +57,8 @@ def address_to_server(target: DialTarget, own_host: str) -> Addressed:
     if isinstance(record, ExternalLine):
         # The provider knows its own domain; RFC 3261 8.1.1.1 puts it into the Request-URI, the packet goes to the
         # server's address all the same.
-        host = record.domain or server
-        from_host = record.domain or record.server_address
+        host = bracketed(record.domain) or server
+        from_host = bracketed(record.domain or record.server_address)
         # Providers refuse a From that is not the account's; the true caller goes into the identity headers.
         from_user = record.unified_caller_number or record.account
     uri = f"tel:{number}" if record.tel_uri else f"sip:{number}@{host}"
@@ -74,6 +75,17 @@ def address_to_contact(target: DialTarget, contact_uri: str, own_host: str) -> A
     return Addressed(
         contact_uri, f"<sip:{escape_user(target.called_number)}@{own_host}>", own_host, target.caller_number
     )
+
+
+def contact_user(target: DialTarget, *, private: bool) -> str:
+    """The user part of our Contact towards a target, escaped."""
+    if private:
+        # RFC 3323 4.1.1.3: who must not be known is not named in Contact either.
+        return "anonymous"
+    record = target.record
+    # A provider knows the account, and that is where the line is registered; an inner number is none of its business.
+    number = record.account if isinstance(record, ExternalLine) else target.caller_number
+    return escape_user(number) or "trunkline"
 
 
 def make_invite(

@@ -10,7 +10,14 @@ from app.calls.addresses import Addresses, bracketed
 from app.calls.destinations import DEFAULT_PORTS
 from app.calls.identity import CallerIdentity
 from app.calls.leg_events import Body
-from app.calls.outgoing import MAXIMUM_FORWARDS, Addressed, address_to_contact, address_to_server, make_invite
+from app.calls.outgoing import (
+    MAXIMUM_FORWARDS,
+    Addressed,
+    address_to_contact,
+    address_to_server,
+    contact_user,
+    make_invite,
+)
 from app.dialplan.decide import decide
 from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision
 from app.dialplan.live import IdleState, LiveState
@@ -143,7 +150,7 @@ def _simulated(
         addressed,
         caller,
         own_sent_by=own,
-        contact=f"<sip:{escape_user(target.caller_number) or 'trunkline'}@{own}{parameter}>",
+        contact=f"<sip:{contact_user(target, private=caller.private)}@{own}{parameter}>",
         call_id="simulated-call",
         from_tag="simulated",
         max_forwards=MAXIMUM_FORWARDS - 1,

@@ -90,6 +90,8 @@ class Trunks:
                     self._clear_alarm(trunk_id)
                     self._stop(watch)
                 watch = self._watches[trunk_id] = _Watch(changed=self._clock.wall())
+            else:
+                self._stop(watch)
             self._plan_probe(trunk_id, record, watch, first=True)
             self.publish(trunk_id)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from support.documents import SERVER, document
 from support.kamailio import Kamailio
 from support.ports import LoopbackNetwork
 from support.running_engine import RunningEngine
+from support.sip_text import SipText
 from support.starting import StartCaller, StartCarrier, StartEngine, StartPhone
-from support.udp_peers import Caller
+from support.udp_peers import Caller, Reply
 from support.waiting import wait_until
 
 from app.events import LineState
@@ -184,3 +185,43 @@ def test_a_deleted_line_leaves_its_provider(
         wait_until(lambda: outside.call("line1").status == 404, "the end of the registration")
     assert engine.ask(lambda each: each.lines()) == ()
     assert all(record.source == "line:1" for record in engine.calls())
+
+
+def challenge(status: int, realm: str, nonce: str, more: str = "") -> Reply:
+    name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+    return status, (f'{name}: Digest realm="{realm}", nonce="{nonce}", algorithm=MD5, qop="auth"{more}',)
+
+
+def test_a_proxy_and_the_server_behind_it_each_get_their_digest(
+    network: LoopbackNetwork, start_engine: StartEngine, start_carrier: StartCarrier, start_caller: StartCaller
+) -> None:
+    """407, then 401, then a nonce that is too old; a wrong answer is not repeated for ever."""
+
+    def plan(request: SipText) -> Sequence[Reply]:
+        if request.method != "INVITE":
+            return (200,)
+        proxy, own = request.header("Proxy-Authorization") or "", request.header("Authorization") or ""
+        if 'nonce="p' not in proxy:
+            return (challenge(407, "carrier.test", "p1"),)
+        if 'nonce="s' not in own:
+            return (challenge(401, "carrier.test", "s1"),)
+        if 'nonce="s1"' in own:
+            return (challenge(401, "carrier.test", "s2", ", stale=true"),)
+        return (challenge(401, "carrier.test", "s3"),) if "999" in request.request_uri else (200,)
+
+    provider = start_carrier(PROVIDER, plan=plan)
+    engine = registered(start_engine(line_document(network)))
+    caller = start_caller()
+    assert caller.call("030123").status == 200
+    invites = provider.received("INVITE")
+    assert len(invites) == 4
+    assert [len(each.headers("Proxy-Authorization")) for each in invites] == [0, 1, 1, 1]
+    assert [len(each.headers("Authorization")) for each in invites] == [0, 0, 1, 1]
+    assert len({each.header("Call-ID") for each in invites}) == 1
+    # The ACK of the 200 carries what the INVITE carried (RFC 3261 22.1).
+    ack = provider.received("ACK")[-1]
+    assert ack.header("Proxy-Authorization") == invites[-1].header("Proxy-Authorization")
+    assert "<sip:line1@" in (invites[0].header("Contact") or "")
+    assert caller.call("030999").status == 403
+    assert len(provider.received("INVITE")) == 8
+    assert engine.wait_for_calls(2)[1].attempts[0].status == 401
