@@ -216,6 +216,11 @@ class Switch:
         if isinstance(user, Leg):
             user.on_cancel(key, request)
 
+    def tag_of(self, key: Key) -> str | None:
+        """Our tag in the answers to an INVITE that may be cancelled (Core)."""
+        leg = self._cancellable.get(key)
+        return leg.local_tag if leg is not None else None
+
     def on_ack_missing(self, key: Key) -> None:
         """A refusal was never acknowledged (Core): the call has ended already, there is nothing to do."""
 

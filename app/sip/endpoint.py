@@ -88,6 +88,9 @@ class Core(Protocol):
     def on_cancel(self, key: Key, request: Request) -> None:
         """The INVITE with this key is cancelled; the CANCEL itself has been answered."""
 
+    def tag_of(self, key: Key) -> str | None:
+        """Our tag in the answers to the INVITE with this key, which its CANCEL is answered with, too; None for none."""
+
     def on_ack_missing(self, key: Key) -> None:
         """A failure answer was never acknowledged."""
 
@@ -491,7 +494,7 @@ class Endpoint:
         if invite_key is None or self.core is None:
             self.respond(key, request.answer(481, None, new_tag()))
             return
-        self.respond(key, request.answer(200, None, new_tag()))
+        self.respond(key, request.answer(200, None, self.core.tag_of(invite_key) or new_tag()))
         self.core.on_cancel(invite_key, request)
 
     def _on_ack(self, event: AckReceived) -> None:

@@ -13,7 +13,7 @@ from simulation.test_calls import trunks
 from simulation.world import HOLD, SDP
 
 from app.calls.leg_events import Body
-from app.sip.message import Request
+from app.sip.message import Request, Response
 
 
 def wire(**first_trunk: Any) -> Wire:
@@ -31,6 +31,8 @@ def test_cancel_before_the_called_side_said_anything_waits_for_its_first_word() 
     w.advance()
     assert w.caller.statuses("CANCEL") == [200]
     assert w.caller.statuses() == [487]
+    # RFC 3261 9.2: the same To tag in both.
+    assert len({each.to.tag for each in w.caller.received if isinstance(each, Response)}) == 1
     up.ack_failure()
     assert not w.carrier.requests("CANCEL")
     down.respond(100)

@@ -298,6 +298,10 @@ class Peer:
         if leg is not None:
             leg.on_cancel(key, request)
 
+    def tag_of(self, key: Key) -> str | None:
+        leg = self._incoming.get(key)
+        return leg.local_tag if leg is not None else None
+
     def on_ack_missing(self, key: Key) -> None:
         pass
 
