@@ -299,6 +299,8 @@ class Engine:
                 if self.state is EngineState.FAILED:
                     await self._start_media()
                     self._run()
+            if self._switch is not None:
+                self._switch.lines.own_address_changed()
             self._change_state(self.state)
             if _listening_of(wanted) == _listening_of(self.configuration.system):
                 return

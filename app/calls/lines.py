@@ -128,6 +128,7 @@ class Lines:
             else:
                 watch.state, watch.reason = LineState.DISABLED, "disabled in its record"
             self.publish(line_id)
+        self.own_address_changed()
 
     def stop(self) -> None:
         """Unregister every line: the provider shall not send calls to a server that is gone."""
@@ -441,6 +442,20 @@ class Lines:
         """Where the line is registered, None where it is not."""
         watch = self._watches.get(line_id)
         return watch.flow if watch is not None and not self.down(line_id) else None
+
+    def own_address_changed(self) -> None:
+        """This server may be elsewhere now, for some provider: where it is told another Contact, it is told at once."""
+        for line_id, watch in self._watches.items():
+            record = self._records[line_id]
+            ways = self._destinations.ways_to(record)
+            if watch.state is not LineState.REGISTERED or watch.request is None or isinstance(ways, str):
+                continue
+            flow = watch.flow if watch.flow in ways else ways[0]
+            if self._endpoint.contact(flow, escape_user(record.account)) != watch.request.get("Contact"):
+                # The old Contact would ring at nobody; it is taken back beside the new registration.
+                _Farewell(self._endpoint, flow, record, watch.request, watch.sequence).say(None)
+                watch.call_id, watch.tag, watch.sequence = new_call_id(), new_tag(), 0
+                self._plan(line_id, watch, 0.0)
 
     def addresses_changed(self) -> None:
         """DNS says something new: lines register where their provider is now."""

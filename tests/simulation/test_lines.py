@@ -290,3 +290,19 @@ def test_a_line_that_is_not_registered_is_passed_over() -> None:
     assert talk.status == 503
     (record,) = world.recorder.ended
     assert "not registered" in record.attempts[0].reason
+
+
+def test_a_new_address_of_this_server_is_told_at_once() -> None:
+    """The old Contact is taken back: it would ring at nobody."""
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document())
+    world.advance(2)
+    changed = document() | {"system": {"external_signalling_address": "192.0.2.99"}}
+    switch.configure(read_document(changed, Configuration(), replace=True))
+    world.advance(1)
+    assert sorted(provider.registered[1:]) == [("sip:line1@10.0.0.5:5060", 0), ("sip:line1@192.0.2.99:5060", 300)]
+    assert state_of(switch) is LineState.REGISTERED
+    switch.configure(read_document(changed, Configuration(), replace=True))
+    world.advance(1)
+    assert len(provider.registered) == 3

@@ -24,7 +24,10 @@ T = TypeVar("T")
 class RunningEngine:
     """An engine with its own data folder. What is asked of it is done on its loop, and its answer waited for."""
 
-    def __init__(self, data: Path, document: dict[str, Any], address: str, port: int = 5060) -> None:
+    def __init__(
+        self, data: Path, document: dict[str, Any], address: str, port: int = 5060, *, by_record: bool = False
+    ) -> None:
+        """With `by_record` it listens where its system record says, also after a change of that."""
         self.data, self.address, self.port = data, address, port
         # Beside the address that is listened on the record names it, too, so that a simulation knows it.
         own = {"sip_address": address, "sip_udp_port": port, "sip_tcp_port": port, "sip_tls_port": 0}
@@ -34,7 +37,7 @@ class RunningEngine:
             database.update(lambda base: read_document({**document, "system": system}, base, replace=True))
         finally:
             database.close()
-        self.engine = Engine(data, sip=(address, port))
+        self.engine = Engine(data, sip=None if by_record else (address, port))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: Future[None] = Future()
         self._stop: asyncio.Event | None = None

@@ -225,3 +225,18 @@ def test_a_proxy_and_the_server_behind_it_each_get_their_digest(
     assert caller.call("030999").status == 403
     assert len(provider.received("INVITE")) == 8
     assert engine.wait_for_calls(2)[1].attempts[0].status == 401
+
+
+def test_a_provider_is_told_at_once_where_this_server_has_moved_to(
+    network: LoopbackNetwork, start_engine: StartEngine, start_carrier: StartCarrier
+) -> None:
+    """The listening port is changed: the new Contact is registered and the old one taken back, from the new port."""
+    provider = start_carrier(PROVIDER)
+    engine = registered(start_engine(line_document(network), by_record=True))
+    engine.change({"system": {"sip_udp_port": 5070, "sip_tcp_port": 5070}})
+    provider.wait_for("REGISTER", 3)
+    own = network.address(SERVER)
+    told = [(each.header("Contact"), each.header("Expires")) for each in provider.received("REGISTER")]
+    assert told[0] == (f"<sip:line1@{own}:5060>", "300")
+    assert sorted(told[1:]) == [(f"<sip:line1@{own}:5060>", "0"), (f"<sip:line1@{own}:5070>", "300")]
+    assert all(f"{own}:5070" in (each.header("Via") or "") for each in provider.received("REGISTER")[1:])
