@@ -92,7 +92,8 @@ def as_csv(records: Iterable[CallRecord]) -> Iterator[str]:
         values = as_dict(record)
         values["trail"] = "\n".join(record.trail)
         values["attempts"] = "\n".join(
-            f"{each['at']} {each['target']} {each['sent_number']}: {each['status'] or ''} {each['reason']}".strip()
+            # The words of a reason begin with its status.
+            f"{each['at']} {each['target']} {each['sent_number']}: {each['reason']}"
             for each in values["attempts"]
         )
         writer.writerow([_harmless(values[name]) for name in CSV_COLUMNS])
