@@ -474,7 +474,7 @@ class MediaControl:
                 digit = ReceivedDigit(Side(message[2]), message[3], message[4], message[5])
                 self._call(self.callbacks.on_dtmf, session, digit)
         elif kind == Report.CLOSED:
-            _, caller, called = message[2]
+            _, caller, called, _ = message[2]
             self._finish_closing(message[1], (StreamRow(*caller), StreamRow(*called)))
         elif kind == Report.BOUND:
             self._take_bound(link, *message[1:])
@@ -492,10 +492,10 @@ class MediaControl:
     def _take_statistics(self, rows: tuple[Message, ...]) -> None:
         now = self.clock()
         snapshots: list[StreamSnapshot] = []
-        for number, caller, called in rows:
+        for number, caller, called, gathered in rows:
             session = self.sessions.get(number)
             if session is not None:
-                snapshots.extend(session.take_rows(StreamRow(*caller), StreamRow(*called), now))
+                snapshots.extend(session.take_rows(StreamRow(*caller), StreamRow(*called), now, gathered))
         if snapshots:
             self._call(self.callbacks.on_statistics, tuple(snapshots))
 

@@ -127,10 +127,12 @@ def make_snapshot(
     problem: str,
     last_packet_at: float,
     last_control_at: float,
+    passed: float | None = None,
 ) -> StreamSnapshot:
     """The snapshot of one stream; `other` is the row of the other side, `before` the snapshot before this one.
 
-    `last_packet_at` and `last_control_at` are monotonic seconds, negative for never.
+    `last_packet_at` and `last_control_at` are monotonic seconds, negative for never. `passed` are the seconds between
+    the two gatherings, where the worker told them.
     """
     loss = 100.0 * row.lost / row.expected if row.expected else 0.0
     expected, lost, packets, seconds = row.expected, row.lost, row.packets, 0.0
@@ -138,7 +140,7 @@ def make_snapshot(
         expected -= before.expected
         lost -= before.lost
         packets -= before.packets
-        seconds = now - before.at
+        seconds = now - before.at if passed is None else passed
     # A late packet can take back a loss of the time before.
     recent_loss = min(max(100.0 * lost / expected, 0.0), 100.0) if expected > 0 else 0.0
     jitter = row.jitter * 1000

@@ -64,6 +64,8 @@ class MediaSession:
         """Per sending side by payload type: how the codec is written, its canonical name."""
         self.snapshots: tuple[StreamSnapshot, StreamSnapshot] | None = None
         """The newest figures, indexed by `Side`; None before the first."""
+        self._gathered: float | None = None
+        """When they were gathered, by the worker's clock."""
 
     # --- negotiation ------------------------------------------------------------------------------------------------
 
@@ -219,8 +221,10 @@ class MediaSession:
     def _keep_rows(self) -> None:
         self._earlier = list(self._rows)
 
-    def take_rows(self, caller: StreamRow, called: StreamRow, now: float) -> tuple[StreamSnapshot, StreamSnapshot]:
-        """New figures from the worker."""
+    def take_rows(
+        self, caller: StreamRow, called: StreamRow, now: float, gathered: float | None = None
+    ) -> tuple[StreamSnapshot, StreamSnapshot]:
+        """New figures from the worker, which gathered them at this second of its own clock."""
         for side, row in enumerate((caller, called)):
             total = add_rows(self._earlier[side], row)
             if total.packets != self._rows[side].packets:
@@ -228,10 +232,15 @@ class MediaSession:
             if total.control_packets != self._rows[side].control_packets:
                 self._control_at[side] = now - max(row.control_age, 0.0)
             self._rows[side] = total
-        self.snapshots = (self._snapshot(Side.CALLER, now), self._snapshot(Side.CALLED, now))
+        # Not by the time of their arrival here: a window that is busy would make bursts of an even stream.
+        passed = None
+        if gathered is not None and self._gathered is not None:
+            passed = gathered - self._gathered
+        self._gathered = gathered
+        self.snapshots = (self._snapshot(Side.CALLER, now, passed), self._snapshot(Side.CALLED, now, passed))
         return self.snapshots
 
-    def _snapshot(self, side: Side, now: float) -> StreamSnapshot:
+    def _snapshot(self, side: Side, now: float, passed: float | None = None) -> StreamSnapshot:
         row = self._rows[side]
         media = self.media
         codec = codec_name = ""
@@ -254,6 +263,7 @@ class MediaSession:
             self._watch.problems[side],
             self._packet_at[side],
             self._control_at[side],
+            passed,
         )
 
     def check(self, now: float, silence_after: float) -> list[Notice]:

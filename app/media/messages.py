@@ -16,7 +16,8 @@ Reports, the first value is the `Report`:
     BOUND     address, ports, failed, reason      the result of BIND
     FAILED    session, reason                     OPEN could not bind
     LEARNED   session, side, is_rtcp, host, port  a side was locked to this address
-    STATISTICS rows                               (session, caller row, called row), each row a `StreamRow`
+    STATISTICS rows                               (session, caller row, called row, when), each row a `StreamRow`;
+                                                  when it was gathered, in seconds of the worker's own clock
     DIGITS    session, side, digit, milliseconds, forwarded
     CLOSED    session, row                        the last figures of a session
 """
