@@ -212,3 +212,44 @@ def test_a_gateway_gets_its_number_as_it_was_dialled(
     assert numbers[:2] == ["sip:13%23*5", "sip:13"]
     assert not any(invite.header("X-Bad") for invite in carrier.received("INVITE"))
     assert all(invite.request_uri.endswith(";user=phone;tgrp=7") for invite in carrier.received("INVITE"))
+
+
+def test_who_is_calling(network: LoopbackNetwork, start_engine: StartEngine, start_caller: StartCaller) -> None:
+    """Trunk by address and port, by address, by the longest network; a line by its account; a trusted user; nobody."""
+    address = network.address
+    trunks = [
+        {"id": 1, "server_address": address(10)},
+        {"id": 2, "server_address": address(10), "server_port": 5070},
+        {"id": 3, "server_address": address(11), "trusted_networks": [f"{network.prefix}.128/25"]},
+        {"id": 4, "server_address": address(12), "trusted_networks": [f"{network.prefix}.192/26", address(66)]},
+        {"id": 5, "server_address": address(201)},
+        {"id": 6, "server_address": address(13), "enabled": False},
+    ]
+    lines = [{"id": each, "account": f"line{each}", "server_address": address(20)} for each in (1, 2)]
+    engine = start_engine(
+        {
+            "sip_trunks": trunks,
+            "external_lines": lines,
+            "local_users": [{"number": "100", "trusted_address": address(30)}],
+        }
+    )
+
+    def source_of(host: int, port: int = 5060, called: str = "404") -> str:
+        """As the call record names it; of a stranger why it is one."""
+        known = len(engine.calls())
+        answer = start_caller(host, port=port).call(called)
+        if answer.status == 403:
+            row = engine.ask(lambda each: each.rejected_sources())[0]
+            assert row.address == address(host)
+            return row.reason
+        assert answer.status == 404
+        return engine.wait_for_calls(known + 1)[-1].source
+
+    places = [(10, 5060), (10, 5070), (10, 5099), (129, 5060), (200, 5060), (201, 5060), (66, 5060)]
+    seen = [source_of(host, port) for host, port in places]
+    seen += [source_of(20, 5060, "line1"), source_of(20, 5061, "line2"), source_of(30)]
+    trunk_sources = ["trunk:1", "trunk:2", "trunk:1", "trunk:3", "trunk:4", "trunk:5", "trunk:4"]
+    assert seen == [*trunk_sources, "line:1", "line:2", "user:100"]
+    assert source_of(13) == "SIP trunk 6 is disabled"
+    assert source_of(20, 5062, "line3") == "no SIP trunk, external line or trusted user has this address"
+    assert source_of(21) == "no SIP trunk, external line or trusted user has this address"
