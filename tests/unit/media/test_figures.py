@@ -71,3 +71,11 @@ def test_the_record_of_a_call() -> None:
     first, second = MediaReport("c", snapshot, snapshot._replace(side=Side.CALLED)).to_records()
     assert (first["side"], second["side"]) == ("caller", "called")
     assert first["remote"] == "192.0.2.1:4000" and first["mos"] == pytest.approx(snapshot.mos, abs=0.01)
+
+
+def test_packets_per_second_go_by_the_workers_clock() -> None:
+    """A busy window hears of the figures late, and then of two at once: the stream is as even as before."""
+    first = make_snapshot("c", Side.CALLER, ROW, ROW, None, 50.0, "PCMU/8000", "PCMU", None, "", -1.0, -1.0)
+    later = ROW._replace(packets=ROW.packets + 50, expected=ROW.expected + 50)
+    late = make_snapshot("c", Side.CALLER, later, ROW, first, 50.1, "PCMU/8000", "PCMU", None, "", -1.0, -1.0, 1.0)
+    assert late.packets_per_second == 50.0

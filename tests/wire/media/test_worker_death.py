@@ -264,7 +264,7 @@ def test_digits_and_statistics_of_unknown_calls_are_ignored(network: LoopbackNet
             assert not call.session.send_dtmf(Side.CALLED, "1")
             row = tuple(call.session._rows[0])
             for message in (
-                (5, ((number, row, row),)),
+                (5, ((number, row, row, 1.0),)),
                 (4, number, 0, False, "x", 1),
                 (6, number, 0, "1", 1, True),
                 (3, number, "x"),
