@@ -67,7 +67,7 @@ def registered(engine: RunningEngine) -> RunningEngine:
     return engine
 
 
-@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+@pytest.mark.parametrize(("algorithm", "transport"), [("MD5", "udp"), ("SHA-256", "udp"), ("SHA-256", "tcp")])
 def test_a_line_registers_and_takes_calls_both_ways(
     network: LoopbackNetwork,
     start_provider: StartProvider,
@@ -75,10 +75,11 @@ def test_a_line_registers_and_takes_calls_both_ways(
     start_phone: StartPhone,
     start_carrier: StartCarrier,
     algorithm: str,
+    transport: str,
 ) -> None:
     """Out: 407 is answered, the account is the caller. In: a call to the account rings local user 100."""
     start_provider(algorithm=algorithm)
-    engine = registered(start_engine(line_document(network)))
+    engine = registered(start_engine(line_document(network, transport=transport)))
     row = engine.line()
     assert (row.last_status, row.reason) == (200, "registered")
     phone = start_phone("100").registered()
@@ -89,7 +90,7 @@ def test_a_line_registers_and_takes_calls_both_ways(
     phone.hang_up()
     invite = pstn.wait_for("INVITE")
     pstn.wait_for("BYE")
-    assert invite.request_uri == "sip:030123@carrier.test"
+    assert invite.request_uri == "sip:030123@carrier.test" + ("" if transport == "udp" else ";transport=tcp")
     assert "<sip:line1@carrier.test>" in (invite.header("From") or "")
     (record,) = engine.wait_for_calls(1)
     assert (record.source, record.target, record.status) == ("user:100", "line:1", 200)
