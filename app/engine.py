@@ -51,7 +51,7 @@ from app.records import (
 )
 from app.sip.flow import Flow, TransportName
 from app.sip.locating import Located
-from app.sip.resolver import NAMESERVERS_VARIABLE, Resolver, read_nameservers
+from app.sip.resolver import NAMESERVERS_VARIABLE, Resolver, good_for, read_nameservers
 from app.sip.transport.certificates import CertificateError, TlsSettings
 from app.sip.transport.listening import ListenAddress, ListenError, ListenerState, ListenerStatus
 from app.sip.transport.transports import Transports
@@ -380,7 +380,7 @@ class Engine:
             wanted = done(tuple(Place(*target) for target in answer.targets), answer.error or "")
             if wanted and self._resolver is resolver:
                 self._deadlines.schedule(
-                    self._clock.monotonic() + max(answer.ttl, 5.0),
+                    self._clock.monotonic() + good_for(answer),
                     lambda _now: self._lookup(name, port, transport, done),
                 )
 

@@ -81,6 +81,12 @@ class _Entry:
     waiting: list[LocatedCallback] = field(default_factory=list)
 
 
+def good_for(located: Located) -> float:
+    """The seconds after which a name should be looked up again: its TTL within bounds, soon where something failed."""
+    bad = located.error is not None or located.uncertain
+    return NEGATIVE_TTL if bad else min(max(located.ttl, SHORTEST_TTL), LONGEST_TTL)
+
+
 def read_nameservers(text: str) -> list[tuple[str, int]] | None:
     """Name servers as in NAMESERVERS_VARIABLE: addresses with or without a port; None for blank, the system's own.
 
@@ -238,10 +244,9 @@ class Resolver:
         else:
             entry.failing = False
             entry.answer = located
-            bad = located.error is not None or located.uncertain
-            ttl = NEGATIVE_TTL if bad else min(max(located.ttl, SHORTEST_TTL), LONGEST_TTL)
+            ttl = good_for(located)
             entry.good_until = now + ttl
-            entry.refresh_at = now + ttl * (1.0 if bad else _REFRESH_AFTER)
+            entry.refresh_at = now + ttl * (1.0 if located.error is not None or located.uncertain else _REFRESH_AFTER)
             if located.targets:
                 entry.succeeded_at = now
             if self._entries.get(key) is entry:
