@@ -82,7 +82,7 @@ def test_the_plots_show_the_samples_of_the_span(audio: OverviewPage, engine: Fak
     known = [sample.mos_worst for sample in samples if sample.mos_worst]
     assert [value for value in values(plots.mos, "worst") if not isnan(value)] == known
     assert len(values(plots.mos, "median")) == len(samples)
-    assert plots.mos.plot.viewRange()[1] == [1, 5]
+    assert plots.mos.plot.viewRange()[1] == [0.9, 5]
     audio.findChild(QAction, "span.24_hours").trigger()
     low, high = plots.loss.plot.viewRange()[0]
     assert high - low == pytest.approx(86400)

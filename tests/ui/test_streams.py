@@ -380,3 +380,24 @@ def test_the_key_of_the_curves_follows_the_theme(pane: StreamsPane, window: Main
     assert key.text() != light
     window.findChild(QAction, "view.theme.light").trigger()
     assert key.text() == light
+
+
+def test_a_side_that_is_missed_has_a_curve_at_the_bottom_and_no_figures(
+    history: StreamHistory, pane: StreamsPane, engine: FakeEngine, window: MainWindow
+) -> None:
+    missed = make_stream(
+        "called",
+        packets=0,
+        mos=1.0,
+        jitter_ms=0.0,
+        loss_percent=0.0,
+        packets_per_second=0.0,
+        last_packet_ago=-1.0,
+        problem="one-way",
+    )
+    history.take([make_stream(), missed])
+    assert list(history.curves("call-1", "called").mos) == [1.0]
+    engine.set_streams(missed)
+    window.workspace.bridge.hand_over()
+    names = ("mos", "loss", "jitter", "last_packet", "problem")
+    assert [text(pane, "called", name) for name in names] == ["1.00 bad", "", "", "never", "one-way"]

@@ -13,6 +13,8 @@ from ui.theme import Theme
 ALL = 0
 """Stands for all trunks, and for relayed calls without one."""
 UNKNOWN = float("nan")
+LEAST_SCORE = 0.9
+"""Where the axis of a MOS begins: a line at 1 is seen whole."""
 
 MEDIA_FIGURES = ("relayed", "packets_per_second", "mos_worst", "mos_median", "jitter_ms", "loss_percent")
 """The figures of relayed audio in a sample, of all calls and of each trunk."""
@@ -32,7 +34,7 @@ class AudioPlots(QWidget):
         super().__init__()
         self.setObjectName("audio_plots")
         self.mos = TimePlot(
-            theme, "mos", "MOS, from 1 (bad) to 4.5 (excellent)", "", 5, fixed=True, bottom=1, legend="bottom"
+            theme, "mos", "MOS, from 1 (bad) to 4.5 (excellent)", "", 5, fixed=True, bottom=LEAST_SCORE, legend="bottom"
         )
         self.packets = TimePlot(theme, "packets_per_second", "Packets per second", "", 100)
         self.relayed = TimePlot(theme, "relayed", "Relayed calls", "", 5, whole=True)

@@ -166,7 +166,8 @@ class OverviewPage(QWidget):
         line = QHBoxLayout()
         line.setSpacing(8)
         for figure in figures:
-            line.addWidget(figure, 1)
+            # By the length of its words, as far as there is room.
+            line.addWidget(figure, 4 + ("MOS" in figure.toolTip()))
         layout = QVBoxLayout(view)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
@@ -338,6 +339,7 @@ class Figure(QFrame):
         font.setBold(True)
         self._value.setFont(font)
         self._title = title
+        self.setToolTip(title)
         self._words = QLabel(title)
         self._words.setProperty("role", "muted")
         # In a small window words are cut rather than the window kept wide.

@@ -115,5 +115,5 @@ def _figures(row: StreamRow | None) -> tuple[float, float, float, float]:
     if row is None:
         return (UNKNOWN,) * _FIELDS
     if not row.packets:
-        return (UNKNOWN, UNKNOWN, UNKNOWN, 0.0)
+        return (row.mos or UNKNOWN, UNKNOWN, UNKNOWN, 0.0)
     return (row.mos or UNKNOWN, row.loss_percent, row.jitter_ms, row.packets_per_second)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 
 from app.events import CallRow, CallState, StreamRow
 from app.records import LocalUser
+from ui.monitor.audio_plots import LEAST_SCORE
 from ui.monitor.audio_words import (
     PROBLEMS,
     SIDES,
@@ -58,13 +59,14 @@ def stream_columns(number_of: Callable[[str], str]) -> list[Column[StreamRow]]:
         Column("side", "Direction", direction, "Whose audio it is."),
         Column("mos", "MOS", _score, "How it sounds, from 1 (bad) to 4.5 (excellent); ITU-T G.107."),
         Column("codec", "Codec", lambda row: text_cell(row.codec)),
-        Column("loss", "Loss", lambda row: loss_cell(row.loss_percent), "Lost in the last second.", right=True),
+        Column("loss", "Loss", lambda row: loss_cell(row.loss_percent) if row.packets else Cell("", 0.0),
+               "Lost in the last second.", right=True),
         Column("lost", "Lost", lambda row: number_cell(row.lost), "Packets lost since the beginning.", right=True),
         Column("packets", "Packets", lambda row: number_cell(row.packets), "Since the beginning.", right=True),
         Column("rate", "Packets/s", lambda row: number_cell(row.packets_per_second, f"{row.packets_per_second:.0f}"),
-               "In the last second; 50 is usual.", right=True),
-        Column("jitter", "Jitter", lambda row: jitter_cell(row.jitter_ms), "How unevenly the packets come; RFC 3550.",
-               right=True),
+               "In the last second; 50 is usual.", shown=False, right=True),
+        Column("jitter", "Jitter", lambda row: jitter_cell(row.jitter_ms) if row.packets else Cell("", 0.0),
+               "How unevenly the packets come; RFC 3550.", right=True),
         Column("round_trip", "Round trip", lambda row: round_trip_cell(row.round_trip_ms),
                "Between here and this side, from RTCP.", right=True),
         Column("bytes", "Bytes", lambda row: number_cell(row.bytes), shown=False, right=True),
@@ -253,7 +255,7 @@ class StreamsPane(QWidget):
 def _make_plots(theme: Theme) -> dict[str, TimePlot]:
     """The plots of one call, by the name of their figure in `StreamCurves`."""
     return {
-        "mos": TimePlot(theme, "stream.mos", "MOS", "", 5, fixed=True, bottom=1, legend="none"),
+        "mos": TimePlot(theme, "stream.mos", "MOS", "", 5, fixed=True, bottom=LEAST_SCORE, legend="none"),
         "loss_percent": TimePlot(theme, "stream.loss", "Loss, %", " %", 2, legend="none"),
         "jitter_ms": TimePlot(theme, "stream.jitter", "Jitter, ms", " ms", 10, legend="none"),
         "packets_per_second": TimePlot(theme, "stream.packets", "Packets/s", "", 60, legend="none"),
