@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class DeadlineHeap:
     _SWEEP_AT_LEAST = 256
 
     def __init__(self, on_earlier: Callable[[float], None] | None = None) -> None:
-        self._heap: list[tuple[float, int, Deadline]] = []
+        # The third is a Deadline, or the callback of a bare call whose argument is the fourth.
+        self._heap: list[tuple[float, int, Any, Any]] = []
         self._sequence = 0
         self._cancelled = 0
         self.on_earlier = on_earlier
@@ -68,19 +70,29 @@ class DeadlineHeap:
     def schedule(self, at: float, callback: DeadlineCallback) -> Deadline:
         """Have `callback(now)` called by the first `expire(now)` at or after `at` (monotonic seconds)."""
         deadline = Deadline(self, at, callback)
-        heap = self._heap
-        first = heap[0][0] if heap else None
-        self._sequence += 1
-        heapq.heappush(heap, (at, self._sequence, deadline))
-        if self.on_earlier is not None and (first is None or at < first):
+        self._sequence = sequence = self._sequence + 1
+        entry = (at, sequence, deadline, None)
+        heappush(self._heap, entry)
+        if self._heap[0] is entry and self.on_earlier is not None:
             self.on_earlier(at)
         return deadline
+
+    def call_at(self, at: float, callback: Callable[[Any, float], None], argument: Any) -> None:
+        """Have `callback(argument, now)` called likewise: for whoever can tell by itself that it is no longer wanted.
+
+        It costs a third of a `Deadline` and takes its place in the heap until its time, wanted or not.
+        """
+        self._sequence = sequence = self._sequence + 1
+        entry = (at, sequence, callback, argument)
+        heappush(self._heap, entry)
+        if self._heap[0] is entry and self.on_earlier is not None:
+            self.on_earlier(at)
 
     def next_deadline(self) -> float | None:
         """The time of the first deadline still to come, or None."""
         heap = self._heap
-        while heap and heap[0][2].callback is None:
-            heapq.heappop(heap)
+        while heap and type(heap[0][2]) is Deadline and heap[0][2].callback is None:
+            heappop(heap)
             self._cancelled -= 1
         return heap[0][0] if heap else None
 
@@ -92,12 +104,16 @@ class DeadlineHeap:
         heap = self._heap
         count = 0
         while heap and heap[0][0] <= now:
-            deadline = heapq.heappop(heap)[2]
-            callback = deadline.callback
+            _, _, what, argument = heappop(heap)
+            if type(what) is not Deadline:
+                count += 1
+                what(argument, now)
+                continue
+            callback = what.callback
             if callback is None:
                 self._cancelled -= 1
                 continue
-            deadline.callback = None
+            what.callback = None
             count += 1
             callback(now)
         return count
@@ -107,6 +123,8 @@ class DeadlineHeap:
         self._cancelled += 1
         if self._cancelled > self._SWEEP_AT_LEAST and self._cancelled * 2 > len(self._heap):
             # In place: expire() may be running over this very list.
-            self._heap[:] = [entry for entry in self._heap if entry[2].callback is not None]
-            heapq.heapify(self._heap)
+            self._heap[:] = [
+                entry for entry in self._heap if type(entry[2]) is not Deadline or entry[2].callback is not None
+            ]
+            heapify(self._heap)
             self._cancelled = 0

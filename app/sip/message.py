@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from app.errors import RemoteError
 from app.sip.headers import KNOWN_NAMES, REASONS, SPELLINGS, NotAHeaderName, canonical_name
@@ -33,9 +34,6 @@ _COPIED_WITH_ROUTE = _COPIED | {"Record-Route"}
 _COPIED_WITH_TIMESTAMP = _COPIED | {"Timestamp"}
 _DIALOG_FORMING = frozenset(("INVITE", "SUBSCRIBE", "REFER", "NOTIFY"))
 _STATUSES: dict[str, int] = {str(status): status for status in range(100, 700)}
-_NO_HEADERS: dict[str, str] = {}
-_NO_VIEWS: dict[str, Any] = {}
-"""What a message has before it is read for the first time; replaced then, never changed."""
 _MALFORMED_EXPIRES = 3600
 _LARGEST_EXPIRES = 0xFFFFFFFF
 
@@ -52,63 +50,82 @@ class HeaderError(RemoteError):
         self.header = header
 
 
+T = TypeVar("T")
+
+
+class _View(Generic[T]):
+    """Something that is read out of the headers when it is first asked for, and then kept in the message.
+
+    It has no `__set__`, so that Python finds what is kept in the message before it asks here again: a view that was
+    read costs as much as any attribute, and the path of a call asks for a hundred of them.
+    """
+
+    def __init__(self, read: Callable[[Any], T]) -> None:
+        self._read = read
+        self.__doc__ = read.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+        _VIEWS.add(name)
+
+    def __get__(self, message: Message, owner: type | None = None) -> T:
+        view = self._read(message)
+        setattr(message, self._name, view)
+        return view
+
+    if TYPE_CHECKING:
+
+        def __set__(self, message: Message, view: T) -> None: ...
+
+
+_VIEWS: set[str] = set()
+"""The names of all views."""
+
+
 class Message:
     """What requests and responses have in common: headers in wire order, and a body.
 
     `headers` holds canonical names and raw values. Build a message with its final list, or change it with `add`,
-    `prepend`, `replace` and `remove`; what was read through a view is then read anew. (A list that grew or shrank
-    is noticed too, an entry exchanged in place is not.)
+    `prepend`, `replace` and `remove`; what was read through a view is then read anew.
     """
-
-    __slots__ = ("_count", "_first", "_views", "body", "defect", "headers")
 
     headers: list[Header]
     """Names and raw values in wire order."""
     body: bytes
     """The body, exactly as on the wire."""
-    defect: str | None
+    defect: str | None = None
     """The first thing that the parse found wrong and went on from; the validation refuses requests for it."""
 
     def __init__(self, headers: list[Header], body: bytes = b"") -> None:
         self.headers = headers
         self.body = body
-        self.defect = None
-        self._count = -1
-        self._first = _NO_HEADERS
-        self._views = _NO_VIEWS
 
     # --- raw access -------------------------------------------------------------------------------------------------
 
-    def _index(self) -> None:
-        """Read the list of headers anew after a change."""
-        headers = self.headers
+    @_View
+    def first_values(self) -> dict[str, str]:
+        """The raw value of the first line of each header, by canonical name; a fast `get` for many headers."""
         # The first of equal names must win, and dict() keeps the last.
-        self._first = dict(reversed(headers))
-        self._views = {}
-        self._count = len(headers)
+        return dict(reversed(self.headers))
+
+    @_View
+    def has_repeated_headers(self) -> bool:
+        """Whether any name stands on more than one line."""
+        return len(self.first_values) != len(self.headers)
 
     def get(self, name: str) -> str | None:
         """The raw value of the first header line with this name, None if there is none."""
-        if self._count != len(self.headers):
-            self._index()
-        value = self._first.get(name)
+        value = self.first_values.get(name)
         if value is None and name not in KNOWN_NAMES:
             value = next(iter(self._find(name)), None)
         return value
-
-    @property
-    def first_values(self) -> Mapping[str, str]:
-        """The raw value of the first line of each header, by canonical name; a fast `get` for many headers."""
-        if self._count != len(self.headers):
-            self._index()
-        return self._first
 
     def get_all(self, name: str) -> list[str]:
         """The raw values of all header lines with this name, in order."""
         if name not in KNOWN_NAMES:
             return list(self._find(name))
         if not self.has_repeated_headers:
-            value = self._first.get(name)
+            value = self.first_values.get(name)
             return [] if value is None else [value]
         return [value for header, value in self.headers if header == name]
 
@@ -137,22 +154,15 @@ class Message:
         """Whether there is at least one header line with this name."""
         return self.get(name) is not None
 
-    @property
-    def has_repeated_headers(self) -> bool:
-        """Whether any name stands on more than one line."""
-        if self._count != len(self.headers):
-            self._index()
-        return len(self._first) != self._count
-
     def add(self, name: str, value: str) -> None:
         """Add a header line at the end."""
         self.headers.append((name, value))
-        self._count = -1
+        self._changed()
 
     def prepend(self, name: str, value: str) -> None:
         """Add a header line at the front, as a Via must be."""
         self.headers.insert(0, (name, value))
-        self._count = -1
+        self._changed()
 
     def replace(self, name: str, value: str) -> None:
         """Give the header one line with this value, at the place of its first line or at the end."""
@@ -160,153 +170,124 @@ class Message:
         position = next((index for index, header in enumerate(lines) if header[0] == name), len(lines))
         self.headers = [header for header in lines if header[0] != name]
         self.headers.insert(position, (name, value))
-        self._count = -1
+        self._changed()
 
     def remove(self, name: str) -> None:
         """Remove every line of the header."""
         self.headers = [header for header in self.headers if header[0] != name]
-        self._count = -1
+        self._changed()
+
+    def _changed(self) -> None:
+        """The headers are others now: every view is read anew when it is asked for."""
+        kept = self.__dict__
+        for view in kept.keys() & _VIEWS:
+            del kept[view]
 
     # --- typed views ------------------------------------------------------------------------------------------------
 
-    def _raw(self, name: str) -> str:
+    def _required(self, name: str) -> str:
         """The first value of a header that must be there."""
-        value = self._first.get(name)
+        value = self.first_values.get(name)
         if value is None:
             raise HeaderError(name, f"the {name} header is missing", f"Missing {name} header")
         return value
 
-    @property
+    @_View
     def via(self) -> Via:
         """The topmost Via. Raises HeaderError."""
-        if self._count != len(self.headers):
-            self._index()
-        view: Via | None = self._views.get("via")
-        if view is None:
-            text = self._raw("Via")
-            try:
-                if "," in text:
-                    text = split_list(text)[0].strip(" \t")
-                view = Via.parse(text)
-            except UriError as error:
-                raise HeaderError("Via", error.detail) from error
-            self._views["via"] = view
-        return view
+        text = self._required("Via")
+        try:
+            if "," in text:
+                text = split_list(text)[0].strip(" \t")
+            return Via.parse(text)
+        except UriError as error:
+            raise HeaderError("Via", error.detail) from error
 
-    @property
+    @_View
     def vias(self) -> list[Via]:
         """All Via values, topmost first. Raises HeaderError."""
-        if self._count != len(self.headers):
-            self._index()
-        view: list[Via] | None = self._views.get("vias")
-        if view is None:
-            text = self._raw("Via")
-            if "," not in text and len(self._first) == self._count:
-                view = self._views["vias"] = [self.via]
-                return view
-            values = self.values("Via")
-            if not values:
-                raise HeaderError("Via", "the Via header is empty")
-            if len(values) > MAXIMUM_VALUES:
-                raise HeaderError("Via", f"more than {MAXIMUM_VALUES} Via values")
-            try:
-                view = [Via.parse(value) for value in values]
-            except UriError as error:
-                raise HeaderError("Via", error.detail) from error
-            self._views["vias"] = view
-        return view
+        if "," not in self._required("Via") and not self.has_repeated_headers:
+            return [self.via]
+        values = self.values("Via")
+        if not values:
+            raise HeaderError("Via", "the Via header is empty")
+        if len(values) > MAXIMUM_VALUES:
+            raise HeaderError("Via", f"more than {MAXIMUM_VALUES} Via values")
+        try:
+            return [Via.parse(value) for value in values]
+        except UriError as error:
+            raise HeaderError("Via", error.detail) from error
 
-    @property
+    @_View
     def from_(self) -> NameAddr:
         """The From header. Raises HeaderError."""
-        if self._count != len(self.headers):
-            self._index()
-        view: NameAddr | None = self._views.get("From")
-        return self._name_addr("From") if view is None else view
+        return self._name_addr("From")
 
-    @property
+    @_View
     def to(self) -> NameAddr:
         """The To header. Raises HeaderError."""
-        if self._count != len(self.headers):
-            self._index()
-        view: NameAddr | None = self._views.get("To")
-        return self._name_addr("To") if view is None else view
+        return self._name_addr("To")
 
     def _name_addr(self, name: str) -> NameAddr:
         """Read From or To."""
-        text = self._raw(name)
         try:
-            view = NameAddr.parse(text)
+            view = NameAddr.parse(self._required(name))
         except UriError as error:
             raise HeaderError(name, error.detail) from error
         if view.uri is None:
             raise HeaderError(name, "* is not an address")
-        self._views[name] = view
         return view
 
-    @property
+    @_View
     def call_id(self) -> str:
         """The Call-ID. Raises HeaderError."""
-        if self._count != len(self.headers):
-            self._index()
-        value = self._raw("Call-ID")
+        value = self._required("Call-ID")
         if not value:
             raise HeaderError("Call-ID", "the Call-ID is empty")
         return value
 
-    @property
+    @_View
     def cseq(self) -> CSeq:
         """The CSeq. Raises HeaderError."""
-        if self._count != len(self.headers):
-            self._index()
-        view: CSeq | None = self._views.get("CSeq")
-        if view is None:
-            try:
-                view = CSeq.parse(self._raw("CSeq"))
-            except UriError as error:
-                raise HeaderError("CSeq", error.detail) from error
-            self._views["CSeq"] = view
-        return view
+        try:
+            return CSeq.parse(self._required("CSeq"))
+        except UriError as error:
+            raise HeaderError("CSeq", error.detail) from error
 
-    def _name_addrs(self, name: str) -> list[NameAddr]:
-        """Read a header that is a list of addresses."""
-        if self._count != len(self.headers):
-            self._index()
-        view: list[NameAddr] | None = self._views.get(name)
-        if view is None:
-            text = self._first.get(name)
-            if not text or ("," not in text and len(self._first) == self._count):
-                values = [text] if text else []
-            else:
-                values = self.values(name)
-            if len(values) > MAXIMUM_VALUES:
-                raise HeaderError(name, f"more than {MAXIMUM_VALUES} values")
-            try:
-                view = [NameAddr.parse(value) for value in values]
-            except UriError as error:
-                raise HeaderError(name, error.detail) from error
-            self._views[name] = view
-        return view
-
-    @property
+    @_View
     def contacts(self) -> list[NameAddr]:
         """All Contact values; `*` is one whose uri is None. Raises HeaderError."""
         return self._name_addrs("Contact")
 
-    @property
+    @_View
     def routes(self) -> list[NameAddr]:
         """All Route values. Raises HeaderError."""
         return self._name_addrs("Route")
 
-    @property
+    @_View
     def record_routes(self) -> list[NameAddr]:
         """All Record-Route values. Raises HeaderError."""
         return self._name_addrs("Record-Route")
 
+    def _name_addrs(self, name: str) -> list[NameAddr]:
+        """Read a header that is a list of addresses."""
+        text = self.first_values.get(name)
+        if text is None:
+            return []
+        try:
+            if "," not in text and not self.has_repeated_headers:
+                return [NameAddr.parse(text)] if text else []
+            values = self.values(name)
+            if len(values) > MAXIMUM_VALUES:
+                raise HeaderError(name, f"more than {MAXIMUM_VALUES} values")
+            return [NameAddr.parse(value) for value in values]
+        except UriError as error:
+            raise HeaderError(name, error.detail) from error
+
     @property
     def max_forwards(self) -> int | None:
         """Max-Forwards, at most 255 (RFC 3261 20.22); None if there is none. Raises HeaderError."""
-        text = self.get("Max-Forwards")
+        text = self.first_values.get("Max-Forwards")
         if text is None:
             return None
         if not (text.isascii() and text.isdecimal()):
@@ -333,7 +314,7 @@ class Message:
     @property
     def content_length(self) -> int | None:
         """What the sender said the body's length is, None if it said nothing. Raises HeaderError."""
-        text = self.get("Content-Length")
+        text = self.first_values.get("Content-Length")
         if text is None:
             return None
         if not (text.isascii() and text.isdecimal() and len(text) <= 10):
@@ -348,14 +329,13 @@ class Message:
     def to_bytes(self) -> bytes:
         """The message as it goes on the wire, with one correct Content-Length as the last header."""
         body = self.body
-        lines = [f"{name}: {value}" for name, value in self.headers if name != "Content-Length"]
-        start = self._start_line()
-        text = "\r\n".join((start, *lines, f"Content-Length: {len(body)}\r\n\r\n"))
-        breaks = len(lines) + 3
-        if text.count("\n") != breaks or text.count("\r") != breaks:
+        lines = [self._start_line(), *map(": ".join, self.headers)]
+        text = "".join(lines)
+        if "\n" in text or "\r" in text or "Content-Length: " in text:
             # No value can begin a header line of its own, whatever it was made of.
-            lines = [_without_breaks(line) for line in (start, *lines)]
-            text = "\r\n".join((*lines, f"Content-Length: {len(body)}\r\n\r\n"))
+            headers = [": ".join(header) for header in self.headers if header[0] != "Content-Length"]
+            lines = [_without_breaks(line) for line in (lines[0], *headers)]
+        text = "\r\n".join((*lines, f"Content-Length: {len(body)}\r\n\r\n"))
         try:
             return text.encode("utf-8", "surrogateescape") + body
         except UnicodeEncodeError:
@@ -381,8 +361,6 @@ class Message:
 class Request(Message):
     """A SIP request (RFC 3261 7.1)."""
 
-    __slots__ = ("method", "uri_text", "version")
-
     method: str
     """The method as on the wire; methods are case sensitive."""
     uri_text: str
@@ -398,10 +376,6 @@ class Request(Message):
         self.version = version
         self.headers = headers
         self.body = body
-        self.defect = None
-        self._count = -1
-        self._first = _NO_HEADERS
-        self._views = _NO_VIEWS
 
     @property
     def uri(self) -> Uri:
@@ -432,19 +406,34 @@ class Request(Message):
         into 101 to 299 for methods that make dialogs (12.1.1), Timestamp into 100 (8.2.6.1). Works for requests that
         the validation refused, too: what is missing is left out.
         """
-        if status == 100:
-            copied = _COPIED_WITH_TIMESTAMP
-        elif status < 300 and self.method in _DIALOG_FORMING:
-            copied = _COPIED_WITH_ROUTE
-        else:
+        if reason is None:
+            reason = REASONS.get(status, "Unknown")
+        first = self.first_values
+        with_route = "Record-Route" in first and 100 < status < 300 and self.method in _DIALOG_FORMING
+        if self.has_repeated_headers or with_route or status == 100 or not first.keys() >= _COPIED:
             copied = _COPIED
-        answer_headers = [header for header in self.headers if header[0] in copied]
-        if to_tag is not None and not self._has_to_tag():
+            if status == 100:
+                copied = _COPIED_WITH_TIMESTAMP
+            elif with_route:
+                copied = _COPIED_WITH_ROUTE
+            answer_headers = [header for header in self.headers if header[0] in copied]
+            if to_tag is not None and not self._has_to_tag():
+                answer_headers = [
+                    (name, f"{value};tag={to_tag}") if name == "To" else (name, value) for name, value in answer_headers
+                ]
+        else:
+            to_text = first["To"]
+            if to_tag is not None and not self._has_to_tag():
+                to_text = f"{to_text};tag={to_tag}"
             answer_headers = [
-                (name, f"{value};tag={to_tag}") if name == "To" else (name, value) for name, value in answer_headers
+                ("Via", first["Via"]),
+                ("From", first["From"]),
+                ("To", to_text),
+                ("Call-ID", first["Call-ID"]),
+                ("CSeq", first["CSeq"]),
             ]
         answer_headers.extend(headers)
-        return Response(status, REASONS.get(status, "Unknown") if reason is None else reason, answer_headers, body)
+        return Response(status, reason, answer_headers, body)
 
     def _has_to_tag(self) -> bool:
         """Whether To has a tag; one that cannot be read is taken as it is and gets none."""
@@ -482,16 +471,13 @@ class Request(Message):
                 if "," in value:
                     text = ",".join([text, *split_list(value)[1:]])
                 self.headers[index] = ("Via", text)
-                self._first["Via"] = text
                 break
-        self._views["via"] = via
-        self._views.pop("vias", None)
+        self._changed()
+        self.via = via
 
 
 class Response(Message):
     """A SIP response (RFC 3261 7.2)."""
-
-    __slots__ = ("reason", "status")
 
     status: int
     """100 to 699."""
@@ -503,10 +489,6 @@ class Response(Message):
         self.reason = reason
         self.headers = headers
         self.body = body
-        self.defect = None
-        self._count = -1
-        self._first = _NO_HEADERS
-        self._views = _NO_VIEWS
 
     def _start_line(self) -> str:
         return f"SIP/2.0 {self.status} {self.reason}"
@@ -539,16 +521,17 @@ def parse(data: bytes) -> Request | Response:
     end = data.find(b"\r\n\r\n")
     if not 0 < end <= MAXIMUM_HEADER_BYTES:
         return _parse_tolerantly(data)
-    head = data[:end]
-    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
-    odd_line_ends = len(head.translate(None, b"\r\n")) != end - 2 * len(lines) + 2
-    if odd_line_ends or not lines[0] or len(lines) > MAXIMUM_HEADERS:
+    lines = data[:end].decode("utf-8", "surrogateescape").split("\r\n")
+    text = "".join(lines)
+    if "\r" in text or "\n" in text or not lines[0] or len(lines) > MAXIMUM_HEADERS:
         return _parse_tolerantly(data)
     start_line = lines.pop(0)
     try:
-        # A list inside is faster here than a generator or map, and zipping columns is slower than both.
-        split = [line.partition(":") for line in lines]
-        headers = [(SPELLINGS[name], value.strip(" \t")) for name, colon, value in split if colon]
+        headers = [
+            (SPELLINGS[name], value.strip(" \t"))
+            for name, colon, value in map(str.partition, lines, repeat(":"))
+            if colon
+        ]
     except NotAHeaderName:
         return _parse_tolerantly(data)
     if len(headers) != len(lines):
@@ -563,9 +546,8 @@ def parse(data: bytes) -> Request | Response:
     else:
         return _parse_tolerantly(data)
     message = _parse_start_line(start_line, headers, body)
-    message._first = first
-    message._views = {}
-    message._count = len(headers)
+    message.first_values = first
+    message.has_repeated_headers = len(first) != len(headers)
     return message
 
 

@@ -34,7 +34,6 @@ _COMMON_URI = re.compile(
 ).fullmatch
 _COMMON_NAME_ADDR = re.compile(r'(?:"([^"\\]*)" ?)?<([^<>]*)>(?:;tag=([^;" \t]+)|;([^"]*))?').fullmatch
 _COMMON_VIA = re.compile(r"SIP/2\.0/([A-Z]+) " + _HOST_PORT + r'(?:;branch=([^;" \t]+)(;rport)?|;([^"]*))?').fullmatch
-_COMMON_METHODS = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK"))
 _tuple_new = tuple.__new__
 
 _VIA_PROTOCOL = re.compile(r"([^\s/;,]+)[ \t]*/[ \t]*([^\s/;,]+)[ \t]*/[ \t]*([^\s/;,]+)[ \t]+")
@@ -537,23 +536,32 @@ class CSeq(NamedTuple):
     @staticmethod
     def parse(text: str) -> CSeq:
         """Read `number method`. Raises UriError when the number is no 32 bit number or the method no token."""
-        digits, _, method = text.partition(" ")
-        if len(digits) < 10 and digits.isdecimal() and digits.isascii() and method in _COMMON_METHODS:
-            return _tuple_new(CSeq, (int(digits), method))
-        parts = text.split()
-        if len(parts) != 2:
-            raise UriError(f"{_shorten(text)} is not a number and a method")
-        digits, method = parts
-        if not (digits.isascii() and digits.isdecimal()):
-            raise UriError(f"{_shorten(digits)} is not a number")
-        # Ten digits bound 2**32; leading zeros are allowed (RFC 4475 3.1.1.1).
-        significant = digits.lstrip("0") if len(digits) > 10 else digits
-        if len(significant) > 10 or int(significant or "0") > 0xFFFFFFFF:
-            raise UriError(f"{_shorten(digits)} is larger than 32 bits")
-        if _TOKEN.fullmatch(method) is None:
-            raise UriError(f"{_shorten(method)} is not a method")
-        return CSeq(int(significant or "0"), method)
+        # The same few values come again and again: "1 INVITE", "1 ACK", "2 BYE".
+        return _parse_cseq_cached(text) if len(text) <= _USUAL_CSEQ_LENGTH else _parse_cseq(text)
 
     def __str__(self) -> str:
         """The value as it goes on the wire."""
         return f"{self.number} {self.method}"
+
+
+_USUAL_CSEQ_LENGTH = 24
+
+
+def _parse_cseq(text: str) -> CSeq:
+    """Read a CSeq value, see CSeq.parse."""
+    parts = text.split()
+    if len(parts) != 2:
+        raise UriError(f"{_shorten(text)} is not a number and a method")
+    digits, method = parts
+    if not (digits.isascii() and digits.isdecimal()):
+        raise UriError(f"{_shorten(digits)} is not a number")
+    # Ten digits bound 2**32; leading zeros are allowed (RFC 4475 3.1.1.1).
+    significant = digits.lstrip("0") if len(digits) > 10 else digits
+    if len(significant) > 10 or int(significant or "0") > 0xFFFFFFFF:
+        raise UriError(f"{_shorten(digits)} is larger than 32 bits")
+    if _TOKEN.fullmatch(method) is None:
+        raise UriError(f"{_shorten(method)} is not a method")
+    return CSeq(int(significant or "0"), method)
+
+
+_parse_cseq_cached = lru_cache(maxsize=512)(_parse_cseq)

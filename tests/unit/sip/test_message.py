@@ -286,7 +286,7 @@ def test_changes_are_seen_by_the_views() -> None:
     assert len(request.contacts) == 2
     request.remove("Contact")
     assert request.contacts == []
-    request.headers.append(("Expires", "60"))
+    request.add("Expires", "60")
     assert request.expires == 60
     request.replace("Subject", "new")
     assert request.headers[-1] == ("Subject", "new")
