@@ -17,6 +17,7 @@ TOPICS = {
     "window": "The window",
     "dial_plan": "How a call is routed",
     "monitoring": "Watching calls",
+    "audio": "How a call sounds",
     "shortcuts": "Shortcuts",
 }
 """The texts, by the name of their file."""
