@@ -344,15 +344,16 @@ class Call:
             return
         reason = failure.reason if failure.kind is not FailureKind.ANSWER else f"{failure.status} {failure.reason}"
         status = failure.status if failure.kind is FailureKind.ANSWER else 0
-        self._note(target.name, target.called_number, self._began, status, reason)
+        self._note(target.name, target.called_number, self._began, status, reason + self._at_which_address(target))
         self._last_answer = failure
         self._dialler.outcome(target, failure)
         if self._rang and not (isinstance(target.record, OutgoingFields) and target.record.failover_after_ringing):
             self._release_target()
             self._give_up()
             return
-        # RFC 3263 4.3: another address of the same server is tried before another server.
-        if failure.kind is not FailureKind.ANSWER or failure.status == 503:
+        # RFC 3263 4.3: another address of the same server is tried before another server. Not after our own patience
+        # with a called side that was heard: that one is there.
+        if failure.kind in _UNHEARD or (failure.kind is FailureKind.ANSWER and failure.status == 503):
             self._way += 1
             if self._dial(target):
                 return
@@ -361,6 +362,13 @@ class Call:
             self._dial_next()
         else:
             self._give_up()
+
+    def _at_which_address(self, target: DialTarget) -> str:
+        """The address that was tried, in words, where the target's server has several."""
+        if target.kind is RouteType.LOCAL_USER or len(self.ways) < 2 or self._way >= len(self.ways):
+            return ""
+        way = self.ways[self._way]
+        return f" (at {way.remote_host}:{way.remote_port})"
 
     def _on_no_answer(self, _now: float) -> None:
         """Nobody answered in time: the attempt ends as if the target had said 408."""

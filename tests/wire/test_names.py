@@ -62,7 +62,7 @@ def addresses(engine: RunningEngine) -> tuple[str, ...]:
 
 @pytest.mark.usefixtures("two_servers")
 def test_a_silent_first_server_costs_a_call_its_first_response_time_and_later_calls_nothing(
-    start_named: StartNamed, start_carrier: StartCarrier, start_caller: StartCaller
+    network: LoopbackNetwork, start_named: StartNamed, start_carrier: StartCarrier, start_caller: StartCaller
 ) -> None:
     """The name stays in the Request-URI; the call record has both attempts with their reasons."""
     engine = start_named()
@@ -78,7 +78,7 @@ def test_a_silent_first_server_costs_a_call_its_first_response_time_and_later_ca
     ]
     first, *others = engine.wait_for_calls(3)
     assert [(each.target, each.status) for each in first.attempts] == [("trunk:1", 0), ("trunk:1", 200)]
-    assert first.attempts[0].reason == "no answer from the other side"
+    assert first.attempts[0].reason == f"no answer from the other side (at {network.address(CARRIER_A)}:5060)"
     assert first.attempts[0].at <= first.attempts[1].at - 1.0
     assert [[each.status for each in record.attempts] for record in others] == [[200], [200]]
 
