@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.media.addresses import behind_nat, in_networks, is_private, parse_address
-from app.media.messages import Address, SessionConfiguration, SideConfiguration
+from app.media.messages import NOBODY, Address, SessionConfiguration, SideConfiguration
 from app.media.negotiation import NegotiatedMedia, Side, SideMedia, SideSettings
 
 
@@ -93,5 +93,4 @@ def session_configuration(
 
 def inactive_configuration() -> SessionConfiguration:
     """Forward nothing and listen to nobody: between two targets of a call."""
-    nobody = SideConfiguration((), (), None, None, None, None, False)
-    return SessionConfiguration(False, False, 20, True, (nobody, nobody), ((), ()), (None, None))
+    return SessionConfiguration(False, False, 20, True, (NOBODY, NOBODY), ((), ()), (None, None))

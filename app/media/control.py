@@ -229,6 +229,29 @@ class MediaControl:
         self._spare = None
         self._ports.clear()
 
+    def apply(self, settings: MediaSettings) -> bool:
+        """Take changed settings: limits at once, the port range for new calls; calls that run keep their ports.
+
+        Returns False where the number of processes has changed: that needs a stop and a start.
+        """
+        before, self.settings = self.settings, settings
+        if (before.port_first, before.port_last) != (settings.port_first, settings.port_last):
+            for address, old in tuple(self._ports.items()):
+                fresh = AddressPorts(address, settings.port_first, settings.port_last)
+                fresh.used = dict(old.used)
+                for port in old.used:
+                    with contextlib.suppress(ValueError):
+                        fresh.free.remove(port)
+                self._ports[address] = fresh
+                for slot in self._slots:
+                    ahead = (*old.ready.get(slot.index, ()), *old.requested.get(slot.index, ()))
+                    if ahead:
+                        self.slot_send(slot.index, (int(Command.RELEASE), address, ahead))
+        for address in settings.local_addresses:
+            self._address(address)
+        self._top_up()
+        return max(before.processes, 0) == max(settings.processes, 0)
+
     @property
     def worker_pids(self) -> tuple[int, ...]:
         """The processes that forward packets, without the spare one; empty for `processes = 0`."""
@@ -283,12 +306,13 @@ class MediaControl:
         if self.sessions.pop(session.number, None) is None:
             return
         slot = self._slots[session.slot] if session.slot < len(self._slots) else None
+        if slot is not None:
+            slot.sessions -= 1
         ends = tuple((session.settings(side).local_address, session.port(side)) for side in Side)
         self._closing[session.number] = _Closing(session.slot, ends, done)
         if slot is None or slot.link is None:
             self._finish_closing(session.number, None)
             return
-        slot.sessions -= 1
         slot.link.send((int(Command.CLOSE), session.number))
 
     def slot_send(self, slot: int, message: Message) -> None:
@@ -422,7 +446,7 @@ class MediaControl:
 
     def _replace(self, slot: _Slot) -> None:
         """Put a new worker in the place of a dead one and set its sessions up again."""
-        if self._stopped or slot.link is not None:
+        if self._stopped or slot.link is not None or slot not in self._slots:
             return
         slot.started_at = self.clock()
         if self._spare is not None:

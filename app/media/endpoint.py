@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from secrets import randbits
 from typing import TYPE_CHECKING, Any
 
-from app.media.messages import Address, Message, SessionConfiguration, SideConfiguration
+from app.media.messages import NOBODY, Address, Message, SessionConfiguration, SideConfiguration
 from app.media.rtp import RoundTrip, RtpError, SenderReport, parse_rtcp, sequence_difference
 from app.media.sockets import bind_socket, dissolve
 from app.media.statistics import StreamStatistics
@@ -38,8 +38,8 @@ MAXIMUM_CANDIDATES = 8
 MAXIMUM_DIGITS = 32
 """Digits waiting to be sent towards one side."""
 _DIGIT_PAUSE = 0.05
-_EARLY_PACKETS = 16
-_EARLY_SECONDS = 0.5
+_EARLY_PACKETS = 10
+_EARLY_SECONDS = 0.2
 _RECEIVE_BATCH = 64
 _DRAIN_LIMIT = 4096
 
@@ -181,6 +181,9 @@ class Endpoint:
         """Take what was negotiated for the side."""
         known = self.configuration
         self.configuration = configuration
+        if configuration == NOBODY:
+            # Between two targets of a call: the next one's first audio may overtake its answer just as well.
+            self.configuration, self.early = None, deque(maxlen=_EARLY_PACKETS)
         self.networks = tuple(ip_network(network, strict=False) for network in configuration.networks)
         exact = configuration.rtcp_exact if self.is_rtcp else configuration.exact
         self.twin = (LOOPBACK, exact[1]) if exact is not None and exact[0].startswith("127.") else None
@@ -630,7 +633,7 @@ class RelayedSession:
         for ends in self.endpoints:
             for endpoint in ends:
                 endpoint.refresh()
-                if endpoint.early is not None:
+                if endpoint.early is not None and endpoint.configuration is not None:
                     endpoint.take_early()
 
     def rtcp_endpoint(self, side: int) -> Endpoint:

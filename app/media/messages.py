@@ -77,6 +77,10 @@ class SideConfiguration(NamedTuple):
     rtcp_locked: Address | None = None
 
 
+NOBODY = SideConfiguration((), (), None, None, None, None, False)
+"""Listen to nobody: the peer of a side is not known yet."""
+
+
 class SessionConfiguration(NamedTuple):
     """How a worker treats a session, sent whole after each negotiation."""
 

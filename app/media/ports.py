@@ -16,10 +16,11 @@ REFUSED_REST = 30.0
 class AddressPorts:
     """The even ports of the range on one local address; each is in exactly one place."""
 
-    __slots__ = ("address", "free", "ready", "refused", "requested", "used")
+    __slots__ = ("_range", "address", "free", "ready", "refused", "requested", "used")
 
     def __init__(self, address: str, first: int, last: int) -> None:
         self.address = address
+        self._range = range(first, last)
         ports = [port for port in range(first + first % 2, last + 1, 2) if port + 1 <= last]
         # In no order that a stranger could guess (RFC 6056), and later first in, first out: a port rests for long.
         SystemRandom().shuffle(ports)
@@ -93,7 +94,8 @@ class AddressPorts:
 
     def give_back(self, port: int) -> None:
         """A call has ended and its socket is closed."""
-        if self.used.pop(port, None) is not None:
+        # A port of a call that began before the range was changed may lie outside of it.
+        if self.used.pop(port, None) is not None and port in self._range:
             self.free.append(port)
 
     def forget_worker(self, worker: int) -> None:

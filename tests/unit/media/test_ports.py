@@ -76,6 +76,23 @@ def test_a_dead_worker_gives_back_what_it_had_ahead() -> None:
     assert len(everywhere(ports)) == 16
 
 
+def test_a_port_outside_the_range_does_not_come_back() -> None:
+    ports = AddressPorts("x", 20000, 20003)
+    ports.used[30000] = 0
+    ports.give_back(30000)
+    assert everywhere(ports) == [20000, 20002]
+
+
+def test_a_port_that_is_just_being_bound_can_be_taken() -> None:
+    ports = AddressPorts("x", 20000, 20003)
+    asked = ports.request(0, 1)
+    assert ports.take_requested(1) is None
+    taken = {ports.take_requested(0), ports.take_requested(0)}
+    assert taken == set(asked) and ports.take_requested(0) is None
+    ports.bound(0, asked, (), 0.0)
+    assert ports.take(0) is None and len(ports.used) == 2
+
+
 STEPS = st.lists(st.tuples(st.sampled_from("rbftuwga"), st.integers(0, 2), st.integers(0, 20)), max_size=60)
 
 

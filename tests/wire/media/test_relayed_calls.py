@@ -9,6 +9,7 @@ import random
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -305,6 +306,58 @@ def test_the_next_target_on_the_same_and_on_another_address(network: LoopbackNet
             await until(lambda: control.ports_available(relay) == free, "the ports")
             second.close()
             call.close()
+
+    run(main())
+
+
+def test_audio_that_overtakes_its_answer_is_not_lost(network: LoopbackNetwork, processes: int) -> None:
+    async def main() -> None:
+        relay = network.address(1)
+        async with media(relay, processes=processes) as (control, heard, _):
+            first, second = Phone(network.address(12)), Phone(network.address(13))
+            call = Call(control, relay, Phone(network.address(11)), first)
+            await until(lambda: heard.statistics, "the worker to know of the call")
+            for phone in (first, second):
+                if phone is second:
+                    assert call.session.redirect(Side.CALLED, SideSettings(relay)) is not None
+                    await asyncio.sleep(0.05)
+                else:
+                    call.session.offer(Side.CALLER, call.caller.sdp())
+                sent = phone.say(call.called_target, 3)
+                await asyncio.sleep(0.02)
+                call.caller.hear()
+                assert call.caller.received == []
+                call.session.answer(Side.CALLED, phone.sdp())
+                await until(lambda sent=sent: call.caller.hear() == sent, "what came before the answer", 1)
+                call.caller.received.clear()
+            first.close()
+            second.close()
+            call.close()
+
+    run(main())
+
+
+def test_changed_settings_are_taken_while_calls_run(network: LoopbackNetwork, processes: int) -> None:
+    async def main() -> None:
+        relay = network.address(1)
+        async with media(relay, processes=processes, first=30_000, last=30_019) as (control, _, _):
+            old = (
+                await Call(control, relay, Phone(network.address(11)), Phone(network.address(12))).negotiate().connect()
+            )
+            ports = {old.session.port(side) for side in Side}
+            assert control.apply(replace(control.settings, port_first=30_100, port_last=30_119, dead_after=5.0))
+            new = (
+                await Call(control, relay, Phone(network.address(13)), Phone(network.address(14))).negotiate().connect()
+            )
+            assert all(30_100 <= new.session.port(side) <= 30_119 for side in Side)
+            await old.talk(3)
+            assert {old.session.port(side) for side in Side} == ports
+            for call in (old, new):
+                call.close()
+            await until(lambda: control.ports_available(relay) == 10, "the ports of the new range only")
+            assert control.apply(replace(control.settings, port_first=30_000, port_last=30_119))
+            assert control.ports_available(relay) == 60
+            assert not control.apply(replace(control.settings, processes=control.settings.processes + 1))
 
     run(main())
 
