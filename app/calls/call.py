@@ -141,6 +141,7 @@ class Call:
         self._last_answer: Failed | None = None
         self._no_answer: Deadline | None = None
         self._longest: Deadline | None = None
+        self._expiry: Deadline | None = None
 
     # --- routing ------------------------------------------------------------------------------------------------------
 
@@ -265,6 +266,13 @@ class Call:
         except RemoteError as error:
             # A session description that no relay can use ends the call: nobody would hear anything.
             self._unusable(leg, error)
+        except Exception:
+            self.break_off()
+            raise
+
+    def break_off(self) -> None:
+        """A bug of ours must cost one call and nothing that it holds (called while the error is being raised)."""
+        self.hang_up(EndCause.ERROR, "an error in this server ended the call")
 
     def _unusable(self, leg: Leg, error: RemoteError) -> None:
         by = CALLER if leg is self.caller else CALLED
@@ -324,9 +332,27 @@ class Call:
         self._longest = None
         self.hang_up(EndCause.LONGEST_CALL, "the longest call time is over")
 
+    def expire_in(self, seconds: int) -> None:
+        """The caller wants an answer within so many seconds (RFC 3261 13.3.1)."""
+        self._expiry = self._dialler.schedule(seconds, self._on_expired)
+
+    def _on_expired(self, _now: float) -> None:
+        self._expiry = None
+        if self.caller.answered:
+            return
+        self.text = "the caller's time for an answer is over"
+        self._drop_forks('SIP;cause=487;text="Invitation expired"')
+        if self.called is not None:
+            self.called.hang_up()
+        self.caller.refuse(487)
+        self._end(EndCause.NO_ANSWER, SERVER)
+
     def _on_failed(self, leg: Leg, event: Failed) -> None:
         if isinstance(leg, CalledLeg) and leg in self._forks:
             self._forks.remove(leg)
+        if leg is self._early:
+            # Another phone's early media may be heard now.
+            self._early = None
         self._best = better_failure(self._best, event)
         if event.status in _GLOBAL_FAILURES:
             # RFC 3261 16.7 step 5: the user has declined, for all of its phones.
@@ -533,7 +559,8 @@ class Call:
             return
         self.text = text
         reason = 'SIP;cause=503;text="Shutting down"' if cause is EndCause.SHUTDOWN else ""
-        self.status = self.status if self.caller.answered else 503 if cause is EndCause.SHUTDOWN else 480
+        if not self.caller.answered:
+            self.status = _STATUS_OF_AN_END.get(cause, 480)
         self._drop_forks(reason)
         if self.called is not None:
             self.called.hang_up(reason)
@@ -561,9 +588,10 @@ class Call:
         if self.called is not None:
             self.called.owner = None
         self._stop_no_answer()
-        if self._longest is not None:
-            self._longest.cancel()
-            self._longest = None
+        for deadline in (self._longest, self._expiry):
+            if deadline is not None:
+                deadline.cancel()
+        self._longest = self._expiry = None
         self._release_target()
         for hold in self.holds:
             hold.release()
@@ -674,6 +702,7 @@ class CallMedia(Protocol):
         """What is kept of the streams."""
 
 
+_STATUS_OF_AN_END = {EndCause.SHUTDOWN: 503, EndCause.ERROR: 500}
 _UNHEARD = (FailureKind.TIMEOUT, FailureKind.TRANSPORT)
 _GLOBAL_FAILURES = range(600, 700)
 

@@ -273,8 +273,14 @@ class Switch:
             )
         else:
             self._rate.add(now)
-            self._route(call, asked)
+            try:
+                self._route(call, asked)
+            except Exception:
+                call.break_off()
+                raise
         if call.finished == 0.0:
+            if request.expires:
+                call.expire_in(request.expires)
             self._recorder.call_started(call.record())
             call.limit_to(system.max_call_seconds)
 

@@ -433,6 +433,10 @@ class Endpoint:
             if self._source is not None:
                 self._refused(request, self._source, error.status, error.reason)
             self.respond(key, request.answer(error.status, error.reason, new_tag()))
+        except Exception:
+            # A bug of ours must not leave a transaction without an answer; a call may have answered already.
+            self.respond(key, request.answer(500, None, new_tag()))
+            raise
 
     def _take_request(self, key: Key, request: Request) -> None:
         method = request.method

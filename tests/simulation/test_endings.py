@@ -378,3 +378,87 @@ def test_the_record_of_the_begin_is_written_once_and_says_so() -> None:
     (started,) = ends.wire.world.recorder.started
     assert (started.ended, started.status, started.end_cause) == (0, 0, "")
     assert started.id == ends.finish().id
+
+
+@pytest.mark.parametrize("state", [state for state in STATES if state not in TALKING])
+def test_the_callers_own_time_is_over(state: str) -> None:
+    """RFC 3261 13.3.1: an INVITE with Expires gets 487 unless it has its answer by then."""
+    made = document()
+    w = Wire(made)
+    ends = Ends.__new__(Ends)
+    ends.wire, ends.state, ends.target = w, state, w.carrier
+    headers = [("Expires", "3"), *([("Require", "100rel")] if state in ("reliable", "kept back") else [])]
+    ends.up = w.caller.invite("135550", headers=headers)
+    w.advance()
+    ends.down = w.carrier.incoming()
+    for peer in (w.caller, w.carrier, w.backup):
+        peer.on_message = ends._polite(peer)
+    _REACH[state](ends)
+    w.advance(3)
+    if state == "answered":
+        ends.up.ack()
+        w.advance()
+        assert len(w.switch.calls) == 1
+        ends.up.request("BYE")
+        ends.state = "talking"
+    elif state in ("calling", "second trunk"):
+        ends.down.respond(100)
+    record = ends.finish()
+    expected = (200, "normal") if state == "answered" else (487, "no_answer")
+    assert (record.status, record.end_cause) == expected
+    assert (record.answered > 0) is (state == "answered")
+
+
+@pytest.mark.expects_log("could not be handled")
+@pytest.mark.parametrize("state", [state for state in STATES if state not in UNACKNOWLEDGED])
+def test_a_bug_of_ours_costs_one_call_and_nothing_that_it_holds(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = Ends(state)
+    w = ends.wire
+
+    def broken(*_arguments: object, **_named: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(w.switch.users, "call_changed", broken)
+    monkeypatch.setattr("app.calls.call.Call._cross", broken)
+    if state in BEFORE_THE_ANSWER:
+        ends.down.respond(200, OTHER_SDP)
+    elif state in ("offered up", "proceeding offer"):
+        ends.down.respond(200, OTHER_SDP, request=ends.target.requests("INVITE")[-1])
+    elif state == "offered down":
+        ends.up.respond(200, OTHER_SDP, request=w.caller.requests("INVITE")[-1])
+    else:
+        ends.up.request("INVITE", OTHER_SDP)
+    w.advance()
+    record = ends.finish()
+    assert (record.end_cause, record.ended_by) == ("error", "server")
+    assert record.status in (200, 500)
+
+
+@pytest.mark.expects_log("could not be handled")
+def test_a_bug_while_a_call_is_routed(monkeypatch: pytest.MonkeyPatch) -> None:
+    w = Wire(document())
+
+    def broken(*_arguments: object, **_named: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(w.switch._dialling, "dial", broken)
+    up = w.caller.invite("135550")
+    w.advance()
+    assert w.caller.statuses() == [500]
+    up.ack_failure()
+    record = w.record()
+    assert (record.status, record.end_cause) == (500, "error")
+
+
+@pytest.mark.expects_log("could not be handled")
+def test_a_bug_in_a_request_outside_of_calls_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    w = Wire(document())
+
+    def broken(*_arguments: object, **_named: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(w.switch.authentication, "identify", broken)
+    w.caller.invite("135550")
+    w.advance()
+    assert w.caller.statuses() == [500]
+    w.settle()
