@@ -163,6 +163,7 @@ class Engine:
             recorder=self._database,
             node=database.node,
         )
+        self._switch.overload.standing = transports.queue_standing
 
     async def _start_media(self) -> None:
         """Start the media processes as soon as a record wants audio relayed: who never relays never pays for them."""

@@ -19,6 +19,10 @@ NUMBERS_OF_A_SCANNER = 10
 """A stranger that tries so many different numbers within the window is scanning."""
 BURST_SECONDS = 2.0
 """An address may save up the messages of so many seconds."""
+FLOOD_SECONDS = 3.0
+"""A stranger that sends beyond its rate as much as so many seconds allow, without a pause, is cut off altogether."""
+FLOOD_BAN_SECONDS = 60.0
+"""How long; short, since whoever can forge an address could have it cut off."""
 VOUCHED_MESSAGES = 16.0
 """So many messages more may come from an address for each password that it showed."""
 
@@ -45,7 +49,7 @@ _EXEMPT, _DROPPED, _LIMITED = range(3)
 class _Source:
     """One address."""
 
-    __slots__ = ("at", "banned_until", "failures", "numbers", "tokens", "treatment")
+    __slots__ = ("at", "banned_until", "excess", "failures", "numbers", "tokens", "treatment", "vouched")
 
     def __init__(self, treatment: int, tokens: float, now: float) -> None:
         self.treatment = treatment
@@ -54,6 +58,10 @@ class _Source:
         self.banned_until = 0.0
         self.failures: deque[float] | None = None
         self.numbers: dict[str, float] | None = None
+        self.excess = 0
+        """Messages dropped for their rate since the address was quiet."""
+        self.vouched = False
+        """Whether it has ever shown a right password."""
 
 
 class Guard:
@@ -138,7 +146,12 @@ class Guard:
         if tokens < 1.0:
             source.tokens = tokens
             self.dropped += 1
+            source.excess += 1
+            if source.excess > rate * FLOOD_SECONDS:
+                self._cut_off(host, source, now)
             return False
+        if source.excess and tokens > rate:
+            source.excess = 0
         source.tokens = tokens - 1.0
         return True
 
@@ -154,10 +167,17 @@ class Guard:
         source = sources[host] = _Source(self._treatment(host), self._rate * BURST_SECONDS, now)
         return source
 
+    def _cut_off(self, host: str, source: _Source, now: float) -> None:
+        """A stranger floods: nothing more of it is read for a while. Where phones are, the rate alone is bounded."""
+        source.excess = 0
+        if self._ban_failures and not source.vouched:
+            self._ban(host, source, f"flood: more than {self._rate:g} messages per second", now, FLOOD_BAN_SECONDS)
+
     def vouch(self, host: str) -> None:
         """The address has shown a right password: many phones may share it."""
         source = self._sources.get(host)
         if source is not None:
+            source.vouched = True
             source.tokens = min(source.tokens + VOUCHED_MESSAGES, self._rate * BURST_SECONDS)
 
     def failed(self, host: str, reason: str, now: float) -> bool:
@@ -215,14 +235,15 @@ class Guard:
         self._ban(host, source, f"scanner: tried {len(numbers)} numbers within a minute", now)
         return True
 
-    def _ban(self, host: str, source: _Source, reason: str, now: float) -> None:
-        source.banned_until = now + self._ban_seconds
+    def _ban(self, host: str, source: _Source, reason: str, now: float, seconds: float = 0.0) -> None:
+        seconds = seconds or self._ban_seconds
+        source.banned_until = now + seconds
         source.failures = None
         source.numbers = None
         if len(self._bans) >= MAXIMUM_BANS:
             self.lift(next(iter(self._bans)))
         wall = self._wall()
-        self._bans[host] = (Ban(host, reason, wall, wall + self._ban_seconds), source.banned_until)
+        self._bans[host] = (Ban(host, reason, wall, wall + seconds), source.banned_until)
         self._on_change()
 
     def lift(self, host: str) -> None:

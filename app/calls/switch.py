@@ -22,6 +22,7 @@ from app.calls.leg_events import EndCause, Failed, FailureKind
 from app.calls.lines import Lines
 from app.calls.live import Live
 from app.calls.metrics import Metrics
+from app.calls.overload import Overload
 from app.calls.registrar import Registrar, RegistrarLimits
 from app.calls.rejected import RejectedSources
 from app.calls.relay import Relays
@@ -36,7 +37,7 @@ from app.dialplan.decision import Dial, DialTarget, Reject, RejectCause, RouteDe
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.errors import RemoteError
-from app.events import BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample
+from app.events import Alarm, BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample, Severity
 from app.records import Configuration, RouteType
 from app.sip.endpoint import ALLOW, Endpoint, new_tag
 from app.sip.random_text import random_hex
@@ -117,6 +118,8 @@ class Switch:
         self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines)
         self.users = Users(clock, self.registrar, events)
         self.guard = Guard(clock.wall, self._on_bans)
+        self.overload = Overload(clock.monotonic, self._on_overload)
+        self.endpoint.refuses = self.overload.refuses
         self.authentication = Authentication(
             self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard
         )
@@ -419,6 +422,7 @@ class Switch:
     def sample(self) -> GaugeSample:
         """Take the gauges' sample of this second."""
         self.guard.expire(self.clock.monotonic())
+        self.overload.expire(self.clock.monotonic())
         return self.metrics.sample(
             self.clock.monotonic(),
             self.clock.wall(),
@@ -452,6 +456,16 @@ class Switch:
 
     def _on_registration(self, number: str) -> None:
         self.users.publish(number)
+
+    def _on_overload(self, refused: int, active: bool) -> None:
+        if active:
+            text = "more comes in than this server can do: new calls get 503"
+            _log.warning("%s", text)
+        else:
+            text = f"the overload is over; {refused} requests got 503"
+            _log.info("%s", text)
+        severity = Severity.WARNING if active else Severity.INFORMATION
+        self.events.publish(Alarm(severity, "overload", text, self.clock.wall(), not active))
 
     def _on_bans(self) -> None:
         if self.events.wanted(BansChanged):

@@ -38,7 +38,7 @@ from app.sip.transaction import (
     reply_flow,
 )
 from app.sip.transaction_tables import Timer
-from app.sip.validation import ALLOWED_METHODS, check_request, check_response
+from app.sip.validation import ALLOWED_METHODS, check_request, check_response, stateless_tag
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ ALLOW = ", ".join(ALLOWED_METHODS)
 OVERLOAD_RETRY_AFTER = 5
 """Seconds after which a peer may try again when there is no room for its request."""
 
+_BEGINNING = frozenset({"INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "NOTIFY", "REFER"})
+"""Requests that may begin something; what is under way is never refused for overload."""
 LARGE_PATIENCE = 1.5
 """Seconds in which a request that is too large for a datagram must be heard of by TCP; then UDP has to do."""
 MAXIMUM_FAILED_FLOWS = 1000
@@ -140,6 +142,11 @@ class Endpoint:
         self.supported_options: frozenset[str] = frozenset()
         self.trace: Callable[[bool, Flow, bytes], None] | None = None
         """Called as `trace(outgoing, flow, data)` for every message, when set."""
+        self.refuses: Callable[[str], bool] | None = None
+        """Whether a new request with this method has to be refused for overload, when set."""
+        self._refusal_mark = f"{random_hex(4)}-"
+        """Begins the To tags of stateless refusals."""
+        self._refusal_tag = f";tag={self._refusal_mark}".encode()
         self.failure = ""
         """Why a transport failed, in words for a person: to be read while `on_no_response` is called."""
         self.streams: Streams | None = None
@@ -194,6 +201,9 @@ class Endpoint:
 
     def receive(self, data: bytes, source: Flow) -> None:
         """Take one message. Whatever the bytes are, this returns."""
+        if data[:4] == b"ACK " and self._refusal_tag in data:
+            # The ACK of a stateless refusal asks for nothing, and comes when there is no time to read it.
+            return
         if self.trace is not None:
             self.trace(False, source, data)
         try:
@@ -212,6 +222,13 @@ class Endpoint:
 
     def _receive_request(self, request: Request, source: Flow) -> None:
         request.received_from(source.remote_host, source.remote_port)
+        if (
+            request.method in _BEGINNING
+            and self.refuses is not None
+            and self.refuses(request.method)
+            and self._refuse_for_overload(request, source)
+        ):
+            return
         refusal = check_request(request, self.supported_options, datagram=source.transport == "udp")
         if refusal is not None:
             self._refused(request, source, refusal.status, refusal.reason)
@@ -220,6 +237,24 @@ class Endpoint:
             return
         self._source = source
         self._perform(self._layer.receive(request, source, self._monotonic()))
+
+    def _refuse_for_overload(self, request: Request, source: Flow) -> bool:
+        """Answer 503 before anything is spent on a request; False for one of a dialog or a transaction that we have.
+
+        Stateless (RFC 3261 8.2.7): the answer to a retransmission is the same.
+        """
+        try:
+            if request.to.tag is not None or self._layer.knows(request):
+                return False
+            # Between 5 and 12 seconds, so that not all come back at once.
+            tag = stateless_tag(request)
+            retry_after = ("Retry-After", str(OVERLOAD_RETRY_AFTER + int(tag[0], 16) // 2))
+            answer = request.answer(503, None, self._refusal_mark + tag, [retry_after])
+            way = reply_flow(request, source)
+        except RemoteError:
+            return False
+        self._transmit(way, answer.to_bytes())
+        return True
 
     def _receive_response(self, response: Response, source: Flow) -> None:
         problem = check_response(response)

@@ -236,7 +236,7 @@ def _refuse(
 ) -> Response:
     """The answer, with the detail in a Warning (RFC 3261 20.43) and only the topmost Via when the others are bad."""
     warning = ("Warning", f"399 trunkline {quote_display_name(detail)}")
-    answer = request.answer(status, reason or REASONS[status], _stateless_tag(request), [*headers, warning])
+    answer = request.answer(status, reason or REASONS[status], stateless_tag(request), [*headers, warning])
     if via_is_bad:
         try:
             answer.replace("Via", str(request.via))
@@ -245,7 +245,7 @@ def _refuse(
     return answer
 
 
-def _stateless_tag(request: Request) -> str:
+def stateless_tag(request: Request) -> str:
     """A To tag that is the same for every retransmission of the request (RFC 3261 8.2.7)."""
     parts = (request.get("Call-ID"), request.get("From"), request.get("CSeq"), request.get("Via"))
     text = "\n".join([part or "" for part in parts])

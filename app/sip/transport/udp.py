@@ -61,6 +61,8 @@ _REMEMBERED_DESTINATIONS = 2048
 _REMEMBERED_FLOWS = 4096
 _QUIET = 0.0003
 """Seconds without a wake after which a single datagram is expected, so that the system is not asked for a second."""
+_QUEUE_WAS_EMPTY = 0.1
+"""Seconds without a wake that no loop spends on anything else: nothing was there to be read."""
 _IP_PKTINFO = 8
 _IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
 _IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
@@ -159,6 +161,11 @@ class UdpListener:
     def mode(self) -> str:
         """How datagrams are read now: thread or reader; empty while the socket is closed."""
         return self._receiver.name if self._receiver is not None else ""
+
+    def standing(self, now: float) -> float:
+        """Seconds for which what has come in has never been dealt with completely; 0 while the queue empties."""
+        since = self._receiver.standing_since if self._receiver is not None else 0.0
+        return now - since if since else 0.0
 
     @property
     def counts(self) -> UdpCounts:
@@ -417,6 +424,8 @@ class _LoopReader:
         self._batch = batch
         self._monotonic = monotonic
         self._idle_since = 0.0
+        self.standing_since = 0.0
+        """Since when every batch was full, 0 when the queue has been empty."""
         # Asking for a second datagram that is not there costs less than another wake of Qt's loop.
         self._quiet = _QUIET if type(loop).__module__.startswith(("asyncio", "uvloop")) else float("inf")
         self._epoll: select.epoll | None = None
@@ -439,12 +448,17 @@ class _LoopReader:
     def _readable(self) -> None:
         listener = self._listener
         now = self._monotonic()
-        most = 1 if now - self._idle_since > self._quiet else self._batch
+        idle = now - self._idle_since
+        most = 1 if idle > self._quiet else self._batch
         try:
             batch = listener.read_batch(self._source, most)
         except OSError as error:
             listener.socket_died(error)
             return
+        if len(batch) < most or idle > _QUEUE_WAS_EMPTY:
+            self.standing_since = 0.0
+        elif most > 1 and not self.standing_since:
+            self.standing_since = now
         if batch:
             listener.take_batch(batch, now)
         if not batch or listener.error_seen:
@@ -471,6 +485,8 @@ class _ThreadReader:
         self._limits = limits
         self._monotonic = monotonic
         self._backlog: deque[Datagram] = deque()
+        self.standing_since = 0.0
+        """Since when the backlog has not been empty, 0 when it was."""
         # Each counter has one writer, so that neither thread needs a lock.
         self.drops = 0
         self._bytes_in = 0
@@ -529,6 +545,9 @@ class _ThreadReader:
         if backlog:
             self._wake_pending = True
             self._loop.call_soon(self._hand_over)
+            self.standing_since = self.standing_since or self._monotonic()
+        else:
+            self.standing_since = 0.0
         if batch:
             self._bytes_out += sum(len(datagram[0]) for datagram in batch)
             self._listener.take_batch(batch, self._monotonic())

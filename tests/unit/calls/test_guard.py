@@ -33,7 +33,7 @@ def admitted(guard: Guard, count: int, now: float, host: str = HOST) -> int:
 
 
 def test_the_bucket_holds_two_seconds_worth_and_fills_by_time() -> None:
-    guard = Guarded(system={"max_messages_per_second": 50}).guard
+    guard = Guarded(system={"max_messages_per_second": 50, "ban_failures": 0}).guard
     assert admitted(guard, 500, 10.0) == 100
     assert admitted(guard, 500, 10.0) == 0
     assert admitted(guard, 500, 10.5) == 25
@@ -55,8 +55,38 @@ def test_a_clock_that_stands_still_gives_nothing_away() -> None:
         assert not guard.admit(HOST, 7.0)
 
 
-def test_a_right_password_makes_room_up_to_the_bucket() -> None:
+def test_who_goes_on_flooding_is_cut_off_for_a_minute() -> None:
+    guarded = Guarded(system={"max_messages_per_second": 50})
+    guard = guarded.guard
+    assert admitted(guard, 100 + 150, 10.0) == 100
+    assert not guard.bans()
+    assert admitted(guard, 5000, 10.0) == 0
+    (ban,) = guard.bans()
+    assert ban.reason == "flood: more than 50 messages per second"
+    assert (ban.since, ban.until) == (5000.0, 5060.0)
+    assert admitted(guard, 100, 69.0) == 0
+    assert admitted(guard, 10, 71.0) == 10
+    assert not guard.bans()
+
+
+def test_bursts_with_pauses_between_them_are_no_flood() -> None:
     guard = Guarded(system={"max_messages_per_second": 50}).guard
+    for burst in range(20):
+        assert admitted(guard, 200, 10.0 + 2 * burst) == 100
+    assert not guard.bans()
+
+
+def test_where_phones_are_a_flood_is_bounded_but_not_cut_off() -> None:
+    guard = Guarded(system={"max_messages_per_second": 50}).guard
+    guard.admit(HOST, 9.0)
+    guard.vouch(HOST)
+    assert admitted(guard, 5000, 10.0) == 100
+    assert admitted(guard, 5000, 11.0) == 50
+    assert not guard.bans()
+
+
+def test_a_right_password_makes_room_up_to_the_bucket() -> None:
+    guard = Guarded(system={"max_messages_per_second": 50, "ban_failures": 0}).guard
     admitted(guard, 500, 10.0)
     guard.vouch(HOST)
     assert admitted(guard, 500, 10.0) == 16

@@ -1,0 +1,164 @@
+"""How many calls a server completes when it is offered more than it can take.
+
+    python -m tests.bench.overload [--factor 3] [--seconds 10] [--talk 500] [--peak CALLS_PER_SECOND]
+
+The peak is the most calls per second that were completed at any rate offered, found by raising the rate; then a
+multiple of it is offered. What the server does not take it must refuse with 503, and what it takes it must complete:
+the rest of the peak that is kept is the figure. The generator needs a core of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from support.ports import LoopbackNetwork
+from support.server import RunningServer
+from support.sipp import Sipp
+
+HERE = Path(__file__).resolve().parent
+CARRIER, CALLER, SERVER = 10, 20, 1
+GOAL = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What became of the calls of one run."""
+
+    rate: float
+    """Calls per second that were really offered."""
+    completed: float
+    """Calls per second that both sides finished in order."""
+    refused: int
+    failed: int
+    """Calls that were neither completed nor refused in order."""
+    retransmissions: int
+    cpu_seconds: float
+    """What the server spent."""
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def offer(server: RunningServer, network: LoopbackNetwork, rate: float, seconds: float, talk: int) -> Offer:
+    """Offer so many calls per second for so long."""
+    calls = max(1, round(rate * seconds))
+    with tempfile.TemporaryDirectory() as folder:
+        common = {"keep_messages": False, "seconds": int(seconds) + 60}
+        carrier = Sipp(
+            Path(folder) / "carrier",
+            HERE.parent / "calls" / "carrier.xml",
+            network.address(CARRIER),
+            calls=1_000_000,
+            rate=rate,
+            **common,
+        )
+        before = cpu_seconds(server.pid)
+        caller = Sipp(
+            Path(folder) / "caller",
+            HERE / "caller.xml",
+            network.address(CALLER),
+            remote=f"{network.address(SERVER)}:5060",
+            called="135550",
+            calls=calls,
+            rate=rate,
+            limit=100_000,
+            options=("-d", str(talk)),
+            **common,
+        )
+        result = caller.wait()
+        spent = cpu_seconds(server.pid) - before
+        completed = settled(carrier)
+        carrier.kill()
+    return Offer(
+        rate=rate,
+        completed=completed / seconds,
+        refused=max(0, result.successful - completed),
+        failed=result.failed + calls - result.created,
+        retransmissions=result.retransmissions,
+        cpu_seconds=spent,
+    )
+
+
+def settled(carrier: Sipp) -> int:
+    """How many calls the carrier has completed, once that number stands still (it is written once a second)."""
+    last = -1
+    while (now := carrier.result().successful) != last:
+        last = now
+        time.sleep(1.5)
+    return last
+
+
+def document(network: LoopbackNetwork) -> dict[str, object]:
+    """Two trunks without practical limits, and prefix 13 to the carrier."""
+    limits = {"max_outgoing_calls": 100000, "max_incoming_calls": 100000}
+    return {
+        "sip_trunks": [
+            {"id": 1, "description": "Carrier", "server_address": network.address(CARRIER), **limits},
+            {"id": 2, "description": "Caller", "server_address": network.address(CALLER), **limits},
+        ],
+        "analyze_called_numbers": [{"prefix": "13", "route_type": "sip_trunk", "target_id": 1}],
+    }
+
+
+def report(made: Offer) -> Offer:
+    """Print a row."""
+    print(
+        f"{made.rate:6.0f}/s offered: {made.completed:6.1f}/s completed, {made.refused} refused, "
+        f"{made.failed} failed, {made.retransmissions} repeats, {made.cpu_seconds:.1f} s of CPU",
+        flush=True,
+    )
+    return made
+
+
+def find_peak(server: RunningServer, network: LoopbackNetwork, talk: int, seconds: float) -> float:
+    """The most completed calls per second over rising rates, until two in a row bring no more."""
+    best, rate, in_vain = 0.0, 100.0, 0
+    while in_vain < 2:
+        made = report(offer(server, network, rate, seconds, talk))
+        in_vain = 0 if made.completed > best else in_vain + 1
+        best = max(best, made.completed)
+        rate *= 1.4
+    return best
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--factor", type=float, default=3, help="what is offered, in peaks (3)")
+    parser.add_argument("--seconds", type=float, default=10, help="length of the overload (10)")
+    parser.add_argument("--talk", type=int, default=500, help="milliseconds from answer to BYE (500)")
+    parser.add_argument("--peak", type=float, default=0, help="the peak, where it is known")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = parse_arguments()
+    network = LoopbackNetwork()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RunningServer(
+            Path(folder) / "data", document(network), network.address(SERVER), expected=("WARNING",)
+        ) as server,
+    ):
+        offer(server, network, 20, 1, options.talk)  # warm: imports, caches, files
+        peak = options.peak or find_peak(server, network, options.talk, min(5.0, options.seconds))
+        made = report(offer(server, network, peak * options.factor, options.seconds, options.talk))
+        again = report(offer(server, network, 50, 2, options.talk))
+    network.close()
+    kept = made.completed / peak
+    print(f"{kept:.0%} of the peak of {peak:.0f} calls/s kept at {options.factor:g} times the load (goal {GOAL:.0%})")
+    return 0 if kept >= GOAL and not again.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
