@@ -20,19 +20,20 @@ def prefix_of(text: str) -> str:
 
 
 class NumberLists:
-    """Every entry of the lists; immutable after construction."""
+    """Every entry of the lists; never changes after construction, to whoever asks.
 
-    __slots__ = ("_by_called", "_lengths", "_samples")
+    The callers of a called prefix are compiled when a number first meets it: of tens of thousands of blocked numbers
+    few are ever dialled, and a change of the configuration must not keep calls waiting.
+    """
+
+    __slots__ = ("_by_called", "_lengths", "_trees")
 
     def __init__(self, entries: Iterable[NumberList]) -> None:
         by_called: dict[str, list[NumberList]] = {}
         for entry in entries:
             by_called.setdefault(prefix_of(entry.called_prefix), []).append(entry)
-        self._by_called = {
-            called: PrefixTree((prefix_of(entry.caller_prefix), entry) for entry in group)
-            for called, group in by_called.items()
-        }
-        self._samples = {called: tuple(group[:_NOT_FITTING]) for called, group in by_called.items()}
+        self._by_called = by_called
+        self._trees: dict[str, PrefixTree[NumberList]] = {}
         self._lengths = tuple(sorted({len(called) for called in by_called}, reverse=True))
 
     def __bool__(self) -> bool:
@@ -51,9 +52,13 @@ class NumberLists:
             if length > size:
                 continue
             prefix = called[:length]
-            callers = self._by_called.get(prefix)
-            if callers is None:
+            group = self._by_called.get(prefix)
+            if group is None:
                 continue
+            callers = self._trees.get(prefix)
+            if callers is None:
+                callers = PrefixTree((prefix_of(entry.caller_prefix), entry) for entry in group)
+                self._trees[prefix] = callers
             found, others = callers.find_with_losers(caller)
             if found is not None and winner is None:
                 winner = found
@@ -61,7 +66,7 @@ class NumberLists:
                 losers.append(found)
             losers.extend(others)
             if not others and found is None:
-                losers.extend(self._samples[prefix])
+                losers.extend(group[:_NOT_FITTING])
             if winner is not None and len(losers) >= MAX_LOSERS:
                 break
         return winner, losers
