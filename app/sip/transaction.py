@@ -273,10 +273,6 @@ class TransactionLayer:
         """Whether a received request repeats one that has a transaction. Raises HeaderError."""
         return self._find_server(request, request.method)[1] is not None
 
-    def knows(self, request: Request) -> bool:
-        """Whether a received request repeats one that has a transaction. Raises HeaderError."""
-        return self._find_server(request, request.method)[1] is not None
-
     def invite_with(self, branch: str | None) -> Request | None:
         """The INVITE that we have sent with this branch, as long as it has no final response."""
         transaction = self._transactions.get((_CLIENT, branch, "", "INVITE"))

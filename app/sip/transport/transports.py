@@ -174,7 +174,9 @@ class Transports:
     def queue_standing(self) -> float:
         """Seconds for which some UDP listener has had more to do than it could; 0 while their queues empty."""
         now = self._monotonic()
-        return max((kept.listener.standing(now) for kept in self._kept if isinstance(kept.listener, UdpListener)), default=0.0)
+        return max(
+            (kept.listener.standing(now) for kept in self._kept if isinstance(kept.listener, UdpListener)), default=0.0
+        )
 
     # -- sending --------------------------------------------------------------------------------------------------
 
