@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from support.ports import used_udp_ports
 from support.programs import needs_program
 from support.waiting import wait_until
 
@@ -81,7 +82,7 @@ class Baresip:
         program = needs_program("baresip", "baresip-core")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.user, self.server = folder, user, server
-        rtp_first = next(_rtp_ranges)
+        rtp_first = next(first for first in _rtp_ranges if used_udp_ports().isdisjoint(range(first, first + 100)))
         modules = next((path for path in _MODULE_FOLDERS if Path(path).is_dir()), _MODULE_FOLDERS[0])
         config = _CONFIG.format(
             address=address,

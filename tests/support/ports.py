@@ -59,6 +59,12 @@ def udp_is_bound(address: str, port: int) -> bool:
     return any(line.split()[1] in wanted for line in lines)
 
 
+def used_udp_ports() -> set[int]:
+    """The UDP ports that are bound on any IPv4 address now (Linux)."""
+    lines = Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]
+    return {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
+
+
 def wait_for_udp(address: str, port: int, seconds: float = 10.0) -> None:
     """Wait until a peer has bound this UDP address."""
     wait_until(lambda: udp_is_bound(address, port), f"a UDP socket on {address}:{port}", seconds)
