@@ -5,26 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from math import isnan
 from typing import Any
 
 import pytest
-from PySide6.QtGui import QAction
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QAction, QPixmap
 from PySide6.QtWidgets import QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
-from support.office import make_media, make_record, make_samples, office
+from support.office import make_media, make_record, make_samples, make_stream, office
 
 from app.events import GaugeSample, Sampled, TrunkMedia
 from app.records import Change, SipTrunk
 from ui.main_window import MainWindow
 from ui.monitor.call_record_words import account
 from ui.monitor.overview import OverviewPage
+from ui.monitor.stagger import GAP, Piece, Stagger
 from ui.monitor.time_plot import Series, TimePlot
 from ui.monitor.trunk_status import TrunkStatusPage
 from ui.tables.row_model import TONE_ROLE
-from ui.theme import DARK, LIGHT, Theme, Tone
+from ui.theme import DARK, LIGHT, Theme, ThemeMode, Tone
+
+Screenshot = Callable[[QWidget, str], QPixmap]
 
 
 @pytest.fixture
@@ -124,7 +130,9 @@ def test_words_stand_beside_the_scores(audio: OverviewPage, engine: FakeEngine, 
     assert "Median MOS: excellent" in labels
 
 
-def test_plots_of_the_other_view_are_not_drawn(overview: OverviewPage, engine: FakeEngine, window: MainWindow) -> None:
+def test_plots_of_the_other_view_are_not_drawn(
+    overview: OverviewPage, engine: FakeEngine, window: MainWindow, qtbot: QtBot
+) -> None:
     plots = overview.audio_plots.findChildren(TimePlot)
     assert [plot.repaints for plot in plots] == [0] * 5
     overview.findChild(QAction, "view.audio").trigger()
@@ -132,8 +140,10 @@ def test_plots_of_the_other_view_are_not_drawn(overview: OverviewPage, engine: F
     before = overview.calls_plot.repaints
     overview._drawn_at = 0.0
     publish(engine, window, make_samples(1)[0])
+    # One after the other, so that nothing else waits for all of them.
+    assert sum(plot.repaints for plot in plots) == 6
+    qtbot.waitUntil(lambda: [plot.repaints for plot in plots] == [2] * 5)
     assert overview.calls_plot.repaints == before
-    assert [plot.repaints for plot in plots] == [2] * 5
     window.open_page("sip_trunks")
     overview._drawn_at = 0.0
     publish(engine, window, make_samples(1)[0])
@@ -161,6 +171,29 @@ def test_a_single_value_between_gaps_is_a_dot(theme: Theme, qtbot: QtBot) -> Non
     assert [point.pos().y() for point in plot._dots["mos"].points()] == [3.0, 2.0]
     plot.draw(range(3), [Series("mos", [gap, gap, gap], 0)], 6)
     assert len(plot._dots["mos"].points()) == 0
+
+
+def test_pieces_of_work_leave_room_in_between_and_end_out_of_sight(qtbot: QtBot) -> None:
+    done: list[int] = []
+    wanted = [True]
+    parent = QObject()
+    stagger = Stagger(lambda: wanted[0], parent)
+
+    def pieces(*numbers: int) -> list[Piece]:
+        return [partial(done.append, number) for number in numbers]
+
+    stagger.start(pieces(1, 2, 3))
+    assert done == [1]
+    qtbot.waitUntil(lambda: done == [1, 2, 3])
+    stagger.start(pieces(4, 5))
+    stagger.start(pieces(6, 7))
+    assert done == [1, 2, 3, 4, 6]
+    stagger.at_once(pieces(8, 9))
+    assert done[-2:] == [8, 9]
+    stagger.start(pieces(10, 11))
+    wanted[0] = False
+    qtbot.wait(3 * GAP)
+    assert done == [1, 2, 3, 4, 6, 8, 9, 10]
 
 
 # --- trunk status ----------------------------------------------------------------------------------------------------
@@ -243,3 +276,50 @@ def test_figures_of_other_versions_and_of_strangers_do_no_harm() -> None:
     assert "<b>" not in html.replace("<td><b>", "").replace("<li><b>", "")
     assert "<img>" not in html
     assert "not judged" in html
+
+
+# --- pictures to look through -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [ThemeMode.LIGHT, ThemeMode.DARK])
+def test_the_audio_of_calls_is_seen_in_light_and_dark(
+    window: MainWindow, engine: FakeEngine, screenshot: Screenshot, qtbot: QtBot, mode: ThemeMode
+) -> None:
+    window.set_theme(mode)
+    window.resize(1360, 840)
+    history, now = window.workspace.stream_history, time.time()
+    for second in range(240):
+        history._now = lambda second=second: now - 240 + second
+        trouble = 150 < second < 180
+        history.take(
+            [
+                make_stream(jitter_ms=1.5 + second % 3 / 5, packets_per_second=50 + second % 2 / 5),
+                make_stream("called", mos=2.6 if trouble else 4.2, loss_percent=6.0 if trouble else 0.2,
+                            jitter_ms=45.0 if trouble else 18.0, packets_per_second=47.0 if trouble else 50.0),
+            ]
+        )  # fmt: skip
+    history._now = time.time
+    calls: Any = window.open_page("live_calls")
+    calls.view.select_keys(["call-1"])
+    qtbot.wait(50)
+    assert all(plot.repaints for plot in calls.streams.plots.values())
+    screenshot(window, f"{mode}-live-audio")
+    trouble_words = "one-way audio: nothing comes from the called side"
+    engine.set_call(replace(engine.rows["call-1"], problem=trouble_words, text=trouble_words))
+    engine.set_streams(make_stream("called", mos=1.0, problem="one-way", packets_per_second=0.0, last_packet_ago=12.0))
+    window.workspace.bridge.hand_over()
+    qtbot.wait(200)
+    screenshot(window, f"{mode}-live-one-way")
+    calls.view.select_keys(["call-4"])
+    qtbot.wait(50)
+    screenshot(window, f"{mode}-live-direct")
+    overview: Any = window.open_page("overview")
+    overview.set_view("audio")
+    qtbot.wait(50)
+    screenshot(window, f"{mode}-overview-audio")
+    overview.trunk.setCurrentIndex(1)
+    overview.set_span("24 hours")
+    window.resize(860, 580)
+    qtbot.wait(50)
+    screenshot(window, f"{mode}-overview-audio-small")
+    overview.set_view("calls")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from app.events import GaugeSample, TrunkMedia
+from ui.monitor.stagger import Piece
 from ui.monitor.time_plot import Series, TimePlot
 from ui.theme import Theme
 
@@ -51,8 +53,8 @@ class AudioPlots(QWidget):
         for column in range(6):
             plots.setColumnStretch(column, 1)
 
-    def draw(self, samples: Sequence[GaugeSample], trunk_id: int, span: float) -> None:
-        """Show these samples, of one trunk or of all, over the last `span` seconds."""
+    def drawings(self, samples: Sequence[GaugeSample], trunk_id: int, span: float) -> list[Piece]:
+        """What shows these samples, of one trunk or of all, over the last `span` seconds, plot by plot."""
         times = [sample.at for sample in samples]
         rows = [media_of(sample, trunk_id) for sample in samples]
 
@@ -65,10 +67,14 @@ class AudioPlots(QWidget):
 
         worst = values(lambda row: row.mos_worst or UNKNOWN, UNKNOWN)
         median = values(lambda row: row.mos_median or UNKNOWN, UNKNOWN)
-        self.mos.draw(times, [Series("worst", worst, 4), Series("median", median, 2, dashed=True)], span)
         relayed = values(lambda row: row.relayed, 0.0)
-        self.relayed.draw(times, [Series("relayed calls", relayed, 0, filled=True)], span)
         packets = values(lambda row: row.packets_per_second, 0.0)
-        self.packets.draw(times, [Series("packets", packets, 0, filled=True)], span)
-        self.jitter.draw(times, [Series("jitter", heard(lambda row: row.jitter_ms), 1)], span)
-        self.loss.draw(times, [Series("loss", heard(lambda row: row.loss_percent), 3)], span)
+        jitter, loss = heard(lambda row: row.jitter_ms), heard(lambda row: row.loss_percent)
+        curves = {
+            self.mos: [Series("worst", worst, 4), Series("median", median, 2, dashed=True)],
+            self.relayed: [Series("relayed calls", relayed, 0, filled=True)],
+            self.packets: [Series("packets", packets, 0, filled=True)],
+            self.jitter: [Series("jitter", jitter, 1)],
+            self.loss: [Series("loss", loss, 3)],
+        }
+        return [partial(plot.draw, times, series, span) for plot, series in curves.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
@@ -28,6 +29,7 @@ from ui.messages import choose_file, save_text, tell
 from ui.monitor.audio_plots import ALL, MEDIA_FIGURES, AudioPlots, media_of
 from ui.monitor.audio_words import score_word
 from ui.monitor.gauge import TrunkGauge
+from ui.monitor.stagger import Piece, Stagger
 from ui.monitor.time_plot import Series, TimePlot
 from ui.tables.rows_text import to_csv
 from ui.words import full_time
@@ -59,6 +61,7 @@ class OverviewPage(QWidget):
         if self.shown not in VIEWS:
             self.shown = "calls"
         self._drawn_at = 0.0
+        self._stagger = Stagger(self.isVisible, self)
         self._toolbar = QToolBar()
         self._toolbar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._figures = {
@@ -205,7 +208,7 @@ class OverviewPage(QWidget):
             return
         self._show_figures(samples[-1])
         if time.monotonic() - self._drawn_at >= SPANS[self.span][1] - 0.3:
-            self.draw()
+            self._stagger.start(self._drawings())
 
     def _show_figures(self, sample: GaugeSample) -> None:
         ratio = f"{sample.answer_ratio:.0f} %" if sample.answer_ratio >= 0 else "none yet"
@@ -237,6 +240,7 @@ class OverviewPage(QWidget):
         """Show the last 5 minutes, hour or 24 hours."""
         self.span = span
         self.workspace.settings.set_text("overview/span", span)
+        self.commands[f"span.{span.replace(' ', '_')}"].setChecked(True)
         self.draw()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -246,20 +250,25 @@ class OverviewPage(QWidget):
 
     def draw(self) -> None:
         """Draw the plots of the view anew, unless they are out of sight."""
+        self._stagger.at_once(self._drawings())
+
+    def _drawings(self) -> list[Piece]:
+        """What there is to draw, plot by plot."""
         if not self.isVisible():
-            return
+            return []
         self._drawn_at = time.monotonic()
         samples = self.workspace.engine.samples(self.span)
         span = SPANS[self.span][0]
         if self.shown == "audio":
-            self.audio_plots.draw(samples, self.trunk.currentData() or ALL, span)
-            return
+            return self.audio_plots.drawings(samples, self.trunk.currentData() or ALL, span)
         times = [sample.at for sample in samples]
-        self.calls_plot.draw(times, self._call_series(samples), span)
         rate = Series("calls per second", [sample.calls_per_second for sample in samples], 0, filled=True)
-        self.rate_plot.draw(times, [rate], span)
         ratio = [sample.answer_ratio if sample.answer_ratio >= 0 else float("nan") for sample in samples]
-        self.ratio_plot.draw(times, [Series("answered", ratio, 2, filled=True)], span)
+        return [
+            partial(self.calls_plot.draw, times, self._call_series(samples), span),
+            partial(self.rate_plot.draw, times, [rate], span),
+            partial(self.ratio_plot.draw, times, [Series("answered", ratio, 2, filled=True)], span),
+        ]
 
     def _call_series(self, samples: Sequence[GaugeSample]) -> list[Series]:
         counts: dict[int, dict[float, tuple[int, int]]] = {}

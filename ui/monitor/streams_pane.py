@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
@@ -20,6 +21,7 @@ from ui.monitor.audio_words import (
     round_trip_cell,
     score_cell,
 )
+from ui.monitor.stagger import Piece, Stagger
 from ui.monitor.stream_history import SECONDS
 from ui.monitor.time_plot import Series, TimePlot
 from ui.tables.cells import Cell, Column, number_cell, state_cell, text_cell
@@ -110,6 +112,7 @@ class StreamsPane(QWidget):
         self.view.setAccessibleName("Streams of the chosen call")
         self.plots = _make_plots(workspace.theme)
         self._curves = QFrame()
+        self._stagger = Stagger(self._curves.isVisible, self)
         self._lay_out()
         workspace.bridge.streams_changed.connect(self._take)
         workspace.theme.changed.connect(self._show_key)
@@ -227,8 +230,10 @@ class StreamsPane(QWidget):
         self.model.upsert(mine)
         if first:
             self._arrange()
-        if first or time.monotonic() - self._drawn_at >= DRAWN_AFTER:
+        if first:
             self.draw()
+        elif time.monotonic() - self._drawn_at >= DRAWN_AFTER:
+            self._stagger.start(self._drawings())
 
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what happened out of sight."""
@@ -237,19 +242,25 @@ class StreamsPane(QWidget):
 
     def draw(self) -> None:
         """Draw the curves anew, unless they are out of sight."""
+        self._stagger.at_once(self._drawings())
+
+    def _drawings(self) -> list[Piece]:
+        """What there is to draw, plot by plot."""
         call = self._call
         if call is None or not self._curves.isVisible():
-            return
+            return []
         self._drawn_at = time.monotonic()
         history = self._workspace.stream_history
         times = history.times(call.id)
         sides = {side: history.curves(call.id, side) for side in SIDES}
+        drawings: list[Piece] = []
         for name, plot in self.plots.items():
             series = [
                 Series(side, getattr(curves, name), place, dashed=place == 1)
                 for place, (side, curves) in enumerate(sides.items())
             ]
-            plot.draw(times, series, SECONDS)
+            drawings.append(partial(plot.draw, times, series, SECONDS))
+        return drawings
 
 
 def _make_plots(theme: Theme) -> dict[str, TimePlot]:

@@ -51,9 +51,12 @@ class TimeAxis(pyqtgraph.DateAxisItem):  # type: ignore[misc]
         3600: [1, 2, 3, 6, 12],
     }
 
+    _LIMITS: ClassVar[dict[float, float]] = {6 * 3600: 24 * 3600, 15 * 60: 30 * 60}
+    """Seconds between two ticks up to which hours, and minutes, are shown."""
+
     def __init__(self) -> None:
         super().__init__("bottom")
-        self.zoomLevels = {limit: deepcopy(level) for limit, level in self.zoomLevels.items()}
+        self.zoomLevels = {self._LIMITS.get(limit, limit): deepcopy(level) for limit, level in self.zoomLevels.items()}
         for level in self.zoomLevels.values():
             for ticks in level.tickSpecs:
                 ticks.autoSkip = self._STEPS.get(ticks.spacing, ticks.autoSkip)
