@@ -151,23 +151,24 @@ class Lines:
         return watch.expires > 0 and watch.until > self._clock.monotonic() and watch.state is LineState.REGISTERING
 
     def authorize(self, line_id: int) -> Callable[[Request, Response], tuple[str, str] | None] | None:
-        """What answers the challenge that a call through this line meets; only its own provider's realms."""
-        record = self._records.get(line_id)
-        if record is None or not record.password:
-            return None
-        return lambda request, response: self._answer(line_id, request, response, known_realms_only=True)
+        """What answers the challenges that a call through this line meets; only its own provider's realms.
 
-    def _answer(
-        self, line_id: int, request: Request, response: Response, *, known_realms_only: bool
-    ) -> tuple[str, str] | None:
+        A call keeps what it began with when the line is deleted, so that its BYE can still be answered for; and what
+        the line becomes at another provider is none of the old one's business.
+        """
         record = self._records.get(line_id)
         watch = self._watches.get(line_id)
         if record is None or watch is None or not record.password:
             return None
-        realms: frozenset[str] | None = None
-        if known_realms_only:
-            realms = frozenset({record.domain.lower(), record.server_address.lower()} | watch.realms)
-        return answer_challenge(request, response, username_of(record), record.password, realms)
+
+        def answer(request: Request, response: Response) -> tuple[str, str] | None:
+            now = self._records.get(line_id, record)
+            if _place_of(now) != _place_of(record):
+                now = record
+            realms = frozenset({now.domain.lower(), now.server_address.lower()} | watch.realms)
+            return answer_challenge(request, response, username_of(now), now.password, realms)
+
+        return answer
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -316,7 +317,9 @@ class Lines:
         if request is None or watch.challenges > MAXIMUM_CHALLENGES:
             self._refused(line_id, watch, response, "the provider refuses the password")
             return
-        credentials = self._answer(line_id, request, response, known_realms_only=False)
+        credentials = None
+        if record.password:
+            credentials = answer_challenge(request, response, username_of(record), record.password)
         in_vain = "Authorization" in request or "Proxy-Authorization" in request
         if credentials is None or (in_vain and not is_stale(response)):
             text = "the provider refuses the password" if record.password else "the provider asks for a password"

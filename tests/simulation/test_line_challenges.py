@@ -8,6 +8,8 @@ from simulation.test_lines import PROVIDER, document
 from simulation.world import HOLD, SDP, Peer, Plan
 
 from app.calls.leg_events import Body
+from app.records import Configuration
+from app.records.document import read_document
 from app.sip.auth import AuthOutcome, DigestServer
 from app.sip.message import Request, Response
 
@@ -50,13 +52,13 @@ class Line:
         )
         self.world.advance(0.05)
 
-    def shown(self, request: Request, name: str) -> bool:
+    def shown(self, request: Request, name: str, password: str = "line1pw") -> bool:
         """Whether a request carries the right credentials."""
         value = request.get(name)
         if value is None:
             return False
         found = self.digest.check(
-            value, request.method, request.uri_text, {"line1": "line1pw"}.get, self.world.now, name
+            value, request.method, request.uri_text, {"line1": password}.get, self.world.now, name
         )
         return found.outcome is AuthOutcome.OK
 
@@ -259,3 +261,33 @@ def test_a_provider_that_falls_silent_after_its_challenge_is_given_up_in_time() 
     world.advance(100)
     assert switch.endpoint.transactions == 0
     assert not switch.endpoint.dialogs
+
+
+def test_a_line_that_is_deleted_during_its_call_can_still_hang_up() -> None:
+    line = Line()
+    line.switch.configure(Configuration())
+    line.talk.hang_up()
+    line.world.advance(0.05)
+    line.challenge(line.provider.requests("BYE")[0], 407)
+    _, again = line.provider.requests("BYE")
+    assert line.shown(again, "Proxy-Authorization")
+    line.settle()
+
+
+@pytest.mark.parametrize(
+    ("changed", "right"),
+    [
+        ({"password": "newpw"}, "newpw"),
+        ({"domain": "other.test", "server_address": "198.51.100.77", "password": "otherpw"}, "line1pw"),
+    ],
+)
+def test_a_line_that_is_changed_during_its_call(changed: dict[str, str], right: str) -> None:
+    """The old provider is shown the password for it, never the one that the line has at another provider now."""
+    line = Line()
+    line.switch.configure(read_document(document(**changed), Configuration(), replace=True))
+    line.talk.hang_up()
+    line.world.advance(0.05)
+    line.challenge(line.provider.requests("BYE")[0], 407)
+    _, again = line.provider.requests("BYE")
+    assert line.shown(again, "Proxy-Authorization", right)
+    line.settle()

@@ -549,3 +549,43 @@ def test_info_passes_with_its_body_and_its_answer() -> None:
     assert call.digits == "777"
     hang_up(w, up)
     w.record()
+
+
+@pytest.mark.parametrize(("first", "second"), [("INVITE", "UPDATE"), ("UPDATE", "INVITE"), ("UPDATE", "UPDATE")])
+def test_reinvite_and_update_cross(first: str, second: str) -> None:
+    """RFC 5407 3.3.1 and 3.3.2, RFC 3311 5.2: neither side may answer while its own offer waits."""
+    w = wire()
+    up, down = w.call(headers=[("Allow", "INVITE, ACK, BYE, UPDATE")])
+    down.respond(200, OTHER_SDP, headers=[("Allow", "INVITE, ACK, BYE, UPDATE")])
+    w.advance()
+    up.ack()
+    w.advance()
+    up.request(first, HOLD)
+    down.request(second, HOLD)
+    w.advance()
+    for peer, end in ((w.caller, up), (w.carrier, down)):
+        for method in (first, second):
+            for request in [each for each in peer.requests(method) if each.to.tag is not None]:
+                end.respond(491, request=request)
+    w.advance()
+    assert w.caller.statuses(first)[-1] == 491
+    assert w.carrier.statuses(second)[-1] == 491
+    assert len(w.switch.calls) == 1
+    hang_up(w, down)
+    w.record()
+
+
+def test_an_answer_to_a_reinvite_crosses_the_bye() -> None:
+    """RFC 5407 3.2.4: the 200 is acknowledged although the call is over."""
+    w = wire()
+    up, down = w.talk()
+    up.request("INVITE", HOLD)
+    w.advance()
+    offer = reinvited(down)
+    down.respond(200, OTHER_SDP, request=offer)
+    up.request("BYE")
+    w.advance()
+    assert [ack.cseq.number for ack in w.carrier.requests("ACK")] == [1, 2]
+    w.carrier.ok(w.carrier.requests("BYE")[0])
+    w.advance()
+    assert w.record().end_cause == "normal"

@@ -625,3 +625,71 @@ def test_a_dead_called_side_is_found_by_the_missing_answer_to_bye() -> None:
     assert len(w.carrier.requests("BYE")) > 5
     assert not w.switch.endpoint.dialogs
     assert w.record().end_cause == "normal"
+
+
+def test_the_invite_comes_again_after_its_200() -> None:
+    """RFC 5407 3.1.1, RFC 6026 7.1: it is absorbed; the 200 goes on being repeated by itself."""
+    w = wire()
+    up, down = w.call()
+    down.respond(200, OTHER_SDP)
+    w.advance()
+    w.caller.send(up.invite)
+    w.advance(0.1)
+    assert w.caller.statuses() == [200]
+    assert len(w.switch.calls) == 1
+    w.advance(0.5)
+    assert w.caller.statuses() == [200, 200]
+    up.ack()
+    w.advance()
+    hang_up(w, up)
+    assert w.record().status == 200
+
+
+def test_the_reason_of_a_bye_passes() -> None:
+    """RFC 3326."""
+    for reason in ('Q.850;cause=16;text="Normal call clearing"', ""):
+        w = wire()
+        up, down = w.talk()
+        up.request("BYE", headers=[("Reason", reason)] if reason else [])
+        w.advance()
+        (bye,) = down.peer.requests("BYE")
+        assert (bye.get("Reason") or "") == reason
+        w.carrier.ok(bye)
+        w.record()
+
+
+def test_the_reason_of_a_cancel_passes() -> None:
+    w = wire()
+    up, down = w.call()
+    down.respond(180)
+    w.advance()
+    cancel = Request(
+        "CANCEL",
+        up.invite.uri_text,
+        [
+            *[header for header in up.invite.headers if header[0] in ("Via", "From", "To", "Call-ID", "Max-Forwards")],
+            ("CSeq", "1 CANCEL"),
+            ("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),
+        ],
+    )
+    w.caller.send(cancel)
+    w.advance()
+    (passed,) = w.carrier.requests("CANCEL")
+    assert passed.get("Reason") == 'SIP;cause=200;text="Call completed elsewhere"'
+    up.ack_failure()
+    w.carrier.ok(passed)
+    down.respond(487)
+    w.record()
+
+
+def test_a_request_after_the_end_gets_481() -> None:
+    """RFC 5407 3.2.3: whatever comes while the dialog is dying, but a BYE."""
+    w = wire()
+    up, down = w.talk()
+    up.request("BYE")
+    w.advance()
+    for method, status in (("INFO", 481), ("INVITE", 481), ("OPTIONS", 481), ("BYE", 200)):
+        down.request(method)
+        w.advance()
+        assert w.carrier.statuses(method)[-1] == status, method
+    assert w.record().end_cause == "normal"
