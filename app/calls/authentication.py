@@ -116,7 +116,7 @@ class Authentication:
         if self._challenge_choice.only_md5(user_agent, source.remote_host, source.remote_port, now):
             offers = offers[-1:]
         headers = [("WWW-Authenticate", value) for value in offers]
-        self._endpoint.respond(key, request.answer(401, None, new_tag(), headers))
+        self._endpoint.respond_once(key, request, 401, headers)
         self._watch(request, source, user_agent, now)
         return None
 
@@ -171,5 +171,7 @@ class Authentication:
         self._guard.strange(source.remote_host, called_number, user_agent, self._clock.monotonic())
         if self._untrusted is UntrustedCalls.DROP and not always_answer:
             self._endpoint.forget(key)
-            return
-        self._endpoint.respond(key, request.answer(403, None, new_tag()))
+        elif always_answer:
+            self._endpoint.respond(key, request.answer(403, None, new_tag()))
+        else:
+            self._endpoint.respond_once(key, request, 403)

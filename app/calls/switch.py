@@ -118,7 +118,7 @@ class Switch:
         self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines)
         self.users = Users(clock, self.registrar, events)
         self.guard = Guard(clock.wall, self._on_bans)
-        self.overload = Overload(clock.monotonic, self._on_overload)
+        self.overload = Overload(clock.monotonic, self._is_peer, self._on_overload)
         self.endpoint.refuses = self.overload.refuses
         self.authentication = Authentication(
             self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard

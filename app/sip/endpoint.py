@@ -142,8 +142,8 @@ class Endpoint:
         self.supported_options: frozenset[str] = frozenset()
         self.trace: Callable[[bool, Flow, bytes], None] | None = None
         """Called as `trace(outgoing, flow, data)` for every message, when set."""
-        self.refuses: Callable[[str], bool] | None = None
-        """Whether a new request with this method has to be refused for overload, when set."""
+        self.refuses: Callable[[str, str], bool] | None = None
+        """Whether a new request with this method, from this address, has to be refused for overload; when set."""
         self._refusal_mark = f"{random_hex(4)}-"
         """Begins the To tags of stateless refusals."""
         self._refusal_tag = f";tag={self._refusal_mark}".encode()
@@ -225,7 +225,7 @@ class Endpoint:
         if (
             request.method in _BEGINNING
             and self.refuses is not None
-            and self.refuses(request.method)
+            and self.refuses(request.method, source.remote_host)
             and self._refuse_for_overload(request, source)
         ):
             return
@@ -391,6 +391,18 @@ class Endpoint:
             # Phones that ask again with the number of the request that was refused are no loop.
             self._merged.forget(key)
         self._perform(self._layer.send_response(key, response, self._monotonic()))
+
+    def respond_once(self, key: Key, request: Request, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Answer the request that is being handled without keeping anything of it (RFC 3261 8.2.7).
+
+        For strangers: whoever forges an address cannot have us repeat answers to it, nor fill our memory. A
+        retransmission is handled anew and gets the same To tag; the ACK needs no transaction.
+        """
+        source = self._source
+        self.forget(key)
+        if source is not None:
+            answer = request.answer(status, None, self._refusal_mark + stateless_tag(request), headers)
+            self._transmit(_way_back(request, source), answer.to_bytes())
 
     def forget(self, key: Key) -> None:
         """Give up a client transaction: nothing about it is heard any more."""

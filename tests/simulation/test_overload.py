@@ -65,7 +65,7 @@ def test_what_is_under_way_is_not_refused() -> None:
 
 
 @pytest.mark.expects_log("more comes in than this server can do")
-@pytest.mark.parametrize(("standing", "status"), [(0.1, 200), (0.2, 503)])
+@pytest.mark.parametrize(("standing", "status"), [(0.1, 200), (0.25, 503)])
 def test_other_requests_are_refused_later_than_calls(standing: float, status: int) -> None:
     w = overloaded(standing)
     invite = w.caller.invite("135550", send=False).invite

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.calls.overload import OVER_AFTER, STANDING_CALLS, STANDING_REST, Overload
+from app.calls.overload import OVER_AFTER, STANDING_PEERS, STANDING_REST, STANDING_STRANGERS, Overload
+
+PEER, STRANGER = "192.0.2.8", "203.0.113.5"
 
 
 class Loaded:
@@ -14,20 +16,34 @@ class Loaded:
         self.now = 100.0
         self.standing = 0.0
         self.told: list[tuple[int, bool]] = []
-        self.overload = Overload(lambda: self.now, lambda refused, active: self.told.append((refused, active)))
+        self.overload = Overload(
+            lambda: self.now,
+            lambda host: host == PEER,
+            lambda refused, active: self.told.append((refused, active)),
+        )
         self.overload.standing = lambda: self.standing
 
 
 @pytest.mark.parametrize(
-    ("standing", "calls", "rest"),
-    [(0.0, False, False), (STANDING_CALLS, True, False), (STANDING_REST, True, True), (10.0, True, True)],
+    ("standing", "strangers", "peers", "rest"),
+    [
+        (0.0, False, False, False),
+        (STANDING_STRANGERS, True, False, False),
+        (STANDING_PEERS, True, True, False),
+        (STANDING_REST, True, True, True),
+        (10.0, True, True, True),
+    ],
 )
-def test_calls_are_refused_before_anything_else(standing: float, calls: bool, rest: bool) -> None:
+def test_calls_are_refused_before_anything_else_and_those_of_peers_last(
+    standing: float, strangers: bool, peers: bool, rest: bool
+) -> None:
     loaded = Loaded()
     loaded.standing = standing
-    assert loaded.overload.refuses("INVITE") is calls
-    assert loaded.overload.refuses("REGISTER") is rest
-    assert loaded.overload.refuses("OPTIONS") is rest
+    assert loaded.overload.refuses("INVITE", STRANGER) is strangers
+    assert loaded.overload.refuses("INVITE", PEER) is peers
+    for host in (STRANGER, PEER):
+        assert loaded.overload.refuses("REGISTER", host) is rest
+        assert loaded.overload.refuses("OPTIONS", host) is rest
 
 
 def test_an_overload_is_told_when_it_begins_and_with_its_number_when_it_is_over() -> None:
@@ -37,20 +53,20 @@ def test_an_overload_is_told_when_it_begins_and_with_its_number_when_it_is_over(
     assert not overload.active
     loaded.standing = 1.0
     for _ in range(7):
-        assert overload.refuses("INVITE")
+        assert overload.refuses("INVITE", STRANGER)
         loaded.now += 1.0
         overload.expire(loaded.now)
     assert overload.active
     assert loaded.told == [(1, True)]
     loaded.standing = 0.0
-    assert not overload.refuses("INVITE")
+    assert not overload.refuses("INVITE", STRANGER)
     loaded.now += OVER_AFTER
     overload.expire(loaded.now)
     overload.expire(loaded.now + 100)
     assert not overload.active
     assert loaded.told == [(1, True), (7, False)]
     loaded.standing = 1.0
-    assert overload.refuses("INVITE")
+    assert overload.refuses("INVITE", STRANGER)
     loaded.now += OVER_AFTER
     overload.expire(loaded.now)
     assert loaded.told[2:] == [(1, True), (1, False)]
