@@ -271,9 +271,8 @@ class Switch:
         if self._closing:
             call.refuse(503, "", EndCause.SHUTDOWN, "the server is shutting down")
         elif len(self.calls) > system.max_calls or self._rate.full(system.max_calls_per_second, now):
-            call.refuse(
-                503, "", EndCause.LIMIT, "the server has all the calls it may have", self._overload_headers("server")
-            )
+            text = "the server has all the calls it may have"
+            call.refuse(503, "", EndCause.LIMIT, text, self._overload_headers(text))
         else:
             self._rate.add(now)
             try:
