@@ -133,6 +133,7 @@ class Endpoint:
         "socket",
         "statistics",
         "twin",
+        "watched",
     )
 
     def __init__(self, relay: Relay, session: RelayedSession, side: int, bound: socket.socket, is_rtcp: bool) -> None:
@@ -142,6 +143,8 @@ class Endpoint:
         self.is_rtcp = is_rtcp
         self.socket = bound
         self.descriptor = bound.fileno()
+        self.watched = False
+        """Whether the loop looks at the socket."""
         self.address: Address = bound.getsockname()[:2]
         self.peer: Endpoint = self
         self.statistics = StreamStatistics()
@@ -336,19 +339,20 @@ class Endpoint:
 
     def refresh(self) -> None:
         """Tell the loop what to do with this socket's packets; called whenever something that matters has changed."""
-        table = self.relay.table
-        if self.descriptor not in table:
+        if not self.watched:
             return
+        receive = self.socket.recv_into
         if self.locked is None or self.draining:
-            table[self.descriptor] = (IDLE, self.receive_checked, _accept_nothing, ignore)
+            entry: Entry = (IDLE, self.receive_checked, _accept_nothing, ignore)
         elif self.is_rtcp:
-            table[self.descriptor] = (IDLE, self.socket.recv_into, _accept_nothing, self.handle_rtcp)
+            entry = (IDLE, receive, _accept_nothing, self.handle_rtcp)
         else:
             send = self._fast_send()
             if send is None:
-                table[self.descriptor] = (IDLE, self.socket.recv_into, _accept_nothing, self.handle_rtp)
+                entry = (IDLE, receive, _accept_nothing, self.handle_rtp)
             else:
-                table[self.descriptor] = (self.statistics, self.socket.recv_into, send, self.handle_rtp)
+                entry = (self.statistics, receive, send, self.handle_rtp)
+        self.relay.set_entry(self.descriptor, entry)
 
     def _fast_send(self) -> Callable[[memoryview], int] | None:
         """The function by which the loop may forward an expected packet itself; None: every packet is looked at."""

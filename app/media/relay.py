@@ -49,7 +49,8 @@ class Relay:
         view = memoryview(self.buffer)
         self.views = [view[:size] for size in range(BUFFER_SIZE)]
         """One view for each length: cutting one for each packet would cost."""
-        self.table: dict[int, Entry] = {}
+        # A list is the quickest to look into, but the handles of Windows may be any number.
+        self.table: list[Entry | None] | dict[int, Entry | None] = [] if hasattr(self.poller, "fileno") else {}
         self.sessions: dict[int, RelayedSession] = {}
         self.pool: dict[Address, Pair] = {}
         """Pairs of sockets that were bound ahead of need."""
@@ -74,7 +75,7 @@ class Relay:
     def run(self) -> None:
         """Forward packets until `attention` is asked for; with `attention` set already, one batch."""
         poll = self.poller.poll
-        table = self.table
+        table: Any = self.table
         buffer, views = self.buffer, self.views
         unpack = _PREFIX.unpack_from
         clock = self.clock
@@ -85,8 +86,8 @@ class Relay:
             for descriptor, _ in events:
                 # The cheapest way for the commonest packet: the very next one of a stream between two known sides.
                 # `StreamStatistics` says what is done to the figures here; `Endpoint.handle_rtp` does all the rest.
-                statistics, receive, send, handle = table[descriptor]
                 try:
+                    statistics, receive, send, handle = table[descriptor]
                     size = receive(buffer)
                     (prefix,) = unpack(buffer)
                     if prefix == statistics.expected and size == statistics.size:
@@ -235,21 +236,27 @@ class Relay:
 
     # --- for endpoints ----------------------------------------------------------------------------------------------
 
+    def set_entry(self, descriptor: int, entry: Entry | None) -> None:
+        """Tell the loop what to do with a socket's packets."""
+        if isinstance(self.table, list):
+            self.table.extend([None] * (descriptor + 1 - len(self.table)))
+        self.table[descriptor] = entry
+
     def watch(self, endpoint: Endpoint) -> None:
         """Take an endpoint's socket into the loop."""
-        self.table[endpoint.descriptor] = (
-            endpoint.statistics,
-            endpoint.receive_checked,
-            endpoint.socket.send,
-            endpoint.handle_rtp,
-        )
+        endpoint.watched = True
         endpoint.refresh()
         self.poller.register(endpoint.descriptor)
 
     def forget(self, endpoint: Endpoint) -> None:
         """Take it out again, before it is closed."""
-        if self.table.pop(endpoint.descriptor, None) is not None:
+        if endpoint.watched:
+            endpoint.watched = False
             self.poller.unregister(endpoint.descriptor)
+            if isinstance(self.table, list):
+                self.table[endpoint.descriptor] = None
+            else:
+                del self.table[endpoint.descriptor]
 
     def report_learned(self, session: int, side: int, is_rtcp: bool, address: Address) -> None:
         """Tell the engine which address a side has, for the case that this worker dies."""

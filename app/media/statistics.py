@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 MAXIMUM_DROPOUT = 3000
@@ -14,6 +15,13 @@ _HISTORY = (1 << _HISTORY_BITS) - 1
 _MARKER = 0x0080_0000
 _RESTART_DEVIATION = 10.0
 """Seconds between what timestamp and arrival say from where on the sender has begun a new time line."""
+
+
+@lru_cache(maxsize=256)
+def _stepping(ticks: int, clock_rate: int) -> tuple[int, float]:
+    """What `expected` grows by, and the seconds between two packets: the same two objects for all such streams, so
+    that the packet loop finds them at hand."""
+    return (1 << 32) + ticks, ticks / clock_rate
 
 
 class StreamTotals(NamedTuple):
@@ -42,13 +50,33 @@ class StreamTotals(NamedTuple):
     """Monotonic seconds; 0 while nothing came."""
 
 
-class StreamStatistics:
+class ExpectedPacket:
+    """The very next packet of a stream and what is measured when it comes, for the relay's packet loop.
+
+    The first eight bytes of that packet, read as one number, are `expected` and its length is `size`. When it comes,
+    `expected` grows by `step`, and jitter and arrival are updated as in `StreamStatistics.receive`. These few values
+    are apart, and first in memory, because the loop touches them for every packet.
+    """
+
+    __slots__ = ("arrival", "expected", "interval", "jitter", "size", "step")
+
+    arrival: float
+    """When the newest audio packet came, monotonic seconds."""
+    expected: int
+    """-1: no packet is."""
+    interval: float
+    """Seconds between two packets by their timestamps."""
+    jitter: float
+    """Seconds."""
+    size: int
+    step: int
+
+
+class StreamStatistics(ExpectedPacket):
     """The live counters of one stream; `totals()` gives the immutable figures.
 
-    The attributes without underscore are for the relay's packet loop, which counts a packet that is exactly the next
-    one without a call: the first eight bytes of such a packet, read as one number, are `expected`, its length is
-    `size`, and then `expected` grows by `step` and jitter and arrival are updated as in `receive`. Every other packet
-    goes through `receive`.
+    A packet that is exactly the expected one is counted without a call, see `ExpectedPacket`; every other packet goes
+    through `receive`.
     """
 
     __slots__ = (
@@ -71,13 +99,7 @@ class StreamStatistics:
         "_timestamp",
         "_touched",
         "_word",
-        "arrival",
-        "expected",
-        "interval",
-        "jitter",
-        "size",
         "ssrc",
-        "step",
     )
 
     def __init__(self) -> None:
@@ -270,5 +292,4 @@ class StreamStatistics:
         # that is the time at which the newest would have come with the same delay.
         self.arrival = arrival if delta else arrival - seconds
         if delta == 1 and 0 < ticks <= clock_rate:
-            self.interval = seconds
-            self.step = (1 << 32) + ticks
+            self.step, self.interval = _stepping(ticks, clock_rate)

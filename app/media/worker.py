@@ -101,7 +101,7 @@ def serve(control: socket.socket, poller: Any = None) -> None:
     """Run a relay until the engine says stop or is gone."""
     channel = ControlChannel(control)
     relay = channel.relay = Relay(channel.report, poller)
-    relay.table[channel.fileno()] = (IDLE, channel.note_readable, control.send, ignore)
+    relay.set_entry(channel.fileno(), (IDLE, channel.note_readable, control.send, ignore))
     relay.poller.register(channel.fileno())
 
     channel.report((int(Report.READY),))
