@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from app.calls.call_words import (
+    GLOBAL_FAILURES,
+    STATUS_OF_AN_END,
+    UNHEARD,
+    better_failure,
+    cause_of_failure,
+    cause_of_rejection,
+    digit_of,
+    is_hold,
+    may_fail_over,
+)
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
 from app.calls.counters import Hold
@@ -228,7 +239,7 @@ class Call:
         else:
             self.text = f"{failure.status} {failure.reason}".strip()
         target = self.target
-        if failure.kind in _UNHEARD and target is not None and target.kind is RouteType.LOCAL_USER:
+        if failure.kind in UNHEARD and target is not None and target.kind is RouteType.LOCAL_USER:
             # A phone that is switched off, or behind a way that is gone, is no trouble of this server's.
             failure = failure._replace(status=480, reason="", kind=FailureKind.LOCAL)
         status = passed_on(failure.status)
@@ -354,7 +365,7 @@ class Call:
             # Another phone's early media may be heard now.
             self._early = None
         self._best = better_failure(self._best, event)
-        if event.status in _GLOBAL_FAILURES:
+        if event.status in GLOBAL_FAILURES:
             # RFC 3261 16.7 step 5: the user has declined, for all of its phones.
             for other in self._forks:
                 other.cancel()
@@ -379,7 +390,7 @@ class Call:
             return
         # RFC 3263 4.3: another address of the same server is tried before another server. Not after our own patience
         # with a called side that was heard: that one is there.
-        if failure.kind in _UNHEARD or (failure.kind is FailureKind.ANSWER and failure.status == 503):
+        if failure.kind in UNHEARD or (failure.kind is FailureKind.ANSWER and failure.status == 503):
             self._way += 1
             if self._dial(target):
                 return
@@ -560,7 +571,7 @@ class Call:
         self.text = text
         reason = 'SIP;cause=503;text="Shutting down"' if cause is EndCause.SHUTDOWN else ""
         if not self.caller.answered:
-            self.status = _STATUS_OF_AN_END.get(cause, 480)
+            self.status = STATUS_OF_AN_END.get(cause, 480)
         self._drop_forks(reason)
         if self.called is not None:
             self.called.hang_up(reason)
@@ -700,85 +711,6 @@ class CallMedia(Protocol):
 
     def report(self) -> tuple[dict[str, object], ...]:
         """What is kept of the streams."""
-
-
-_STATUS_OF_AN_END = {EndCause.SHUTDOWN: 503, EndCause.ERROR: 500}
-_UNHEARD = (FailureKind.TIMEOUT, FailureKind.TRANSPORT)
-_GLOBAL_FAILURES = range(600, 700)
-
-
-def better_failure(old: Failed | None, new: Failed) -> Failed:
-    """Of the failures of several phones the one that the caller gets (RFC 3261 16.7 step 6)."""
-    if old is None or new.status in _GLOBAL_FAILURES:
-        return new
-    if old.status in _GLOBAL_FAILURES:
-        return old
-    if (old.kind is FailureKind.ANSWER) != (new.kind is FailureKind.ANSWER):
-        return old if old.kind is FailureKind.ANSWER else new
-    return new if passed_on(new.status) < passed_on(old.status) else old
-
-
-def may_fail_over(target: DialTarget, failure: Failed) -> bool:
-    """Whether the next target is tried: after everything but an answer, and after the answers that the record lists."""
-    if failure.kind is not FailureKind.ANSWER and failure.kind is not FailureKind.LOCAL:
-        return True
-    record = target.record
-    return isinstance(record, OutgoingFields) and failure.status in record.failover_statuses
-
-
-def cause_of_failure(status: int, kind: FailureKind) -> EndCause:
-    """The end cause of a call that nobody answered."""
-    if status in (486, 600):
-        return EndCause.BUSY
-    if status in (408, 480):
-        return EndCause.NO_ANSWER if kind in (FailureKind.LOCAL, FailureKind.ANSWER) else EndCause.TRUNK_FAILED
-    if kind is not FailureKind.ANSWER or status in (500, 502, 503, 504):
-        return EndCause.TRUNK_FAILED
-    return EndCause.NO_ROUTE if status == 404 else EndCause.REJECTED
-
-
-def cause_of_rejection(status: int) -> EndCause:
-    """The end cause of a call that the dial plan refused."""
-    if status in (404, 484):
-        return EndCause.NO_ROUTE
-    if status in (503, 486):
-        return EndCause.LIMIT
-    return EndCause.NO_ANSWER if status == 480 else EndCause.REJECTED
-
-
-def is_hold(body: Body) -> bool:
-    """Whether an answer puts the call on hold (RFC 3264 8.4, and the old form with the zero address)."""
-    if not body.content_type.lower().startswith("application/sdp"):
-        return False
-    content = body.content
-    return (
-        b"a=inactive" in content
-        or b"a=sendonly" in content
-        or b"a=recvonly" in content
-        or b"c=IN IP4 0.0.0.0" in content
-    )
-
-
-_DIGITS = frozenset("0123456789*#ABCD")
-
-
-def digit_of(body: Body) -> str:
-    """The DTMF digit of an INFO body, blank where there is none (application/dtmf-relay, application/dtmf)."""
-    kind = body.content_type.partition(";")[0].strip().lower()
-    text = body.content[:200].decode("ascii", "replace")
-    if kind == "application/dtmf-relay":
-        for line in text.splitlines():
-            name, equals, value = line.partition("=")
-            if equals and name.strip().lower() == "signal":
-                text = value
-                break
-        else:
-            return ""
-    elif kind != "application/dtmf":
-        return ""
-    digit = text.strip().upper()
-    digit = {"10": "*", "11": "#"}.get(digit, digit)
-    return digit if digit in _DIGITS and digit else ""
 
 
 _HANDLERS: dict[type, Callable[[Call, Leg, Any], None]] = {
