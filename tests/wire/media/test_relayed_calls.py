@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.ports import LoopbackNetwork
+from support.transports import LOOPS, run_on
 from wire.media.audio import Call, Phone, media, run, until
 
 from app.media import control as control_module
@@ -75,6 +76,46 @@ def test_audio_both_ways_and_its_figures(network: LoopbackNetwork, processes: in
                 assert figures.mos > 4.2
             assert reports[0].caller.remote_port == call.caller.port
             await until(lambda: control.ports_available(relay) == free, "the ports")
+            call.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("loop_name", LOOPS)
+@pytest.mark.parametrize("count", [1, 0])
+def test_on_each_kind_of_event_loop(
+    network: LoopbackNetwork, request: pytest.FixtureRequest, loop_name: str, count: int
+) -> None:
+    async def main() -> None:
+        relay = network.address(1)
+        async with media(relay, processes=count) as (control, heard, _):
+            call = (
+                await Call(control, relay, Phone(network.address(11)), Phone(network.address(12))).negotiate().connect()
+            )
+            await until(lambda: any(row.packets for row in heard.statistics), "figures")
+            call.close()
+
+    run_on(loop_name, request, main())
+
+
+@pytest.mark.parametrize("count", [1, 0])
+def test_on_a_loop_that_cannot_watch_sockets(
+    network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The proactor loop of Windows."""
+
+    async def main() -> None:
+        def cannot(*_arguments: object) -> None:
+            raise NotImplementedError
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", cannot)
+        monkeypatch.setattr(link, "LoopLink", link.ThreadLink)
+        relay = network.address(1)
+        async with media(relay, processes=count) as (control, heard, _):
+            call = (
+                await Call(control, relay, Phone(network.address(11)), Phone(network.address(12))).negotiate().connect()
+            )
+            await until(lambda: any(row.packets for row in heard.statistics), "figures")
             call.close()
 
     run(main())
