@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +82,9 @@ class MediaSettings:
     """Seconds without anything from either side after which `on_dead` is called; 0: never."""
     spare_worker: bool = True
     """Keep one more process ready to take the place of one that dies."""
+    niceness: int = 0
+    """Scheduling priority of the workers as nice(1) counts it, where the system lets us. Below 0 the delay stays low on
+    a machine whose processors are all busy, for about a fifth more processor time: packets are taken one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +404,11 @@ class MediaControl:
         link.start()
         return link
 
+    def _prioritise(self, link: Link) -> None:
+        if self.settings.niceness and link.pid and hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, link.pid, self.settings.niceness)
+
     def _start_worker(self, slot: _Slot) -> None:
         slot.started_at = self.clock()
         slot.link = self._new_link()
@@ -508,6 +518,7 @@ class MediaControl:
             event = self._waiting_ready.pop(link.number, None)
             if event is not None:
                 event.set()
+            self._prioritise(link)
             slot = next((slot for slot in self._slots if slot.link is link), None)
             if slot is not None and slot.restoring >= 0:
                 self._restored(slot)
@@ -614,8 +625,6 @@ class MediaControl:
 
 
 def _in_use(error: OSError) -> bool:
-    import errno
-
     return error.errno in (errno.EADDRINUSE, errno.EACCES, getattr(errno, "WSAEADDRINUSE", errno.EADDRINUSE))
 
 

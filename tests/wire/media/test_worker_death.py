@@ -163,6 +163,14 @@ def test_a_worker_that_hangs_is_replaced(network: LoopbackNetwork, monkeypatch: 
     run(main())
 
 
+def test_workers_get_their_priority(network: LoopbackNetwork) -> None:
+    async def main() -> None:
+        async with media(network.address(1), niceness=5) as (control, _, _):
+            assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in control.worker_pids] == [5]
+
+    run(main())
+
+
 def test_several_workers_share_the_calls(network: LoopbackNetwork) -> None:
     async def main() -> None:
         relay = network.address(1)
