@@ -114,6 +114,18 @@ def add_rows(earlier: StreamRow, row: StreamRow) -> StreamRow:
     )
 
 
+def _since(row: StreamRow, before: StreamSnapshot | None, now: float, passed: float | None) -> tuple[float, int, float]:
+    """Loss in percent, packets and seconds since the snapshot before."""
+    expected, lost, packets, seconds = row.expected, row.lost, row.packets, 0.0
+    if before is not None:
+        expected -= before.expected
+        lost -= before.lost
+        packets -= before.packets
+        seconds = now - before.at if passed is None else passed
+    # A late packet can take back a loss of the time before.
+    return (min(max(100.0 * lost / expected, 0.0), 100.0) if expected > 0 else 0.0), packets, seconds
+
+
 def make_snapshot(
     call_id: str,
     side: Side,
@@ -135,14 +147,7 @@ def make_snapshot(
     the two gatherings, where the worker told them.
     """
     loss = 100.0 * row.lost / row.expected if row.expected else 0.0
-    expected, lost, packets, seconds = row.expected, row.lost, row.packets, 0.0
-    if before is not None:
-        expected -= before.expected
-        lost -= before.lost
-        packets -= before.packets
-        seconds = now - before.at if passed is None else passed
-    # A late packet can take back a loss of the time before.
-    recent_loss = min(max(100.0 * lost / expected, 0.0), 100.0) if expected > 0 else 0.0
+    recent_loss, packets, seconds = _since(row, before, now, passed)
     jitter = row.jitter * 1000
     round_trip = (max(row.round_trip, 0.0) + max(other.round_trip, 0.0)) * 1000
     mos = recent_mos = 0.0
