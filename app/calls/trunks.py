@@ -129,8 +129,10 @@ class Trunks:
 
     def publish(self, trunk_id: int) -> None:
         """A trunk's row is new."""
+        if not self._events.wanted(TrunkChanged):
+            return
         record = self._records.get(trunk_id)
-        if record is not None and self._events.wanted(TrunkChanged):
+        if record is not None:
             self._events.publish(TrunkChanged(self._row_of(record, self._watches[trunk_id])))
 
     def _row_of(self, record: SipTrunk, watch: _Watch) -> TrunkRow:

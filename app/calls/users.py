@@ -42,6 +42,7 @@ class Users:
         known = self._numbers.get(call.id)
         if known is None:
             if not involved:
+                # Most calls of a gateway are at no user.
                 return
             known = self._numbers[call.id] = set()
         for number in involved:

@@ -69,6 +69,7 @@ class Dialog:
     __slots__ = (
         "_previous_target",
         "_refreshed_by",
+        "_written",
         "contact",
         "id",
         "invite_sequence",
@@ -108,6 +109,7 @@ class Dialog:
         """Whether the dialog was made with a SIPS URI over TLS (RFC 3261 12.1.1)."""
         self._previous_target: Uri | None = None
         self._refreshed_by: int | None = None
+        self._written: tuple[Uri, str] | None = None
 
     @classmethod
     def as_uac(cls, request: Request, response: Response, *, over_tls: bool = False) -> Dialog:
@@ -186,7 +188,7 @@ class Dialog:
 
     def _request(self, method: str, sequence: int, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
         """A request with what the dialog says (RFC 3261 12.2.1.1)."""
-        target = _as_request_uri(self.remote_target)
+        target = self._target_text()
         lines = [("Max-Forwards", "70")]
         routes = self.route_set
         if routes:
@@ -204,6 +206,13 @@ class Dialog:
         lines.append(("CSeq", f"{sequence} {method}"))
         lines.extend(headers)
         return Request(method, target, lines, body)
+
+    def _target_text(self) -> str:
+        """The target as a Request-URI, written once for as long as it stays the same."""
+        target = self.remote_target
+        if self._written is None or self._written[0] is not target:
+            self._written = (target, _as_request_uri(target))
+        return self._written[1]
 
     def receive_response(self, response: Response) -> None:
         """Take a response to a request of ours inside the dialog, or to the INVITE that made it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, Protocol
 
 from app.clock import Deadline, DeadlineHeap
@@ -156,7 +155,8 @@ class Endpoint:
         self._send = send
         self._sent_by = sent_by
         self._layer = layer if layer is not None else TransactionLayer()
-        self._timers: dict[tuple[Key, Timer], Deadline] = {}
+        self._timers: dict[tuple[Key, Timer], float] = {}
+        """When each armed timer is due."""
         self._users: dict[Key, ClientUser] = {}
         self._flows: dict[Key, Flow] = {}
         self._failed_until: dict[Flow, float] = {}
@@ -168,7 +168,6 @@ class Endpoint:
             Send: self._perform_send,
             Arm: self._perform_arm,
             Disarm: self._perform_disarm,
-            Deliver: self._perform_deliver,
             Finished: self._perform_finished,
             RefuseOverload: self._perform_refusal,
         }
@@ -319,7 +318,7 @@ class Endpoint:
             flow = living_flow(self.streams, flow, port_of_next_hop(request))
         branch = new_branch()
         request.prepend("Via", self._via(flow, branch))
-        key, effects = self._layer.send_request(request, flow, self._monotonic())
+        key, effects = self._layer.send_request(request, flow, self._monotonic(), branch)
         sent = effects[-1]
         if flow.transport == "udp" and type(sent) is Send and len(sent.data) > LARGEST_DATAGRAM:
             larger = self.streams.stream_instead(flow) if self.streams is not None else None
@@ -426,9 +425,13 @@ class Endpoint:
         self._send(flow, data)
 
     def _perform(self, effects: Iterable[Effect]) -> None:
-        perform_one = self._perform_one
         for effect in effects:
-            perform_one[type(effect)](effect)
+            kind = type(effect)
+            if kind is Deliver:
+                event = effect.event  # type: ignore[union-attr]
+                self._deliver_one[type(event)](event)
+            else:
+                self._perform_one[kind](effect)
 
     def _perform_send(self, effect: Send) -> None:
         flow = effect.flow
@@ -440,20 +443,21 @@ class Endpoint:
 
     def _perform_arm(self, effect: Arm) -> None:
         key, timer, at = effect
-        self._timers[key, timer] = self._deadlines.schedule(at, partial(self._fire, key, timer))
+        armed = (key, timer)
+        self._timers[armed] = at
+        self._deadlines.call_at(at, self._fire, armed)
 
     def _perform_disarm(self, effect: Disarm) -> None:
-        deadline = self._timers.pop((effect.key, effect.timer), None)
-        if deadline is not None:
-            deadline.cancel()
+        self._timers.pop((effect.key, effect.timer), None)
 
-    def _fire(self, key: Key, timer: Timer, now: float) -> None:
-        self._timers.pop((key, timer), None)
+    def _fire(self, armed: tuple[Key, Timer], now: float) -> None:
+        at = self._timers.get(armed)
+        if at is None or at > now:
+            # Disarmed since, or armed again for later.
+            return
+        del self._timers[armed]
+        key, timer = armed
         self._perform(self._layer.timer_fired(key, timer, now))
-
-    def _perform_deliver(self, effect: Deliver) -> None:
-        event = effect.event
-        self._deliver_one[type(event)](event)
 
     def _perform_finished(self, effect: Finished) -> None:
         self._users.pop(effect.key, None)

@@ -50,6 +50,10 @@ class HeaderError(RemoteError):
         self.header = header
 
 
+def _missing(name: str) -> HeaderError:
+    return HeaderError(name, f"the {name} header is missing", f"Missing {name} header")
+
+
 T = TypeVar("T")
 
 
@@ -185,17 +189,12 @@ class Message:
 
     # --- typed views ------------------------------------------------------------------------------------------------
 
-    def _required(self, name: str) -> str:
-        """The first value of a header that must be there."""
-        value = self.first_values.get(name)
-        if value is None:
-            raise HeaderError(name, f"the {name} header is missing", f"Missing {name} header")
-        return value
-
     @_View
     def via(self) -> Via:
         """The topmost Via. Raises HeaderError."""
-        text = self._required("Via")
+        text = self.first_values.get("Via")
+        if text is None:
+            raise _missing("Via")
         try:
             if "," in text:
                 text = split_list(text)[0].strip(" \t")
@@ -206,11 +205,11 @@ class Message:
     @_View
     def vias(self) -> list[Via]:
         """All Via values, topmost first. Raises HeaderError."""
-        if "," not in self._required("Via") and not self.has_repeated_headers:
+        if not self.has_repeated_headers and "," not in self.first_values.get("Via", ""):
             return [self.via]
         values = self.values("Via")
         if not values:
-            raise HeaderError("Via", "the Via header is empty")
+            raise HeaderError("Via", "the Via header is empty") if "Via" in self.first_values else _missing("Via")
         if len(values) > MAXIMUM_VALUES:
             raise HeaderError("Via", f"more than {MAXIMUM_VALUES} Via values")
         try:
@@ -230,8 +229,11 @@ class Message:
 
     def _name_addr(self, name: str) -> NameAddr:
         """Read From or To."""
+        text = self.first_values.get(name)
+        if text is None:
+            raise _missing(name)
         try:
-            view = NameAddr.parse(self._required(name))
+            view = NameAddr.parse(text)
         except UriError as error:
             raise HeaderError(name, error.detail) from error
         if view.uri is None:
@@ -241,16 +243,19 @@ class Message:
     @_View
     def call_id(self) -> str:
         """The Call-ID. Raises HeaderError."""
-        value = self._required("Call-ID")
+        value = self.first_values.get("Call-ID")
         if not value:
-            raise HeaderError("Call-ID", "the Call-ID is empty")
+            raise _missing("Call-ID") if value is None else HeaderError("Call-ID", "the Call-ID is empty")
         return value
 
     @_View
     def cseq(self) -> CSeq:
         """The CSeq. Raises HeaderError."""
+        text = self.first_values.get("CSeq")
+        if text is None:
+            raise _missing("CSeq")
         try:
-            return CSeq.parse(self._required("CSeq"))
+            return CSeq.parse(text)
         except UriError as error:
             raise HeaderError("CSeq", error.detail) from error
 

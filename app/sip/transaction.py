@@ -209,16 +209,19 @@ class TransactionLayer:
             self._receive_request(message, flow, now, effects)
         return effects
 
-    def send_request(self, request: Request, flow: Flow, now: float) -> tuple[Key, list[Effect]]:
+    def send_request(
+        self, request: Request, flow: Flow, now: float, branch: str | None = None
+    ) -> tuple[Key, list[Effect]]:
         """Start a client transaction. The request carries our Via with a new branch (CANCEL: that of its INVITE).
 
-        Raises LocalError for an ACK, which is no transaction, and for a key that is in use.
+        The `branch` is read from the Via unless it is given. Raises LocalError for an ACK, which is no transaction, and
+        for a key that is in use.
         """
         method = request.method
-        branch = request.via.branch
+        branch = branch or request.via.branch
         if method == "ACK" or not branch:
             raise LocalError("an ACK cannot be a transaction" if branch else "the request has no branch")
-        key = TransactionKey(_CLIENT, branch, "", method)
+        key = _new(TransactionKey, (_CLIENT, branch, "", method))
         if key in self._transactions:
             raise LocalError(f"the branch {branch} is in use")
         kind = _INVITE_CLIENT if method == "INVITE" else _NON_INVITE_CLIENT
@@ -316,9 +319,9 @@ class TransactionLayer:
         kind = _INVITE_SERVER if method == "INVITE" else _NON_INVITE_SERVER
         key: Key
         if len(identity) == 4:
-            key = TransactionKey._make(identity)
+            key = _new(TransactionKey, identity)
         else:
-            key = Rfc2543Key._make(identity)
+            key = _new(Rfc2543Key, identity)
             self._old_keys += 1
         transaction = Transaction(key, kind, self._initial[kind][0], flow_back, flow)
         transaction.call_id = request.call_id
@@ -585,7 +588,7 @@ def reply_flow(request: Request, flow: Flow) -> Flow:
     """
     if flow.transport != "udp":
         return flow
-    port = request.via.response_address[1]
+    port = request.via.response_port
     return flow if port == flow.remote_port else flow._replace(remote_port=port)
 
 

@@ -497,10 +497,15 @@ class Via(NamedTuple):
 
         `maddr` is not followed: an answer to an address that the request names freely could hit a third party.
         """
-        params = self.params
-        host = params.get("received") or self.host
+        host = self.params.get("received") or self.host
+        return host.strip("[]"), self.response_port
+
+    @property
+    def response_port(self) -> int:
+        """The port of `response_address`."""
+        rport = self.params.get("rport")
         # The default port of the transport that the request came by, whichever its Via names (RFC 4475 3.3.5).
-        return host.strip("[]"), _port_number(params.get("rport") or "") or self.port or 5060
+        return (_port_number(rport) if rport else 0) or self.port or 5060
 
     def __str__(self) -> str:
         """The value as it goes on the wire."""

@@ -28,7 +28,9 @@ MAX_WAITING_RECORDS = 100_000
 MAX_WAITING_JOBS = 10_000
 """How many jobs wait for the thread; a further one fails at once."""
 
-_BATCH_SECONDS = 0.1
+_BATCH_SECONDS = 0.25
+"""Seconds between two writes under load: so long may a record be in memory alone. One that comes alone is written at
+once."""
 _BATCH_RECORDS = 2_000
 _WATCH_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
