@@ -89,6 +89,9 @@ class Dialler(Protocol):
     def wall(self) -> float:
         """Seconds since the epoch."""
 
+    def monotonic(self) -> float:
+        """Seconds that only go forward."""
+
 
 class Call:
     """The state of one call. It hears leg events, and answers them with what the other leg shall do."""
@@ -114,6 +117,7 @@ class Call:
         """The leg that has answered."""
         self.state = CallState.ROUTING
         self.started = dialler.wall()
+        self._started_at = dialler.monotonic()
         self.answered = 0.0
         self.finished = 0.0
         self.status = 0
@@ -154,6 +158,10 @@ class Call:
         self._longest: Deadline | None = None
         self._expiry: Deadline | None = None
 
+    def _wall(self) -> float:
+        """Seconds since the epoch, counted from the beginning of the call: a clock that is set does not change it."""
+        return self.started + self._dialler.monotonic() - self._started_at
+
     # --- routing ------------------------------------------------------------------------------------------------------
 
     def route(self, decision: RouteDecision) -> None:
@@ -191,7 +199,7 @@ class Call:
         """Begin an attempt; False when the target failed at once, with its reason noted."""
         dialler = self._dialler
         self.target = target
-        self._began = dialler.wall()
+        self._began = self._wall()
         self._rang = False
         self._early = None
         self._best = None
@@ -255,7 +263,7 @@ class Call:
 
     def note_skipped(self, skipped: Skipped) -> None:
         """A target was passed over without a try."""
-        self._note(skipped.name, "", self._dialler.wall(), 0, skipped.reason)
+        self._note(skipped.name, "", self._wall(), 0, skipped.reason)
 
     def _note(self, name: str, number: str, at: float, status: int, reason: str) -> None:
         if len(self.attempts) < MAXIMUM_ATTEMPTS:
@@ -328,7 +336,7 @@ class Call:
         self.state = CallState.TALKING
         self.status = 200
         self.text = "talking"
-        self.answered = self._dialler.wall()
+        self.answered = self._wall()
         self.caller.answer(self._cross(leg, event.body, is_offer=not self._offered))
         if self.media is not None:
             self.media.established()
@@ -586,7 +594,7 @@ class Call:
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
-        self.finished = self._dialler.wall()
+        self.finished = self._wall()
         self.cause = cause
         self.ended_by = by
         self.status = self.caller.status or self.status

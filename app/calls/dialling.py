@@ -89,17 +89,26 @@ class Dialling:
         self._trace = trace
         self._authorize_line = authorize_line
         self._line_registered_at = line_registered_at
+        self._configuration = Configuration()
         self._domain = ""
         self._session_expires = 0
 
     def configure(self, configuration: Configuration) -> None:
         """Take a changed configuration."""
+        self._configuration = configuration
         self._domain = configuration.system.domain
         self._session_expires = configuration.system.session_expires
 
     def hold(self, target: DialTarget) -> Hold | str:
-        """Count a call on its target; in words why there is no room any more (the decision is a moment old)."""
-        record = target.record
+        """Count a call on its target; in words why there is no room any more.
+
+        The decision may be minutes old when it comes to its last target: what the record says now counts.
+        """
+        record: object = target.record
+        if isinstance(record, SipTrunk | ExternalLine):
+            record = self._configuration.find(record.table, record.id)
+            if not isinstance(record, SipTrunk | ExternalLine) or not record.enabled:
+                return "disabled" if record is not None else "it does not exist any more"
         if isinstance(record, SipTrunk):
             if self._counters.count(Counted.TRUNK_OUT, record.id) >= record.max_outgoing_calls:
                 return f"outgoing limit {record.max_outgoing_calls} reached"

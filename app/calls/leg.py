@@ -135,6 +135,8 @@ class Leg:
         """Whether a provisional answer to our re-INVITE has come: only then may it be cancelled."""
         self._offer_given_up = False
         self._info_keys: set[Key] = set()
+        self._alive_key: Key | None = None
+        """Our OPTIONS that waits for any answer."""
         self._bye_key: Key | None = None
         self._bye_waits: str | None = None
         """The Reason of a BYE that waits for the ACK of our 2xx ("" for none)."""
@@ -426,6 +428,10 @@ class Leg:
                 self._lost(EndCause.ERROR)
                 return
             self.tell(InfoAnswered(response.status, response.reason))
+        elif response.status >= 200 and key == self._alive_key:
+            self._alive_key = None
+            if response.status in (408, 481):
+                self._lost(EndCause.ERROR)
         elif response.status >= 200 and key == self._bye_key:
             self._forget_dialog()
         elif 200 <= response.status < 300 and response.cseq.method == "INVITE":
@@ -503,6 +509,18 @@ class Leg:
         if terms is not None and not self.ended:
             due = self._session_due if terms.we_refresh else self._session_expired
             self._session = self.endpoint.schedule(terms.due_in, due)
+        elif self.session_expires and not self.ended:
+            self._session = self.endpoint.schedule(self.session_expires / 2, self._ask_whether_alive)
+
+    def _ask_whether_alive(self, _now: float) -> None:
+        """A peer without session timers is asked by OPTIONS, which changes nothing: one that has rebooted says 481."""
+        self._session = None
+        dialog = self.dialog
+        if self.ended or dialog is None:
+            return
+        self._session = self.endpoint.schedule(self.session_expires / 2, self._ask_whether_alive)
+        if self._alive_key is None:
+            self._alive_key = self._ask(dialog, dialog.create_request("OPTIONS", [("User-Agent", USER_AGENT)]))
 
     def _session_due(self, _now: float) -> None:
         """It is our turn to refresh the session: with UPDATE, or a re-INVITE that changes nothing."""
@@ -535,6 +553,9 @@ class Leg:
         elif key in self._info_keys:
             self._info_keys.discard(key)
             self.tell(InfoAnswered(408 if timed_out else 503, ""))
+        elif key == self._alive_key:
+            self._alive_key = None
+            self._lost(EndCause.ERROR)
         elif key == self._bye_key:
             self._forget_dialog()
 

@@ -400,6 +400,10 @@ class Switch:
         """Seconds since the epoch."""
         return self.clock.wall()
 
+    def monotonic(self) -> float:
+        """Seconds that only go forward."""
+        return self.clock.monotonic()
+
     # --- from the host ------------------------------------------------------------------------------------------------
 
     def hang_up(self, call_id: str) -> bool:

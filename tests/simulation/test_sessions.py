@@ -8,6 +8,7 @@ import pytest
 from simulation.test_calls import CALLER, CARRIER_A, settle, trunks
 from simulation.world import Peer, Plan, World
 
+from app.clock import Clock
 from app.sip.flow import Flow
 from app.sip.message import Request
 
@@ -65,6 +66,51 @@ def test_a_called_side_that_died_is_found_by_our_refresh() -> None:
     (record,) = world.recorder.ended
     assert record.end_cause == "session_expired"
     assert talk.over
+    settle(world, switch)
+
+
+@pytest.mark.parametrize("rebooted", [True, False], ids=["rebooted", "dead"])
+def test_a_caller_without_session_timers_that_is_gone_is_found_by_asking(rebooted: bool) -> None:
+    """It knows no timers, so it is asked by OPTIONS: who has rebooted says 481, who is dead says nothing."""
+    document = trunks()
+    document["system"] = {"session_expires": 200}
+    world = World()
+    switch = world.switch(document)
+    carrier, caller = Peer(world, CARRIER_A), Peer(world, CALLER)
+    caller.call("135550", Plan())
+    world.advance(350)
+    assert len(switch.calls) == 1, "it answers, so it lives"
+    world.dead.add(CALLER)
+    if rebooted:
+        world.dead.clear()
+        Peer(world, CALLER)
+    world.advance(150)
+    (record,) = world.recorder.ended
+    assert (record.end_cause, record.ended_by) == ("error", "server")
+    assert carrier.conversations[0].over
+    settle(world, switch)
+
+
+def test_a_clock_that_is_set_changes_no_duration() -> None:
+    """An hour forward while it rings, two hours back while they talk: the record's times stay in order."""
+    world = World()
+    offset = [0.0]
+    world.clock = Clock(lambda: world.now, lambda: world.now + offset[0])
+    switch = world.switch(trunks())
+    carrier, caller = Peer(world, CARRIER_A), Peer(world, CALLER)
+    carrier.plan = lambda _request: Plan(answer_after=10.0)
+    caller.call("135550", Plan(hang_up_after=30.0))
+    started = world.now
+    world.advance(5)
+    offset[0] = 3600.0
+    world.advance(10)
+    offset[0] = -3600.0
+    world.advance(60)
+    (record,) = world.recorder.ended
+    assert record.started == pytest.approx(started, abs=0.1)
+    assert record.answered - record.started == pytest.approx(10.0, abs=0.2)
+    assert record.talk_seconds == pytest.approx(30.0, abs=0.2)
+    assert record.ended == pytest.approx(record.answered + 30.0, abs=0.2)
     settle(world, switch)
 
 
