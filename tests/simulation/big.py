@@ -21,7 +21,9 @@ import secrets
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +139,7 @@ class Big:
 
     def __init__(self, calls: int, seed: int) -> None:
         self.calls, self.seed = calls, seed
-        self.world = BigWorld(seed)
+        self.world = self.make_world(seed)
         self.chance = self.world.random
         self.tally = Tally()
         self.world.recorder = self.tally  # type: ignore[assignment]
@@ -147,8 +149,8 @@ class Big:
         self._publish = self.switch.counters.on_change
         self.switch.counters.on_change = self._on_counter
         self.peers: dict[str, Peer] = {}
-        self.begun = self.steps = self.most = self.events = 0
-        self.over = False
+        self.begun = self.most = self.events = 0
+        self.over = self.asleep = False
         self.troubles: list[str] = []
         for host in (*CARRIERS, CALLER, *PHONES):
             self._appear(host)
@@ -160,6 +162,10 @@ class Big:
         for event in (self._change_weather, self._trouble_a_peer, self._change_records, self._set_the_clock):
             self._again(event)
         self._sample()
+
+    def make_world(self, seed: int) -> BigWorld:
+        """The network of this run."""
+        return BigWorld(seed)
 
     @staticmethod
     def _document() -> dict[str, Any]:
@@ -245,8 +251,7 @@ class Big:
     def _set_the_clock(self) -> None:
         """Somebody sets the clock on the wall by an hour; once in a while the whole machine sleeps for one."""
         self.world.wall_offset += self.chance.choice([3600.0, -3600.0])
-        if self.chance.random() < 0.02:
-            self.world.now += 3600.0
+        self.asleep = self.chance.random() < 0.02
 
     def _sample(self) -> None:
         if not self.over:
@@ -281,6 +286,19 @@ class Big:
         else:
             self.peers[CALLER].call(number, plan, body=body)
         self.begun += 1
+
+    def step(self) -> None:
+        """One call more, a little time, and every promise checked."""
+        self._call()
+        if self.asleep:
+            # Nothing ran for an hour, and everything that was due meanwhile is due now.
+            self.asleep = False
+            self.world.now += 3600.0
+        self.world.advance(self.chance.expovariate(1.0 / CALL_EVERY))
+        self._check()
+        if self.begun % 500 == 0:
+            for peer in self.peers.values():
+                forget_the_past(peer)
 
     # --- promises -----------------------------------------------------------------------------------------------------
 
@@ -339,19 +357,11 @@ class Big:
         memory: list[float] = []
         quarter = max(1, self.calls // 4)
         while self.begun < self.calls:
-            self._call()
-            self.steps += 1
-            self.world.advance(self.chance.expovariate(1.0 / CALL_EVERY))
-            self._check()
+            self.step()
             if self.begun % quarter == 0:
-                for peer in self.peers.values():
-                    forget_the_past(peer)
                 gc.collect()
                 memory.append(resident())
                 print(self._progress(started, memory[-1]), flush=True)
-            elif self.begun % 500 == 0:
-                for peer in self.peers.values():
-                    forget_the_past(peer)
         self._drain()
         grown = memory[-1] - memory[0]
         if self.calls >= 20_000:
@@ -406,10 +416,10 @@ class _Troubles(logging.Handler):
         self._troubles.append(logging.Formatter("%(levelname)s %(name)s: %(message)s").format(record))
 
 
-def run_one(calls: int, seed: int) -> int:
-    """One run in this process; 0 when every promise was kept."""
+def run_reporting(seed: int, make: Callable[[], Big], again: str) -> int:
+    """One run in this process; 0 when every promise was kept, else it is told what happened and how to see it again."""
     make_reproducible(seed)
-    big = Big(calls, seed)
+    big = make()
     logging.getLogger().addHandler(_Troubles(big.troubles))
     try:
         print(big.run(), flush=True)
@@ -419,9 +429,7 @@ def run_one(calls: int, seed: int) -> int:
             first, _, rest = data.partition(b"\r\n")
             call_id = next((line for line in rest.split(b"\r\n") if line.startswith(b"Call-ID")), b"")
             print(f"  {at:.3f} {flow.local_host} -> {flow.remote_host} {first[:70]!r} {call_id[:40]!r}")
-        print(f"again: python -m tests.simulation.big --calls {calls} --seed {seed}", flush=True)
-        import traceback
-
+        print(f"again: {again}", flush=True)
         traceback.print_exc()
         return 1
     return 0
@@ -451,7 +459,8 @@ def main() -> int:
         ]
         running = [subprocess.Popen(command, cwd=ROOT, env=environment) for command in commands]
         return max(process.wait() for process in running)
-    return run_one(options.calls, options.seed)
+    again = f"python -m tests.simulation.big --calls {options.calls} --seed {options.seed}"
+    return run_reporting(options.seed, lambda: Big(options.calls, options.seed), again)
 
 
 if __name__ == "__main__":
