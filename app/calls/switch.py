@@ -452,9 +452,9 @@ class Switch:
 
     def _on_counter(self, key: CounterKey) -> None:
         counted, whose = key
-        if counted in (Counted.TRUNK_IN, Counted.TRUNK_OUT):
+        if counted in _OF_TRUNKS:
             self.trunks.publish(int(whose))
-        elif counted in (Counted.LINE_IN, Counted.LINE_OUT):
+        elif counted in _OF_LINES:
             self.lines.publish(int(whose))
 
     def _on_registration(self, number: str) -> None:
@@ -475,6 +475,8 @@ class Switch:
             self.events.publish(BansChanged(self.guard.bans()))
 
 
+_OF_TRUNKS = frozenset({Counted.TRUNK_IN, Counted.TRUNK_OUT})
+_OF_LINES = frozenset({Counted.LINE_IN, Counted.LINE_OUT})
 _CAUSES = {
     RejectCause.UNKNOWN_SOURCE: EndCause.REJECTED,
     RejectCause.NUMBER_LIST: EndCause.REJECTED,

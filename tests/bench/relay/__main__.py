@@ -2,7 +2,8 @@
 
 For each number of two-way G.711 calls (two streams of 50 packets a second each) it runs our worker, rtpengine and a
 plain C epoll forwarder one after the other, several times over, and prints the median of CPU time per million packets,
-loss and added delay, and how ours compares. What is missing on this machine is left out with the reason.
+loss and added delay, and how ours compares. What is missing on this machine is left out with the reason. Figures from a
+machine that is busy with other programs (last column) say little.
 """
 
 from __future__ import annotations
@@ -11,13 +12,20 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import statistics
+import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from tests.bench.relay.subjects import SHARED, SUBJECTS, Unavailable, compiled
 
-COLUMNS = ("cpu", "lost", "p50", "p99", "p999", "pps")
+COLUMNS = ("cpu", "lost", "p50", "p99", "p999", "pps", "others")
+
+
+class Disturbed(Exception):
+    """A run that says nothing because of other programs."""
 
 
 async def measure(subject: str, calls: int, seconds: float, processes: int = 1) -> dict[str, float]:
@@ -27,17 +35,23 @@ async def measure(subject: str, calls: int, seconds: float, processes: int = 1) 
         with tempfile.NamedTemporaryFile("w", suffix=".streams", delete=False) as file:
             file.write("\n".join(running.lines) + "\n")
         try:
+            before = _other_load(running.pids)
             command = [str(generator), "-f", file.name, "-d", str(seconds), "-w", "1", "-j"]
             command += ["-P", ",".join(map(str, running.pids))]
             process = await asyncio.create_subprocess_exec(
                 *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
             )
             output, errors = await process.communicate()
+            after = _other_load(running.pids)
         finally:
             os.unlink(file.name)
     if process.returncode:
         raise Unavailable(f"the load generator failed: {errors.decode().strip()}")
-    found: dict[str, Any] = json.loads(output)
+    try:
+        found: dict[str, Any] = json.loads(output)
+    except ValueError:
+        # It divides by the length of its window, which is nothing when it got no processor time.
+        raise Disturbed("the load generator got no processor time") from None
     delay = found["lat_us"]
     return {
         "cpu": found["peer_cpu_s_per_Mpkt"],
@@ -46,7 +60,21 @@ async def measure(subject: str, calls: int, seconds: float, processes: int = 1) 
         "p99": delay["p99"],
         "p999": delay["p999"],
         "pps": found["pps"],
+        "others": (after[0] - before[0]) / max(after[1] - before[1], 1) * 100,
     }
+
+
+def _other_load(pids: tuple[int, ...]) -> tuple[float, float]:
+    """Processor time that neither the relay nor the generator used, and all there was, in ticks (Linux)."""
+    fields = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    total, idle = sum(fields), fields[3] + fields[4]
+    own = 0.0
+    for pid in pids:
+        words = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        own += int(words[11]) + int(words[12])
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own += (children.ru_utime + children.ru_stime) * os.sysconf("SC_CLK_TCK")
+    return total - idle - own, total
 
 
 async def run(arguments: argparse.Namespace) -> dict[int, dict[str, Any]]:
@@ -62,11 +90,13 @@ async def run(arguments: argparse.Namespace) -> dict[int, dict[str, Any]]:
                     continue
                 try:
                     runs[subject].append(await measure(subject, calls, arguments.seconds, arguments.processes))
+                except Disturbed as error:
+                    print(f"a run of {subject} with {calls} calls does not count: {error}", file=sys.stderr)
                 except Unavailable as error:
                     reasons[subject] = str(error)
         results[calls] = {
-            subject: reasons[subject]
-            if subject in reasons
+            subject: reasons.get(subject, "no run counted")
+            if subject in reasons or not found
             else {column: statistics.median(one[column] for one in found) for column in COLUMNS}
             for subject, found in runs.items()
         }
@@ -78,15 +108,15 @@ async def run(arguments: argparse.Namespace) -> dict[int, dict[str, Any]]:
 def show(calls: int, results: dict[str, Any]) -> None:
     """The table of one number of calls."""
     print(f"\n{calls} two-way G.711 calls ({calls * 100} packets/s)")
-    print(f"  {'':10} {'CPU s per':>12} {'lost':>8} {'added delay, us':>28}")
-    print(f"  {'':10} {'10^6 packets':>12} {'':>8} {'p50':>8} {'p99':>9} {'p99.9':>9}")
+    print(f"  {'':10} {'CPU s per':>12} {'lost':>8} {'added delay, us':>28} {'other programs':>16}")
+    print(f"  {'':10} {'10^6 packets':>12} {'':>8} {'p50':>8} {'p99':>9} {'p99.9':>9} {'% of all CPUs':>16}")
     for subject, found in results.items():
         if isinstance(found, str):
             print(f"  {subject:10} skipped: {found}")
             continue
         print(
             f"  {subject:10} {found['cpu']:12.2f} {found['lost']:8.0f} {found['p50']:8.0f} {found['p99']:9.0f} "
-            f"{found['p999']:9.0f}"
+            f"{found['p999']:9.0f} {found['others']:15.0f}%"
         )
     ours = results.get("ours")
     if not isinstance(ours, dict):
