@@ -21,6 +21,8 @@ from typing import Any
 
 from tests.bench.relay.subjects import SHARED, SUBJECTS, Unavailable, compiled
 
+_GENERATOR_SECONDS = 10.0
+"""What the generator may take beside its window to start and to end."""
 COLUMNS = ("cpu", "lost", "p50", "p99", "p999", "pps", "others")
 
 
@@ -41,7 +43,13 @@ async def measure(subject: str, calls: int, seconds: float, processes: int = 1) 
             process = await asyncio.create_subprocess_exec(
                 *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
             )
-            output, errors = await process.communicate()
+            try:
+                output, errors = await asyncio.wait_for(process.communicate(), 3 * seconds + _GENERATOR_SECONDS)
+            except TimeoutError:
+                # With more to send than there is time for, it sends for ever and never looks at its clock.
+                process.kill()
+                await process.wait()
+                raise Unavailable("no processor time is left for the load generator at this rate") from None
             after = _other_load(running.pids)
         finally:
             os.unlink(file.name)
@@ -91,7 +99,7 @@ async def run(arguments: argparse.Namespace) -> dict[int, dict[str, Any]]:
                 try:
                     runs[subject].append(await measure(subject, calls, arguments.seconds, arguments.processes))
                 except Disturbed as error:
-                    print(f"a run of {subject} with {calls} calls does not count: {error}", file=sys.stderr)
+                    print(f"a run of {subject} with {calls} calls does not count: {error}", file=sys.stderr, flush=True)
                 except Unavailable as error:
                     reasons[subject] = str(error)
         results[calls] = {
@@ -102,6 +110,7 @@ async def run(arguments: argparse.Namespace) -> dict[int, dict[str, Any]]:
         }
         if not arguments.json:
             show(calls, results[calls])
+            sys.stdout.flush()
     return results
 
 
