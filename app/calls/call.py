@@ -71,7 +71,7 @@ class Dialler(Protocol):
     def hold(self, target: DialTarget) -> Hold | str:
         """Count the call on its target, or say in words why there is no room."""
 
-    def redirect(self, call: Call, target: DialTarget, contacts: tuple[str, ...]) -> RouteDecision | None:
+    def redirect(self, call: Call, target: DialTarget, redirected: Redirected) -> RouteDecision | None:
         """Where a call goes that the target has redirected; None when it is not followed."""
 
     def outcome(self, target: DialTarget, failure: Failed | None) -> None:
@@ -434,7 +434,7 @@ class Call:
         """RFC 3261 8.1.3.4: the called side names another address; a local user's phone forwards its calls so."""
         target = self.target
         if target is not None and len(self._forks) == 1 and isinstance(leg, CalledLeg):
-            decision = self._dialler.redirect(self, target, event.contacts)
+            decision = self._dialler.redirect(self, target, event)
             if decision is not None:
                 self._stop_no_answer()
                 self._forks = []

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from app.calls.challenges import is_stale
+from app.calls.diversion import diversion_reason
 from app.calls.leg import CANCEL_PATIENCE, SERVER_BUSY_RETRY_AFTER, Authorize, Leg, LegOwner, body_of
 from app.calls.leg_events import Answered, Failed, FailureKind, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
@@ -207,7 +208,8 @@ class CalledLeg(Leg):
         self._close()
         if 300 <= status < 400:
             contacts = tuple(str(contact.uri) for contact in response.contacts[:5] if contact.uri is not None)
-            self._fail(Redirected(status, response.reason, contacts))
+            why = diversion_reason(response, rang=self.rang)
+            self._fail(Redirected(status, response.reason, contacts, why))
             return
         self._fail(Failed(status, response.reason, FailureKind.ANSWER, response.get("Retry-After") or ""))
 

@@ -78,6 +78,8 @@ class Redirected(NamedTuple):
     status: int
     reason: str
     contacts: tuple[str, ...]
+    why: str = "unconditional"
+    """Why the call is diverted, as a Diversion says it (RFC 5806)."""
 
 
 class Cancelled(NamedTuple):

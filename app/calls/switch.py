@@ -18,7 +18,7 @@ from app.calls.dialling import Dialling
 from app.calls.guard import Guard
 from app.calls.identity import CallerIdentity, caller_of, number_of
 from app.calls.leg import Leg
-from app.calls.leg_events import EndCause, Failed, FailureKind
+from app.calls.leg_events import EndCause, Failed, FailureKind, Redirected
 from app.calls.lines import Lines
 from app.calls.live import Live
 from app.calls.metrics import Metrics
@@ -334,8 +334,9 @@ class Switch:
         """Count a call on its target."""
         return self._dialling.hold(target)
 
-    def redirect(self, call: Call, target: DialTarget, contacts: tuple[str, ...]) -> RouteDecision | None:
+    def redirect(self, call: Call, target: DialTarget, redirected: Redirected) -> RouteDecision | None:
         """A local user's phone forwards its call: the dial plan decides as if that user had dialled the number."""
+        contacts = redirected.contacts
         if target.name.partition(":")[0] != "user" or call.redirects >= MAXIMUM_REDIRECTS or not contacts:
             return None
         try:
@@ -349,7 +350,7 @@ class Switch:
         asked = CallRequest(Source.user(user), call.request.caller_number, number, True, self._draw())
         decision = decide(asked, self.plan, self.live)
         if isinstance(decision, Dial):
-            diversion = f"<sip:{user}@{self.configuration.system.domain or 'trunkline.invalid'}>;reason=unconditional"
+            diversion = f"<sip:{user}@{self.configuration.system.domain or 'trunkline.invalid'}>;reason={redirected.why}"
             call.identity = call.identity._replace(diversions=(diversion, *call.identity.diversions))
             if decision.group_id:
                 self.live.took_turn(decision.group_id)

@@ -332,6 +332,45 @@ def test_a_phone_forwards_to_a_number_outside_with_a_diversion() -> None:
     assert (record.source, record.target) == ("trunk:3", "trunk:1")
 
 
+@pytest.mark.parametrize(
+    ("rings", "headers", "reason"),
+    [
+        (False, [], "unconditional"),
+        (True, [], "no-answer"),
+        (False, [("Diversion", "<sip:100@10.0.0.5>;reason=user-busy;counter=1")], "user-busy"),
+        (True, [("Diversion", '<sip:100@10.0.0.5>;reason="do-not-disturb"')], "do-not-disturb"),
+        (False, [("Diversion", "<sip:100@10.0.0.5>;reason=made-up")], "unconditional"),
+        (False, [("Reason", 'SIP;cause=486;text="Busy here"')], "user-busy"),
+        (False, [("Reason", 'Q.850;text="x";cause=19')], "no-answer"),
+        (True, [("Contact", "<sip:135550@10.0.0.5;cause=486>")], "user-busy"),
+        (False, [("Contact", "<sip:135550@10.0.0.5;cause=408>")], "no-answer"),
+        (False, [("Diversion", "<<<")], "unconditional"),
+    ],
+)
+def test_the_diversion_says_why_a_phone_forwards(rings: bool, headers: list[tuple[str, str]], reason: str) -> None:
+    """RFC 5806: by what the phone says, else by whether it rang."""
+    made = document()
+    made["sip_trunks"][0]["caller_id_headers"] = ["Diversion"]  # type: ignore[index]
+    w = Wire(made)
+    phone = w.phone("100", DESK)
+    up = w.caller.invite("100", headers=[("Diversion", "<sip:7@x>;reason=time-of-day")])
+    w.advance()
+    ringing = phone.incoming()
+    if rings:
+        ringing.respond(180)
+        w.advance(15)
+    own = [] if headers and headers[0][0] == "Contact" else [("Contact", "<sip:135550@10.0.0.5>")]
+    phone.send(ringing.invite.answer(302, None, ringing.local_tag, [*headers, *own]))
+    w.advance()
+    diversions = w.carrier.incoming().invite.values("Diversion")
+    assert diversions[0] == f"<sip:100@trunkline.invalid>;reason={reason}"
+    assert diversions[1] == "<sip:7@x>;reason=time-of-day"
+    w.carrier.incoming().respond(486)
+    w.advance()
+    up.ack_failure()
+    assert w.record().end_cause == "busy"
+
+
 @pytest.mark.parametrize("contact", ["", "<mailto:somebody@example.com>", "<sip:10.0.0.9>", "<sip:nobody@10.0.0.5>"])
 def test_a_redirection_that_leads_nowhere(contact: str) -> None:
     o = Office(1)

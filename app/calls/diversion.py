@@ -1,0 +1,61 @@
+"""Why a phone sends its call elsewhere, in the words of RFC 5806."""
+
+from __future__ import annotations
+
+import re
+
+from app.errors import RemoteError
+from app.sip.message import Response
+from app.sip.uri import NameAddr, Uri
+
+UNCONDITIONAL = "unconditional"
+NO_ANSWER = "no-answer"
+_WORDS = frozenset(
+    (
+        *("unknown", "user-busy", NO_ANSWER, "unavailable", UNCONDITIONAL, "time-of-day", "do-not-disturb"),
+        *("deflection", "follow-me", "out-of-service", "away"),
+    )
+)
+"""The reasons that RFC 5806 names; a phone's own invention is not passed on."""
+_OF_STATUS = {
+    302: UNCONDITIONAL,
+    404: "unknown",
+    408: NO_ANSWER,
+    480: "deflection",
+    486: "user-busy",
+    487: "deflection",
+    503: "unavailable",
+    600: "user-busy",
+}
+"""RFC 4458 2.1 and RFC 7544 10: what a `cause` that is a SIP status stands for."""
+_OF_Q850 = {17: "user-busy", 18: NO_ANSWER, 19: NO_ANSWER, 20: "unavailable", 27: "out-of-service"}
+_REASON = re.compile(r"\s*(SIP|Q\.850)\s*;(?:[^,]*;)?\s*cause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
+
+
+def diversion_reason(response: Response, *, rang: bool) -> str:
+    """The reason of the Diversion for a phone's 3xx.
+
+    The phone's own words come first: its Diversion (RFC 5806), the `cause` of its Contact (RFC 4458), its Reason (RFC
+    3326). One that says nothing and rang before was not answered; one that did not ring forwards every call.
+    """
+    return _said(response) or (NO_ANSWER if rang else UNCONDITIONAL)
+
+
+def _said(response: Response) -> str:
+    try:
+        for value in response.values("Diversion")[:1]:
+            word = (NameAddr.parse(value).params.get("reason") or "").strip('"').lower()
+            if word in _WORDS:
+                return word
+        contacts = response.contacts
+    except RemoteError:
+        return ""
+    uri: Uri | None = contacts[0].uri if contacts else None
+    cause = (uri.params.get("cause") or "") if uri is not None and uri.is_sip else ""
+    if cause.isascii() and cause.isdecimal() and len(cause) == 3:
+        return _OF_STATUS.get(int(cause), "unknown")
+    found = _REASON.match(response.get("Reason") or "")
+    if found is None:
+        return ""
+    table = _OF_STATUS if found[1].upper() == "SIP" else _OF_Q850
+    return table.get(int(found[2]), "")
