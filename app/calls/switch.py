@@ -350,7 +350,9 @@ class Switch:
         asked = CallRequest(Source.user(user), call.request.caller_number, number, True, self._draw())
         decision = decide(asked, self.plan, self.live)
         if isinstance(decision, Dial):
-            diversion = f"<sip:{user}@{self.configuration.system.domain or 'trunkline.invalid'}>;reason={redirected.why}"
+            diversion = (
+                f"<sip:{user}@{self.configuration.system.domain or 'trunkline.invalid'}>;reason={redirected.why}"
+            )
             call.identity = call.identity._replace(diversions=(diversion, *call.identity.diversions))
             if decision.group_id:
                 self.live.took_turn(decision.group_id)
