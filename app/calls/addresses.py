@@ -14,6 +14,14 @@ MAXIMUM_REMEMBERED = 20_000
 _WILDCARDS = ("0.0.0.0", "::", "")
 
 
+def _other_family(external: str, local: str) -> bool:
+    """Whether an external address is of no use to who speaks to a local one: IPv4 for IPv6, or the other way round."""
+    try:
+        return ipaddress.ip_address(external).version != ipaddress.ip_address(local).version
+    except ValueError:
+        return False
+
+
 def bracketed(host: str) -> str:
     """An IPv6 address in brackets, everything else as it is."""
     return f"[{host}]" if ":" in host else host
@@ -85,7 +93,9 @@ class Addresses:
         if local in _WILDCARDS:
             local = self._local_address_towards(remote_host)
         external = self._system.external_media_address
-        return local, external if external and not self.is_local(remote_host) else local
+        if not external or self.is_local(remote_host) or _other_family(external, local):
+            return local, local
+        return local, external
 
     def is_own_host(self, host: str, flow: Flow) -> bool:
         """Whether a URI's host names this server: its domain, or an address that it is reached at."""

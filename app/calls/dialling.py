@@ -21,7 +21,7 @@ from app.calls.outgoing import (
     make_invite,
 )
 from app.calls.registrar import Registrar
-from app.calls.relay import Relays
+from app.calls.relay import Place, Relays
 from app.calls.trace import Trace
 from app.calls.trunks import Trunks
 from app.records import Configuration, ExternalLine, LocalUser, RouteType, SipTrunk
@@ -147,11 +147,11 @@ class Dialling:
         flow = call.ways[way]
         authorize = self._authorize_line(record.id) if isinstance(record, ExternalLine) else None
         addressed = address_to_server(target, self._own_host(flow))
-        offer = self._relays.offer_for(call, target, flow)
-        if isinstance(offer, str):
-            return offer
+        offers = self._relays.offers_for(call, target, [Place(flow)])
+        if isinstance(offers, str):
+            return offers
         breadth = breadth_of(call.caller.request) or 0
-        return [self._leg(call, target, flow, addressed, offer, authorize, breadth)]
+        return [self._leg(call, target, flow, addressed, offers[0], authorize, breadth)]
 
     def _ways_to(self, record: SipTrunk | ExternalLine) -> tuple[Flow, ...] | str:
         ways = self._destinations.ways_to(record)
@@ -163,20 +163,21 @@ class Dialling:
 
     def _dial_user(self, call: Call, target: DialTarget, user: LocalUser) -> list[CalledLeg] | str:
         """Every phone of a user rings at the same time."""
-        places = [(binding.flow, binding.contact) for binding in self._registrar.bindings(user.number)[-MAXIMUM_FORKS:]]
+        bindings = self._registrar.bindings(user.number)[-MAXIMUM_FORKS:]
+        places = [Place(binding.flow, binding.contact) for binding in bindings]
         if user.trusted_address:
             flow = self._ways.flow_to("udp", user.trusted_address, 5060)
             if flow is not None:
-                places.append((flow, f"sip:{escape_user(user.number)}@{bracketed(user.trusted_address)}"))
+                places.append(Place(flow, f"sip:{escape_user(user.number)}@{bracketed(user.trusted_address)}"))
         if not places:
             return f"local user {user.number} is not registered"
         # RFC 5393 5.3.3: phones that send their calls back here cannot make ever more of them.
         asked = breadth_of(call.caller.request)
         breadth = DEFAULT_BREADTH if asked is None else asked
         places = places[-breadth:]
-        offer = self._relays.offer_for(call, target, places[0][0])
-        if isinstance(offer, str):
-            return offer
+        offers = self._relays.offers_for(call, target, places)
+        if isinstance(offers, str):
+            return offers
         return [
             self._leg(
                 call,
@@ -187,7 +188,7 @@ class Dialling:
                 None,
                 breadth // len(places) if asked is not None or len(places) > 1 else 0,
             )
-            for flow, contact in places
+            for (flow, contact), offer in zip(places, offers, strict=True)
         ]
 
     def _own_host(self, flow: Flow) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.calls.addresses import Addresses
 from app.calls.leg_events import Body, EndCause
 from app.dialplan.request import SourceKind
+from app.errors import RemoteError
 from app.events import Alarm, EventBus, Severity, StreamRow, StreamsChanged, TrunkMedia
-from app.media.addresses import relay_reason
+from app.media.addresses import parse_address, relay_reason
 from app.media.control import (
     MediaCallbacks,
     MediaControl,
@@ -22,9 +23,11 @@ from app.media.control import (
     WorkerRestored,
 )
 from app.media.media_session import MediaSession
+from app.media.monitoring import Problem
 from app.media.negotiation import Side, SideSettings
 from app.records import Configuration, ExternalLine, LocalUser, RelayMedia, SipTrunk
 from app.records.trunks import OutgoingFields
+from app.sip.uri import Uri
 
 if TYPE_CHECKING:
     from app.calls.call import Call
@@ -39,6 +42,14 @@ SDP = "application/sdp"
 DIGIT_MILLISECONDS = 160
 
 
+class Place(NamedTuple):
+    """Where a target can be reached: one address of a server, or one phone."""
+
+    flow: Flow
+    contact: str = ""
+    """The Contact of a phone's registration."""
+
+
 def is_sdp(body: Body) -> bool:
     """Whether a body is a session description."""
     return body.content_type.partition(";")[0].strip().lower() == SDP
@@ -50,6 +61,8 @@ class CallRelay:
     def __init__(self, call: Call, session: MediaSession) -> None:
         self.call = call
         self.session = session
+        self.places: dict[Flow, SideSettings] = {}
+        """What each place that rings is told; the one that answers keeps it."""
         self.problem = ""
         """What is wrong with the audio, in words; blank while all is well."""
 
@@ -62,10 +75,20 @@ class CallRelay:
             return body
         side = self._side(leg)
         source = leg.flow.remote_host
+        settings = self.places.get(leg.flow) if side is Side.CALLED else None
+        if settings is not None:
+            self.session.reached_at(side, settings)
         if is_offer:
             return Body(body.content_type, self.session.offer(side, body.content, source))
         tag = leg.dialog.id.remote_tag if leg.dialog is not None else ""
         return Body(body.content_type, self.session.answer(side, body.content, tag, source))
+
+    def offer_at(self, flow: Flow, first: Body) -> Body:
+        """The offer that the first place got, for another place of the same target."""
+        settings = self.places[flow]
+        if settings.local_address != self.session.settings(Side.CALLED).local_address:
+            return first
+        return Body(first.content_type, self.session.offer_again(Side.CALLED, settings))
 
     def roll_back(self) -> None:
         """The last offer was refused: the audio stays as it was (RFC 3261 14.1)."""
@@ -110,8 +133,8 @@ class Relays:
         if control is not None:
             control.callbacks = MediaCallbacks(
                 on_statistics=self._on_statistics,
-                on_one_way=self._on_one_way,
-                on_silence=self._on_silence,
+                on_one_way=self._on_audio,
+                on_silence=self._on_audio,
                 on_audio=self._on_audio,
                 on_dead=self._on_dead,
                 on_dtmf=self._on_digit,
@@ -126,35 +149,43 @@ class Relays:
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
-    def offer_for(self, call: Call, target: DialTarget, flow: Flow) -> Body | str | None:
-        """The offer that a target of the call gets: the caller's, or through a relay where one is wanted.
+    def offers_for(self, call: Call, target: DialTarget, places: Sequence[Place]) -> list[Body | None] | str:
+        """The offer that each place of a target gets: the caller's, or through a relay where one is wanted.
 
         In words why there can be none (no port is left). RemoteError (400, 488) when the caller's offer cannot be used.
         """
         offer = call.caller.offer_body
         relay = self._relays.get(call.id)
-        if not self._wanted(call, target, flow):
+        if not self._wanted(call, target, places):
             if relay is not None:
                 self._drop(call, relay)
-            return offer
+            return [offer] * len(places)
         control = self._control
         if control is None:
             return "audio cannot be relayed: no media process runs"
-        caller_settings, called_settings = self._settings(call, target, flow)
+        caller_settings, called_settings = self._settings(call, target, places[0].flow)
         try:
             if relay is None:
                 session = control.open(call.id, caller_settings, called_settings)
                 relay = self._relays[call.id] = CallRelay(call, session)
                 call.media = relay
+                crossed = None
             else:
-                again = relay.session.redirect(Side.CALLED, called_settings)
-                if again is not None and offer is not None:
-                    return Body(offer.content_type, again)
+                crossed = relay.session.redirect(Side.CALLED, called_settings)
         except PortsExhausted as error:
             return f"audio cannot be relayed: {error.detail}"
-        return offer if offer is None else relay.cross(call.caller, offer, is_offer=True)
+        relay.places = {place.flow: self._side(place.flow, called_settings.codecs or ()) for place in places}
+        if offer is None:
+            return [None] * len(places)
+        if crossed is None:
+            first = relay.cross(call.caller, offer, is_offer=True)
+        else:
+            first = Body(offer.content_type, crossed)
+        if not is_sdp(offer):
+            return [first] * len(places)
+        return [first, *(relay.offer_at(place.flow, first) for place in places[1:])]
 
-    def _wanted(self, call: Call, target: DialTarget, flow: Flow) -> bool:
+    def _wanted(self, call: Call, target: DialTarget, places: Sequence[Place]) -> bool:
         """Whether the audio of a call to this target flows through here: one side's record is enough."""
         wishes = {self._wish_of_source(call), target.record.relay_media}
         if RelayMedia.YES in wishes:
@@ -164,10 +195,14 @@ class Relays:
         source = call.caller.flow.remote_host
         offer = call.caller.offer_body
         signalled = connection_address(offer.content) if offer is not None and is_sdp(offer) else ""
-        reason = relay_reason(signalled or source, source, flow.remote_host, flow.remote_host, self._local_networks)
-        if reason is not None:
-            call.trail.append(f"relay: audio is relayed: {reason}")
-        return reason is not None
+        for flow, contact in places:
+            # A phone will most likely name the address for its audio that it named for its calls.
+            expected = _host_of(contact) or flow.remote_host
+            reason = relay_reason(signalled or source, source, expected, flow.remote_host, self._local_networks)
+            if reason is not None:
+                call.trail.append(f"relay: audio is relayed: {reason}")
+                return True
+        return False
 
     def _wish_of_source(self, call: Call) -> RelayMedia:
         source = call.source
@@ -269,17 +304,10 @@ class Relays:
             rows_of_all = tuple(_row(snapshot) for rows in by_call.values() for snapshot in rows)
             self._events.publish(StreamsChanged(rows_of_all))
 
-    def _on_one_way(self, session: MediaSession, side: Side) -> None:
-        self._say(session, f"one-way audio: nothing comes from the {_WORDS[side]}")
-
-    def _on_silence(self, session: MediaSession, side: Side) -> None:
-        self._say(session, f"no audio comes from the {_WORDS[side]}")
-
     def _on_audio(self, session: MediaSession, _side: Side) -> None:
-        self._say(session, "")
-
-    def _say(self, session: MediaSession, problem: str) -> None:
+        """Audio is missing, or is there again."""
         relay = self._relays.get(session.call_id)
+        problem = problem_words(session.problems)
         if relay is not None and relay.problem != problem:
             relay.problem = problem
             relay.call.audio_changed(problem)
@@ -321,6 +349,18 @@ def judged(snapshot: StreamSnapshot) -> StreamSnapshot:
 _WORDS = {Side.CALLER: "caller", Side.CALLED: "called side"}
 
 
+def problem_words(problems: Sequence[Problem]) -> str:
+    """What is wrong with the audio of a call, given what is wrong with the stream of each side; blank for nothing."""
+    if all(problems):
+        return "no audio comes from either side"
+    for side in Side:
+        if problems[side] is Problem.ONE_WAY:
+            return f"one-way audio: nothing comes from the {_WORDS[side]}"
+        if problems[side] is Problem.SILENT:
+            return f"no audio comes from the {_WORDS[side]}"
+    return ""
+
+
 def _row(snapshot: StreamSnapshot) -> StreamRow:
     return StreamRow(
         call_id=snapshot.call_id,
@@ -351,6 +391,16 @@ def _figures(snapshots: list[StreamSnapshot], relayed: int) -> dict[str, float]:
         "jitter_ms": round(max(jitters), 2) if jitters else 0.0,
         "loss_percent": round(statistics.fmean(losses), 2) if losses else 0.0,
     }
+
+
+def _host_of(contact: str) -> str:
+    """The IP address that a Contact names, blank for a name or none."""
+    try:
+        host = Uri.parse(contact).host
+    except RemoteError:
+        return ""
+    address = parse_address(host) if host else None
+    return "" if address is None else str(address)
 
 
 def connection_address(sdp: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 from app.media.configuration import inactive_configuration, session_configuration
 from app.media.figures import EMPTY_ROW, MediaReport, StreamSnapshot, add_rows, make_snapshot
 from app.media.messages import Address, Command, Message, StreamRow
-from app.media.monitoring import Notice, StreamWatch
+from app.media.monitoring import Notice, Problem, StreamWatch
 from app.media.negotiation import NegotiatedMedia, Negotiation, Side, SideSettings
 from app.media.telephone_event import event_code
 
@@ -130,6 +130,20 @@ class MediaSession:
                 self._host.register_again(self)
             else:
                 self._send((int(Command.CONFIGURE), self.number, inactive_configuration().to_tuple()))
+
+    def offer_again(self, to_side: Side, settings: SideSettings) -> bytes:
+        """The offer that a side was sent last, for another place where it may be: only our address differs."""
+        return self._negotiation.sent_again(to_side, settings)
+
+    def reached_at(self, side: Side, settings: SideSettings) -> None:
+        """A side of which several places were asked is at this one; it keeps its port."""
+        self._negotiation.reached_at(side, settings)
+
+    @property
+    def problems(self) -> tuple[Problem, Problem]:
+        """What is wrong with the stream of each side, indexed by `Side`."""
+        caller, called = self._watch.problems
+        return caller, called
 
     def established(self) -> None:
         """The call is answered: from now on missing audio is noticed."""

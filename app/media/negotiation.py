@@ -321,6 +321,22 @@ class Negotiation:
         self._check_codecs(offer.stream, offer.from_side)
         return self._send_offer(offer.from_side, offer.description, offer.stream, offer.sip_source)
 
+    def sent_again(self, side: Side, settings: SideSettings) -> bytes:
+        """What a side was sent last, with the address that these settings show. Nothing changes by it."""
+        sent = self._sent[side]
+        if sent.body is None:
+            return b""
+        lines, media = sent.body
+        network = _network(settings.shown_address)
+        lines = tuple(("c", network) if kind == "c" else (kind, value) for kind, value in lines)
+        origin: Line = ("o", f"- {sent.session_id} {sent.version} {network}")
+        return SessionDescription((("v", "0"), origin, *lines), media).to_bytes()
+
+    def reached_at(self, side: Side, settings: SideSettings) -> None:
+        """Of several places that were asked a side is at this one: it is told its address from now on."""
+        if settings.local_address == self._settings[side].local_address:
+            self._settings[side] = settings
+
     # --- offers -----------------------------------------------------------------------------------------------------
 
     def _check_codecs(self, stream: AudioStream, from_side: Side) -> None:
@@ -484,17 +500,21 @@ class Negotiation:
 
     def _write(self, side: Side, lines: tuple[Line, ...], media: tuple[MediaDescription, ...]) -> bytes:
         """The description for a side, with our `o=` line; its version grows when anything else changes."""
-        address = self._settings[side].shown_address
-        parsed = parse_address(address)
-        family = "IP6" if parsed is not None and parsed.version == 6 else "IP4"
-        head, body = _session_lines(lines, f"IN {family} {address}")
+        network = _network(self._settings[side].shown_address)
+        head, body = _session_lines(lines, network)
         sent = self._sent[side]
         content = (head + body, media)
         if sent.body != content:
             sent.version += 1
             sent.body = content
-        origin: Line = ("o", f"- {sent.session_id} {sent.version} IN {family} {address}")
+        origin: Line = ("o", f"- {sent.session_id} {sent.version} {network}")
         return SessionDescription((("v", "0"), origin, *head, *body), media).to_bytes()
+
+
+def _network(address: str) -> str:
+    """An address as `c=` and `o=` lines have it (RFC 8866 5.2)."""
+    parsed = parse_address(address)
+    return f"IN {'IP6' if parsed is not None and parsed.version == 6 else 'IP4'} {address}"
 
 
 def _session_lines(lines: tuple[Line, ...], connection: str) -> tuple[tuple[Line, ...], tuple[Line, ...]]:

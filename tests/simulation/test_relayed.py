@@ -1,0 +1,671 @@
+"""Offers and answers of relayed calls, message by message, through the real switch (RFC 8866, 3264, 3261 14, 3311)."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+import pytest
+from simulation.raw import RawDialog, hang_up
+from simulation.relayed import OUR_ADDRESS, RelayedWire, audio
+from simulation.test_calls import trunks
+
+from app.calls.leg_events import Body
+from app.media.control import ReceivedDigit, Side
+from app.sip.message import Request
+
+CALLER, CARRIER = "192.0.2.7", "192.0.2.8"
+CALLER_AUDIO, CARRIER_AUDIO = audio(CALLER), audio(CARRIER, 5000, "8 96")
+
+
+def relaying(how: str = "yes", *, first: int = 20_000, last: int = 29_999, **fields: Any) -> RelayedWire:
+    """Trunk 1 to the carrier relays; `fields` are further ones of it, `system` ones of the server's record."""
+    system = fields.pop("system", {})
+    return RelayedWire({**trunks(relay_media=how, **fields), "system": system}, first, last)
+
+
+def talk(wire: RelayedWire, offer: Body = CALLER_AUDIO, answer: Body = CARRIER_AUDIO) -> tuple[RawDialog, RawDialog]:
+    """A call that was answered and acknowledged."""
+    up, down = wire.call(body=offer)
+    down.respond(200, answer)
+    wire.advance()
+    up.ack()
+    wire.advance()
+    assert wire.caller.statuses() == [200]
+    return up, down
+
+
+def streams(body: bytes) -> list[tuple[str, int]]:
+    """Every m= line: medium and port."""
+    return [(medium.decode(), int(port)) for medium, port in re.findall(rb"m=(\w+) (\d+)", body)]
+
+
+def formats(body: bytes) -> list[str]:
+    found = re.search(rb"m=audio \d+ \S+ ([\d ]+)", body)
+    assert found is not None
+    return found[1].decode().split()
+
+
+def ours(body: bytes, address: str = OUR_ADDRESS) -> bool:
+    """Whether a description names our address and ports, and nobody else's."""
+    text = body.decode()
+    hosts = set(re.findall(r"IN IP[46] (\S+)", text))
+    (port,) = [port for medium, port in streams(body) if medium == "audio"]
+    return hosts == {address} and 20_000 <= port <= 29_999 and not port % 2
+
+
+def reinvite_of(down: RawDialog, method: str = "INVITE") -> Request:
+    return down.peer.requests(method)[-1]
+
+
+# --- offers and answers -----------------------------------------------------------------------------------------------
+
+
+def test_both_sides_see_only_our_address_and_their_own_payload_types() -> None:
+    w = relaying()
+    up, down = talk(w)
+    assert ours(down.invite.body) and ours(up.answer.body)
+    assert streams(down.invite.body) != streams(up.answer.body)
+    assert formats(up.answer.body) == ["8", "101"]
+    (session,) = w.control.sessions.values()
+    assert session.media is not None
+    assert {(rule.incoming, rule.outgoing) for rule in session.media.rules[Side.CALLER]} == {(8, 8), (101, 96)}
+    hang_up(w, up)
+    assert w.record().end_cause == "normal"
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("from_caller", [True, False], ids=["caller", "carrier"])
+@pytest.mark.parametrize(
+    ("hold", "passed", "answer", "back"),
+    [
+        (("a=sendonly",), b"a=sendonly", "a=recvonly", b"a=recvonly"),
+        (("a=inactive",), b"a=inactive", "a=inactive", b"a=inactive"),
+        (("0.0.0.0",), b"a=sendonly", "a=recvonly", b"a=recvonly"),
+    ],
+    ids=["sendonly", "inactive", "by address"],
+)
+def test_hold_and_resume(
+    method: str, from_caller: bool, hold: tuple[str, ...], passed: bytes, answer: str, back: bytes
+) -> None:
+    """Both forms of hold, by re-INVITE and UPDATE, from either side."""
+    w = relaying()
+    up, down = talk(w, audio(CALLER, 4000, "8 101"))
+    down_allows = audio(CARRIER, 5000, "8 96")
+    asking, asked = (up, down) if from_caller else (down, up)
+    host, port = (CALLER, 4000) if from_caller else (CARRIER, 5000)
+    other_host, other_port = (CARRIER, 5000) if from_caller else (CALLER, 4000)
+    own_types, other_types = ("8 101", "8 96") if from_caller else ("8 96", "8 101")
+    if hold[0].startswith("a="):
+        offer = audio(host, port, own_types, *hold)
+    else:
+        offer = audio(host, port, own_types, connection=hold[0])
+    ports = [session.port(side) for session in w.control.sessions.values() for side in Side]
+    for number, (body, answered, wanted, returned) in enumerate(
+        (
+            (offer, audio(other_host, other_port, other_types, answer), passed, back),
+            (audio(host, port, own_types), audio(other_host, other_port, other_types), b"m=audio", b"m=audio"),
+        )
+    ):
+        sent = asking.request(method, body)
+        w.advance()
+        offered = [each for each in asked.peer.requests("INVITE") + asked.peer.requests("UPDATE") if each.body][-1]
+        if offered.method == "INVITE" and offered.to.tag is None:
+            raise AssertionError("the offer did not pass")
+        assert ours(offered.body), offered.body
+        assert wanted in offered.body
+        assert b"0.0.0.0" not in offered.body
+        asked.respond(200, answered, request=offered)
+        w.advance()
+        response = [each for each in asking.peer.responses(method) if each.cseq.number == sent.cseq.number][-1]
+        assert response.status == 200
+        assert ours(response.body) and returned in response.body
+        if method == "INVITE":
+            asking.ack(cseq=sent.cseq.number)
+            w.advance()
+        (call,) = w.switch.calls.values()
+        assert call.state == ("held" if number == 0 else "talking")
+    assert [session.port(side) for session in w.control.sessions.values() for side in Side] == ports
+    assert down_allows
+    hang_up(w, up)
+    w.record()
+
+
+def test_a_reinvite_without_an_offer_is_offered_by_the_other_side() -> None:
+    w = relaying()
+    up, down = talk(w)
+    up.request("INVITE")
+    w.advance()
+    asked = reinvite_of(down)
+    assert asked.body == b""
+    down.respond(200, audio(CARRIER, 5002, "8 96"), request=asked)
+    w.advance()
+    assert ours(up.answer.body)
+    up.ack(audio(CALLER, 4002), cseq=2)
+    w.advance()
+    assert ours(w.carrier.requests("ACK")[-1].body)
+    (session,) = w.control.sessions.values()
+    assert session.media is not None
+    assert [session.media.sides[side].port for side in Side] == [4002, 5002]
+    hang_up(w, up)
+    w.record()
+
+
+def test_an_update_without_an_offer_changes_nothing() -> None:
+    w = relaying()
+    up, down = talk(w)
+    (session,) = w.control.sessions.values()
+    before = session.media
+    up.request("UPDATE")
+    w.advance()
+    assert w.caller.statuses("UPDATE") == [200]
+    assert session.media is before
+    hang_up(w, down)
+    w.record()
+
+
+def test_a_late_offer() -> None:
+    """The INVITE has none: the 200 offers, the ACK answers."""
+    w = relaying()
+    up, down = w.call(body=None)
+    assert down.invite.body == b""
+    down.respond(200, CARRIER_AUDIO)
+    w.advance()
+    assert ours(up.answer.body)
+    assert formats(up.answer.body) == ["8", "96"]
+    up.ack(audio(CALLER, 4000, "8 96"))
+    w.advance()
+    (ack,) = w.carrier.requests("ACK")
+    assert ours(ack.body)
+    (session,) = w.control.sessions.values()
+    assert session.media is not None and session.media.active
+    hang_up(w, up)
+    assert w.record().end_cause == "normal"
+
+
+def test_other_streams_are_answered_with_port_0_at_their_place() -> None:
+    w = relaying()
+    more = b"m=video 6000 RTP/AVP 31\r\na=rtpmap:31 H261/90000\r\n" + b"m=application 7000 UDP/BFCP *\r\n"
+    head, mark, tail = CALLER_AUDIO.content.partition(b"m=audio")
+    offer = Body("application/sdp", head + b"m=image 6002 udptl t38\r\n" + mark + tail + more)
+    up, down = w.call(body=offer)
+    offered = streams(down.invite.body)
+    assert [medium for medium, _ in offered] == ["image", "audio", "video", "application"]
+    assert [port > 0 for _, port in offered] == [False, True, False, False]
+    refused = b"m=video 0 RTP/AVP 31\r\nm=application 0 UDP/BFCP *\r\n"
+    head, mark, tail = CARRIER_AUDIO.content.partition(b"m=audio")
+    down.respond(200, Body("application/sdp", head + b"m=image 0 udptl t38\r\n" + mark + tail + refused))
+    w.advance()
+    answered = streams(up.answer.body)
+    assert [medium for medium, _ in answered] == ["image", "audio", "video", "application"]
+    assert [port > 0 for _, port in answered] == [False, True, False, False]
+    up.ack()
+    w.advance()
+    hang_up(w, up)
+    w.record()
+
+
+def test_early_media_of_several_early_dialogs() -> None:
+    """A carrier that forks: each branch's answer is told, and the one that takes the call has the audio in the end."""
+    w = relaying()
+    up, down = w.call(body=CALLER_AUDIO)
+    (session,) = w.control.sessions.values()
+    for tag, port in (("one", 5000), ("two", 5002)):
+        down.respond(183, audio(CARRIER, port, "8 96"), tag=tag)
+        w.advance()
+        assert session.media is not None and session.media.sides[Side.CALLED].port == port
+        assert ours(w.caller.responses()[-1].body)
+    down.respond(200, audio(CARRIER, 5000, "8 96"), tag="one")
+    w.advance()
+    assert session.media.sides[Side.CALLED].port == 5000
+    up.ack()
+    w.advance()
+    down.local_tag = "one"
+    hang_up(w, up)
+    assert w.record().status == 200
+
+
+def test_ptime_and_rtcp_are_told_of_our_own_ports() -> None:
+    w = relaying()
+    offer = audio(CALLER, 4000, "8 101", "a=ptime:30", "a=rtcp:4777 IN IP4 192.0.2.7", "a=rtcp-mux")
+    up, down = talk(w, offer, audio(CARRIER, 5000, "8 96", "a=ptime:30"))
+    port = streams(down.invite.body)[0][1]
+    assert b"a=ptime:30" in down.invite.body and f"a=rtcp:{port + 1}\r\n".encode() in down.invite.body
+    assert b"a=rtcp-mux" in down.invite.body
+    (session,) = w.control.sessions.values()
+    assert session.media is not None
+    assert session.media.packet_time == 30
+    assert session.media.sides[Side.CALLER].rtcp_port in (4000, 4777)
+    assert session.media.sides[Side.CALLED].rtcp_port == 5001
+    hang_up(w, up)
+    w.record()
+
+
+# --- codecs -----------------------------------------------------------------------------------------------------------
+
+
+def test_codecs_of_a_trunk_filter_and_order() -> None:
+    w = relaying(codecs=["G729", "PCMA"])
+    up, down = w.call(body=audio(CALLER, 4000, "0 8 18 101"))
+    assert formats(down.invite.body) == ["18", "8", "101"]
+    down.respond(200, audio(CARRIER, 5000, "8"))
+    w.advance()
+    assert formats(up.answer.body)[0] == "8"
+    up.ack()
+    w.advance()
+    hang_up(w, up)
+    w.record()
+
+
+def test_nothing_in_common_gets_488_and_the_record_says_which_codecs() -> None:
+    w = relaying(codecs=["G729"])
+    w.caller.invite("135550", body=audio(CALLER, 4000, "0 8 101"))
+    w.advance()
+    assert w.caller.statuses() == [488]
+    assert not w.carrier.requests("INVITE")
+    record = w.record()
+    assert record.status == 488
+    assert "G729" in record.trail[-1] and "PCMA" in record.trail[-1]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_reinvite_with_nothing_in_common_gets_488_and_the_call_goes_on(method: str) -> None:
+    w = relaying(codecs=["PCMA"])
+    up, down = talk(w)
+    (session,) = w.control.sessions.values()
+    before = session.media
+    up.request(method, audio(CALLER, 4000, "0 101"))
+    w.advance()
+    assert w.caller.statuses(method)[-1] == 488
+    assert session.media is before
+    (call,) = w.switch.calls.values()
+    assert call.state == "talking"
+    if method == "INVITE":
+        up.ack_failure()
+        w.advance()
+    hang_up(w, down)
+    assert w.record().end_cause == "normal"
+
+
+# --- broken descriptions ----------------------------------------------------------------------------------------------
+
+BROKEN = {
+    "no description": b"nonsense",
+    "no medium": b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n",
+    "no connection": b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n",
+    "no port": CALLER_AUDIO.content.replace(b"m=audio 4000", b"m=audio x"),
+    "port above 65535": CALLER_AUDIO.content.replace(b"m=audio 4000", b"m=audio 70000"),
+    "no format": CALLER_AUDIO.content.replace(b"RTP/AVP 8 101", b"RTP/AVP"),
+    "another network": CALLER_AUDIO.content.replace(b"c=IN IP4", b"c=ATM IP4"),
+    "zeros": b"\0" * 200,
+    "only video": CALLER_AUDIO.content.replace(b"m=audio", b"m=video"),
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+def test_a_broken_offer_is_refused(body: bytes) -> None:
+    w = relaying()
+    w.caller.invite("135550", body=Body("application/sdp", body))
+    w.advance()
+    assert w.caller.statuses()[0] in (400, 488)
+    record = w.record()
+    assert record.status in (400, 488)
+    assert "session description" in record.trail[-1]
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_broken_offer_within_the_call_is_refused_and_the_call_goes_on(method: str, body: bytes) -> None:
+    w = relaying()
+    up, down = talk(w)
+    up.request(method, Body("application/sdp", body))
+    w.advance()
+    assert w.caller.statuses(method)[-1] in (400, 488)
+    if method == "INVITE":
+        up.ack_failure()
+        w.advance()
+    assert len(w.switch.calls) == 1
+    hang_up(w, down)
+    assert w.record().end_cause == "normal"
+
+
+WITHOUT_AUDIO = ("no medium", "only video")
+
+
+@pytest.mark.parametrize("kind", WITHOUT_AUDIO)
+def test_an_answer_without_audio_refuses_the_audio(kind: str) -> None:
+    w = relaying()
+    up, down = w.call(body=CALLER_AUDIO)
+    down.respond(200, Body("application/sdp", BROKEN[kind]))
+    w.advance()
+    assert streams(up.answer.body) == [("audio", 0)]
+    up.ack()
+    w.advance()
+    hang_up(w, up)
+    w.record()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BROKEN if kind not in WITHOUT_AUDIO])
+def test_a_broken_answer_ends_the_call_in_order(kind: str) -> None:
+    w = relaying()
+    _, down = w.call(body=CALLER_AUDIO)
+    down.respond(200, Body("application/sdp", BROKEN[kind]))
+    w.advance(1)
+    assert w.carrier.requests("ACK") and w.carrier.requests("BYE")
+    w.carrier.ok(w.carrier.requests("BYE")[0])
+    w.advance()
+    assert w.caller.statuses()[0] in (400, 488)
+    assert "session description" in w.record().trail[-1]
+
+
+def test_mutated_descriptions_never_break_anything() -> None:
+    """Any bytes for a description, in each place where one can stand: every call ends, and nothing is left."""
+    chance = random.Random(8)
+    w = relaying()
+    for number in range(150):
+        broken = bytearray(CALLER_AUDIO.content if number % 2 else CARRIER_AUDIO.content)
+        for _ in range(chance.randrange(1, 6)):
+            place = chance.randrange(len(broken))
+            match chance.randrange(3):
+                case 0:
+                    broken[place] = chance.randrange(256)
+                case 1:
+                    del broken[place : place + chance.randrange(1, 12)]
+                case _:
+                    broken[place:place] = bytes(chance.randrange(256) for _ in range(chance.randrange(1, 8)))
+        body = Body("application/sdp", bytes(broken))
+        calls = len(w.carrier.requests("INVITE"))
+        up = w.caller.invite("135550", body=body if number % 3 == 0 else CALLER_AUDIO)
+        w.advance()
+        if len(w.carrier.requests("INVITE")) > calls:
+            down = w.carrier.incoming()
+            down.respond(200, body if number % 3 == 1 else CARRIER_AUDIO)
+            w.advance()
+            if up.answer.status == 200:
+                up.ack()
+                w.advance()
+                up.request("INVITE", body if number % 3 == 2 else None)
+                w.advance()
+                up.request("BYE")
+        w.advance(40)
+    w.world.advance(100)
+    assert not w.switch.calls and not w.control.sessions
+    assert len(w.world.recorder.ended) == 150
+    assert "error" not in {record.end_cause for record in w.world.recorder.ended if record.status != 200}
+
+
+# --- ports ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_range_that_is_used_up_gets_503_and_the_trail_says_so() -> None:
+    w = relaying(first=20_000, last=20_003)
+    up, _ = talk(w)
+    w.caller.invite("135551", body=CALLER_AUDIO)
+    w.advance()
+    assert w.caller.statuses()[-1] == 503
+    assert len(w.carrier.requests("INVITE")) == 1
+    hang_up(w, up)
+    w.advance(1)
+    up, _ = talk_again(w)
+    hang_up(w, up)
+    w.settle()
+    refused, *_ = w.world.recorder.ended
+    assert refused.status == 503
+    words = " ".join(refused.trail)
+    assert "media ports 20000 to 20003" in words and "used up" in words
+
+
+def talk_again(wire: RelayedWire) -> tuple[RawDialog, RawDialog]:
+    """A later call of the same caller."""
+    up, down = wire.call(body=CALLER_AUDIO)
+    down.respond(200, CARRIER_AUDIO)
+    wire.advance()
+    up.ack()
+    wire.advance()
+    assert up.answer.status == 200
+    return up, down
+
+
+def test_a_used_up_range_is_503_for_calls_to_phones_as_well() -> None:
+    document = {**trunks(relay_media="no"), "system": {"media_port_first": 20_000, "media_port_last": 20_003}}
+    document["local_users"] = [{"number": "100", "password": "secret100", "relay_media": "yes"}]
+    w = RelayedWire(document, 20_000, 20_003)
+    phone = w.phone("100", "192.0.2.100")
+    up = w.caller.invite("100", body=CALLER_AUDIO)
+    w.advance()
+    phone.incoming().respond(200, audio("192.0.2.100"))
+    w.advance()
+    up.ack()
+    w.caller.invite("100", body=CALLER_AUDIO)
+    w.advance()
+    assert w.caller.statuses()[-1] == 503
+    assert len(w.switch.calls) == 1
+    assert "used up" in " ".join(w.world.recorder.ended[0].trail)
+
+
+def test_the_next_trunk_gets_an_offer_of_its_own() -> None:
+    w = relaying(next_trunk_id=2)
+    up, down = w.call(body=CALLER_AUDIO)
+    assert ours(down.invite.body)
+    down.respond(503)
+    w.advance()
+    w.advance()
+    # Trunk 2 relays nothing: the caller's own offer goes there, and its ports are given back.
+    second = w.backup.incoming()
+    assert second.invite.body == CALLER_AUDIO.content
+    assert not w.control.sessions
+    second.respond(200, audio("192.0.2.9"))
+    w.advance()
+    assert up.answer.body == audio("192.0.2.9").content
+    up.ack()
+    w.advance()
+    up.request("BYE")
+    w.advance()
+    w.backup.ok(w.backup.requests("BYE")[-1])
+    w.record()
+
+
+# --- relay only if it is needed ---------------------------------------------------------------------------------------
+
+
+def relayed_automatically(w: RelayedWire, offer: Body | None) -> str:
+    """Why the call's audio is relayed, blank where it is not."""
+    w.caller.invite("135550", body=offer)
+    w.advance()
+    invite = w.carrier.incoming().invite
+    (call,) = w.switch.calls.values()
+    reasons = [step for step in call.trail if "relayed" in str(step)]
+    assert bool(w.control.sessions) == bool(reasons)
+    if not reasons and offer is not None:
+        assert invite.body == offer.content
+    return str(reasons[0]) if reasons else ""
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        (CALLER, ""),
+        ("198.51.100.9", ""),
+        ("192.168.1.20", "behind address translation"),
+        ("10.1.2.3", "private address"),
+        ("2001:db8::7", "different address families"),
+    ],
+)
+def test_auto_relays_only_where_it_must(host: str, why: str) -> None:
+    """Local networks: the office's own are believed, other private addresses are behind somebody's NAT."""
+    w = relaying("auto", system={"local_networks": ["10.0.0.0/8"]})
+    reason = relayed_automatically(w, audio(host))
+    assert why in reason and bool(why) == bool(reason)
+
+
+def test_auto_with_a_late_offer_goes_by_the_signalling() -> None:
+    assert relayed_automatically(relaying("auto"), None) == ""
+
+
+def test_yes_of_either_side_is_enough_and_no_passes_untouched() -> None:
+    assert relaying("no").call(body=CALLER_AUDIO)[1].invite.body == CALLER_AUDIO.content
+    document = trunks()
+    document["sip_trunks"][2]["relay_media"] = "yes"  # type: ignore[index]
+    assert ours(RelayedWire(document).call(body=CALLER_AUDIO)[1].invite.body)
+
+
+def test_auto_relays_to_a_phone_behind_nat() -> None:
+    """Its contact is private, and its REGISTER came from a public address."""
+    document = trunks()
+    document["local_users"] = [{"number": "100", "password": "secret100", "relay_media": "auto"}]
+    document["system"] = {"local_networks": ["10.0.0.0/8"]}
+    w = RelayedWire(document)
+    phone = w.phone("100", "198.51.100.77")
+    w.caller.invite("100", body=CALLER_AUDIO)
+    w.advance()
+    # The phone names its public address: nothing is in the way.
+    assert phone.incoming().invite.body == CALLER_AUDIO.content
+    (binding,) = w.switch.registrar.bindings("100")
+    binding.contact = "sip:100@192.168.1.5:5060"
+    w.caller.invite("100", body=CALLER_AUDIO)
+    w.advance()
+    assert ours(phone.incoming().invite.body)
+
+
+# --- which address a side sees ----------------------------------------------------------------------------------------
+
+
+def test_the_external_address_is_told_outside_the_local_networks() -> None:
+    w = relaying(system={"external_media_address": "203.0.113.5", "local_networks": ["192.0.2.7/32"]})
+    up, down = talk(w)
+    assert ours(down.invite.body, "203.0.113.5")
+    assert ours(up.answer.body, OUR_ADDRESS)
+    hang_up(w, up)
+    w.record()
+
+
+def test_an_external_address_of_another_family_is_told_nobody() -> None:
+    """Whom we speak to by IPv4 has no use for an IPv6 address."""
+    w = relaying(system={"external_media_address": "2001:db8::5", "local_networks": []})
+    up, down = talk(w)
+    assert ours(down.invite.body) and ours(up.answer.body)
+    hang_up(w, up)
+    w.record()
+
+
+def test_each_phone_of_a_user_is_told_the_address_that_it_can_reach() -> None:
+    """One phone is in the office, the other one outside: the same call rings both."""
+    document = trunks()
+    document["local_users"] = [{"number": "100", "password": "secret100", "relay_media": "yes"}]
+    document["system"] = {"external_media_address": "203.0.113.5", "local_networks": ["10.0.0.0/8"]}
+    w = RelayedWire(document)
+    inside, outside = w.phone("100", "10.0.0.100"), w.phone("100", "198.51.100.77")
+    up = w.caller.invite("100", body=CALLER_AUDIO)
+    w.advance()
+    assert ours(inside.incoming().invite.body, OUR_ADDRESS)
+    assert ours(outside.incoming().invite.body, "203.0.113.5")
+    end = outside.incoming()
+    end.respond(200, audio("198.51.100.77"))
+    w.advance()
+    up.ack()
+    w.advance()
+    # Whoever answered is told the same in later offers.
+    up.request("INVITE", audio(CALLER, 4000, "8 101", "a=sendonly"))
+    w.advance()
+    assert ours(outside.requests("INVITE")[-1].body, "203.0.113.5")
+
+
+# --- digits -----------------------------------------------------------------------------------------------------------
+
+
+def press(digit: str) -> Body:
+    return Body("application/dtmf-relay", f"Signal={digit}\r\nDuration=160\r\n".encode())
+
+
+def test_info_becomes_telephone_event_where_the_other_side_takes_it() -> None:
+    w = relaying()
+    # The caller knows only INFO; the carrier was offered telephone-event all the same.
+    up, down = talk(w, audio(CALLER, 4000, "8"), audio(CARRIER, 5000, "8 96"))
+    assert len(formats(down.invite.body)) == 2 and formats(up.answer.body) == ["8"]
+    up.request("INFO", press("5"))
+    w.advance()
+    assert w.caller.statuses("INFO") == [200]
+    assert not w.carrier.requests("INFO")
+    ((_, _, side, code, _),) = w.control.link.digits()
+    assert (side, code) == (Side.CALLED, 5)
+    (call,) = w.switch.calls.values()
+    assert call.row().digits == "5"
+    hang_up(w, up)
+    w.record()
+
+
+def test_telephone_event_becomes_info_where_the_other_side_has_none() -> None:
+    w = relaying()
+    up, down = talk(w, audio(CALLER, 4000, "8 101"), audio(CARRIER, 5000, "8"))
+    assert formats(up.answer.body) == ["8", "101"]
+    (session,) = w.control.sessions.values()
+    assert w.control.callbacks.on_dtmf is not None
+    w.control.callbacks.on_dtmf(session, ReceivedDigit(Side.CALLER, "#", 160, False))
+    w.advance()
+    (info,) = w.carrier.requests("INFO")
+    assert b"Signal=#" in info.body
+    w.carrier.ok(info)
+    w.advance()
+    (call,) = w.switch.calls.values()
+    assert call.row().digits == "#"
+    hang_up(w, down)
+    w.record()
+
+
+def test_info_passes_as_info_where_neither_side_has_telephone_event() -> None:
+    w = relaying()
+    up, _ = talk(w, audio(CALLER, 4000, "8"), audio(CARRIER, 5000, "8"))
+    up.request("INFO", press("7"))
+    w.advance()
+    (info,) = w.carrier.requests("INFO")
+    assert info.body == press("7").content
+    w.carrier.ok(info)
+    w.advance()
+    assert w.caller.statuses("INFO") == [200]
+    hang_up(w, up)
+    w.record()
+
+
+# --- what is wrong with the audio -------------------------------------------------------------------------------------
+
+
+def test_the_call_says_what_is_wrong_with_its_audio_until_it_is_well() -> None:
+    """From silence of both to one side's audio only: the call still says that it is one-way."""
+    w = relaying()
+    up, _ = talk(w)
+    (session,) = w.control.sessions.values()
+    (call,) = w.switch.calls.values()
+    silence_after = w.control.settings.silence_after
+
+    def pass_time(seconds: float, flowing: tuple[Side, ...] = ()) -> str:
+        for _ in range(int(seconds)):
+            w.advance(1)
+            for side in flowing:
+                session._packet_at[side] = w.world.now
+            w.control._watch(session, w.world.now)
+        return call.row().problem
+
+    assert pass_time(silence_after - 2) == ""
+    assert "no audio" in pass_time(4)
+    assert pass_time(2, (Side.CALLED,)) == "one-way audio: nothing comes from the caller"
+    assert pass_time(2, (Side.CALLED, Side.CALLER)) == ""
+    assert pass_time(silence_after + 1, (Side.CALLER,)) == "one-way audio: nothing comes from the called side"
+    assert call.row().text == "one-way audio: nothing comes from the called side"
+    hang_up(w, up)
+    w.record()
+
+
+def test_audio_that_is_dead_both_ways_ends_the_call_with_that_reason() -> None:
+    w = relaying()
+    talk(w)
+    (session,) = w.control.sessions.values()
+    for _ in range(int(w.control.settings.dead_after) + 2):
+        w.advance(1)
+        if w.control.sessions:
+            w.control._watch(session, w.world.now)
+    for peer in (w.caller, w.carrier):
+        peer.ok(peer.requests("BYE")[-1])
+    record = w.record()
+    assert record.end_cause == "media_timeout"
+    assert "no audio" in record.trail[-1]
