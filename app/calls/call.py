@@ -49,6 +49,7 @@ from app.records.trunks import OutgoingFields
 
 if TYPE_CHECKING:
     from app.clock import Deadline
+    from app.sip.dialog import Dialog
     from app.sip.flow import Flow
 
 MAXIMUM_DIGITS = 64
@@ -148,6 +149,10 @@ class Call:
         self._rang = False
         self._early: Leg | None = None
         """The phone whose early media the caller hears: of several only the first one's (RFC 3264 4)."""
+        self._early_offerer: Leg | None = None
+        """Who has made the offer that is under way before the answer."""
+        self._settled_in: Dialog | None = None
+        """The called side's early dialog in which more offers were made: its first answer is old if it comes again."""
         self._restoring = False
         """A side is being offered what it had before: it took an offer that was cancelled meanwhile."""
         self._offered = caller.offer_body is not None
@@ -198,6 +203,11 @@ class Call:
     def _dial(self, target: DialTarget) -> bool:
         """Begin an attempt; False when the target failed at once, with its reason noted."""
         dialler = self._dialler
+        if self._early_offerer is not None:
+            # Whom it was for is given up: nobody can answer it.
+            self._early_offerer = None
+            self._roll_back()
+            self.caller.refuse_offer(500, "")
         self.target = target
         self._began = self._wall()
         self._rang = False
@@ -315,6 +325,8 @@ class Call:
             self._dialler.changed(self)
         # Without an offer in the INVITE a body here is an offer that only the final answer repeats: it waits for that.
         body = event.body if self._offered or self.media is None else None
+        if body is not None and leg.dialog is self._settled_in is not None:
+            body = None
         if body is not None:
             self._early = self._early or leg
             body = self._cross(leg, body, is_offer=False) if leg is self._early else None
@@ -337,7 +349,9 @@ class Call:
         self.status = 200
         self.text = "talking"
         self.answered = self._wall()
-        self.caller.answer(self._cross(leg, event.body, is_offer=not self._offered))
+        # RFC 3261 13.2.1: what was agreed on reliably before the answer is not agreed on again in it.
+        settled = leg.dialog is self._settled_in is not None
+        self.caller.answer(None if settled else self._cross(leg, event.body, is_offer=not self._offered))
         if self.media is not None:
             self.media.established()
         self._dialler.changed(self)
@@ -470,14 +484,23 @@ class Call:
             return self.called
         return self.caller if leg is self.called else None
 
+    def _partner(self, leg: Leg) -> Leg | None:
+        """Whom an offer of this leg is for: the other end or, before the answer, the only one that the caller hears."""
+        early = self._early
+        if self.called is not None or early is None or self._forks != [early]:
+            return self._other(leg)
+        if leg is self.caller:
+            return early
+        return self.caller if leg is early else None
+
     def _on_acknowledged(self, leg: Leg, event: Acknowledged) -> None:
         other = self._other(leg)
         if other is not None:
             other.acknowledge(self._cross(leg, event.body, is_offer=False))
 
     def _on_offered(self, leg: Leg, event: Offered) -> None:
-        other = self._other(leg)
-        if other is None or self.state not in (CallState.TALKING, CallState.HELD):
+        other = self._partner(leg)
+        if other is None:
             leg.refuse_offer(491, "")
             return
         try:
@@ -489,6 +512,9 @@ class Call:
         if not other.offer(event.method, body):
             self._roll_back()
             leg.refuse_offer(491, "")
+        elif self.called is None:
+            self._early_offerer = leg
+            self._settled_in = (other if leg is self.caller else leg).dialog
 
     def _on_offer_cancelled(self, leg: Leg, _event: OfferCancelled) -> None:
         other = self._other(leg)
@@ -496,8 +522,11 @@ class Call:
             other.cancel_offer()
 
     def _on_offer_answered(self, leg: Leg, event: OfferAnswered) -> None:
-        other = self._other(leg)
+        other = self._partner(leg)
         if other is None:
+            return
+        if self.called is None:
+            self._on_early_answer(leg, other, event)
             return
         body = self._cross(leg, event.body, is_offer=not self._offered)
         if self._restoring:
@@ -512,6 +541,14 @@ class Call:
                 self.text = "on hold" if held else "talking"
                 self._dialler.changed(self)
 
+    def _on_early_answer(self, leg: Leg, other: Leg, event: OfferAnswered) -> None:
+        """The answer to an offer that was made before the call is answered (RFC 3311 5.1, RFC 3262 5)."""
+        offerer, self._early_offerer = self._early_offerer, None
+        if other is offerer:
+            other.accept_offer(self._cross(leg, event.body, is_offer=False))
+            # Whoever is dialled next gets the description that holds now.
+            self.caller.offer_body = self.caller.last_heard or self.caller.offer_body
+
     def _restore(self, leg: Leg, other: Leg) -> None:
         """A side has taken an offer that the other one cancelled too late: it is offered what it had before."""
         leg.acknowledge(None)
@@ -521,7 +558,7 @@ class Call:
             self._restoring = leg.offer("INVITE", self._cross(other, before, is_offer=True))
 
     def _on_offer_refused(self, leg: Leg, event: OfferRefused) -> None:
-        other = self._other(leg)
+        other = self._partner(leg)
         self._restoring = False
         self._roll_back()
         if other is not None:
@@ -603,7 +640,7 @@ class Call:
             self.answered = 0.0
         # Legs and call let go of each other, so that both are freed at once and not by the garbage collector.
         self.caller.owner = None
-        self._early = None
+        self._early = self._early_offerer = None
         if self.called is not None:
             self.called.owner = None
         self._stop_no_answer()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.calls.challenges import is_stale
 from app.calls.diversion import diversion_reason
 from app.calls.leg import CANCEL_PATIENCE, SERVER_BUSY_RETRY_AFTER, Authorize, Leg, LegOwner, body_of
-from app.calls.leg_events import Answered, Failed, FailureKind, Redirected, Ringing
+from app.calls.leg_events import Answered, EndCause, Failed, FailureKind, OfferRefused, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
 from app.calls.provisional import option_in
 from app.calls.session_timer import agreed_as_client, asked_for, offer_as_client, wanted_minimum
@@ -158,6 +158,10 @@ class CalledLeg(Leg):
         if last is not None and int(number) != last + 1:
             return False
         self._provisionals[dialog.id.remote_tag] = int(number)
+        if response.body and self.request.body and self.dialog is None:
+            # RFC 3311 5.1: offer and answer have passed reliably; from now on either side may make another offer.
+            self.dialog = dialog
+            self._learn(response)
         rack = f"{number} {self.request.cseq.number} INVITE"
         self._ask(dialog, dialog.create_request("PRACK", [("RAck", rack), ("User-Agent", USER_AGENT)]))
         return True
@@ -169,6 +173,8 @@ class CalledLeg(Leg):
         self._final = True
         self._stop_patience()
         known = self._early.receive_response(response)
+        if self.dialog is not known:
+            self._give_up_early_offer()
         dialog = self.dialog = known if known is not None else Dialog.as_uac(self.request, response)
         self._learn(response)
         self._keep_session(agreed_as_client(response))
@@ -181,6 +187,27 @@ class CalledLeg(Leg):
             self._send_bye("")
             return
         self.tell(Answered(body_of(response)))
+
+    def _is_established(self) -> bool:
+        return self._final
+
+    def _is_agreed_early(self) -> bool:
+        # With several early dialogs nobody knows which of them the caller's offer would be for.
+        return not self._final and self.dialog is not None and len(self._early_tags) == 1
+
+    def _give_up_early_offer(self) -> None:
+        """Another fork has answered than the one that was made an offer before: that will never matter."""
+        if self._offer_key is not None:
+            self.endpoint.release(self._offer_key)
+            self._offer_key = self._offer_request = None
+            self.tell(OfferRefused(500, ""))
+
+    def _lost(self, cause: EndCause) -> None:
+        if self._final:
+            super()._lost(cause)
+        else:
+            # The INVITE's own answer says what becomes of the call; only the early offer got none.
+            self.tell(OfferRefused(500, ""))
 
     def _on_another_success(self, response: Response) -> None:
         """RFC 3261 13.2.2.4: the same answer again, or the answer of another fork, which nobody wants."""
@@ -254,6 +281,7 @@ class CalledLeg(Leg):
         headers.extend(added)
         self.request = Request("INVITE", old.uri_text, headers, old.body)
         self._early = DialogSet(self.request)
+        self.dialog = None
         self._provisionals.clear()
         self._early_tags.clear()
         # No CANCEL before this INVITE is answered provisionally, too (RFC 3261 9.1).
@@ -263,7 +291,9 @@ class CalledLeg(Leg):
 
     def on_request(self, key: Key, request: Request) -> None:
         """A request inside the dialog; before the answer there are only early ones (DialogUser)."""
-        if self._final or request.from_.tag not in self._early_tags:
+        early, tag = self.dialog, request.from_.tag
+        offers = request.method == "UPDATE" and request.body and early is not None and tag == early.id.remote_tag
+        if self._final or offers or tag not in self._early_tags:
             super().on_request(key, request)
         elif request.method in ("UPDATE", "INVITE", "INFO") and (request.body or request.method != "UPDATE"):
             # RFC 3261 14.2, RFC 3311 5.2: not before the INVITE has its answer. A 481 would end the early dialog.
@@ -308,4 +338,5 @@ class CalledLeg(Leg):
     def _close(self) -> None:
         """The INVITE has failed: there never was a dialog."""
         self._stop_patience()
+        self._refuse_pending()
         self._end()

@@ -11,8 +11,8 @@ from app.calls.outgoing import USER_AGENT
 from app.calls.provisional import ReliableProvisionals, option_in
 from app.calls.session_timer import agree_as_server
 from app.sip.dialog import Dialog
-from app.sip.endpoint import Endpoint, new_tag
-from app.sip.message import Request
+from app.sip.endpoint import ALLOW, Endpoint, new_tag
+from app.sip.message import Request, Response
 
 if TYPE_CHECKING:
     from app.clock import Deadline
@@ -81,6 +81,8 @@ class CallerLeg(Leg):
         if body is not None:
             self._last_sent = body
         if self._must_be_reliable or (self._may_be_reliable and body is not None):
+            # RFC 3311 5.1: who shall know that it may send UPDATE before the answer is told so here.
+            answer.add("Allow", ALLOW)
             if self._provisionals is None:
                 self._provisionals = ReliableProvisionals(
                     self.endpoint, self.key, self.request.cseq.number, self._no_prack
@@ -98,10 +100,30 @@ class CallerLeg(Leg):
 
     def _on_prack(self, key: Key, request: Request) -> None:
         provisionals = self._provisionals
-        known = provisionals is not None and provisionals.acknowledge(request)
-        self.endpoint.respond(key, request.answer(200 if known else 481))
-        if known and self._answer_waits is not None and not self._final:
-            (body,) = self._answer_waits
+        if provisionals is None or not provisionals.acknowledge(request):
+            self.endpoint.respond(key, request.answer(481))
+            return
+        body = body_of(request)
+        if body is None or not self._is_agreed_early():
+            self.endpoint.respond(key, request.answer(200))
+        elif self._answer_waits is not None or self._is_exchanging():
+            # RFC 3262 3: a 2xx it must get, and there is nobody to ask any more.
+            self._accept(key, request, self._last_sent)
+        else:
+            self._pass_offer(key, request, body)
+        self._answer_at_last()
+
+    def _is_agreed_early(self) -> bool:
+        return not self._final and self._provisionals is not None and self._provisionals.described
+
+    def _is_exchanging(self) -> bool:
+        """Whether an offer, in either direction, waits for its answer."""
+        return self._invited_by is not None or self._offer_key is not None
+
+    def _answer_at_last(self) -> None:
+        """Send the answer that waited for a PRACK or for an exchange of descriptions, once nothing keeps it back."""
+        if self._answer_waits is not None and not self._final:
+            (body,), self._answer_waits = self._answer_waits, None
             self.answer(body)
 
     def answer(self, body: Body | None) -> None:
@@ -109,7 +131,7 @@ class CallerLeg(Leg):
         if self._final:
             return
         self._no_trying()
-        if self._provisionals is not None and self._provisionals.keeps_answer_back():
+        if self._provisionals is not None and (self._provisionals.keeps_answer_back() or self._is_exchanging()):
             self._answer_waits = (body,)
             return
         self._final = True
@@ -126,8 +148,33 @@ class CallerLeg(Leg):
         self._keep_session(terms)
         self._await_ack(self.key, answer, self.offer_body is None and body is not None)
 
+    def accept_offer(self, body: Body | None) -> bool:
+        """Answer the peer's offer."""
+        accepted = super().accept_offer(body)
+        self._answer_at_last()
+        return accepted
+
+    def refuse_offer(self, status: int, reason: str) -> None:
+        """Refuse the peer's offer."""
+        super().refuse_offer(status, reason)
+        self._answer_at_last()
+
+    def on_response(self, key: Key, response: Response) -> None:
+        """An answer to a request of ours inside the dialog (ClientUser)."""
+        super().on_response(key, response)
+        self._answer_at_last()
+
+    def _lost(self, cause: EndCause) -> None:
+        if self._final:
+            super()._lost(cause)
+            return
+        owner = self.owner
+        self.refuse(480)
+        if owner is not None:
+            owner.handle(self, HungUp(cause))
+
     def _is_settled(self) -> bool:
-        return self._final and super()._is_settled()
+        return (self._final or self._is_agreed_early()) and super()._is_settled()
 
     def _is_established(self) -> bool:
         return self._final
@@ -142,6 +189,7 @@ class CallerLeg(Leg):
         self._no_trying()
         if self._provisionals is not None:
             self._provisionals.stop()
+        self._refuse_pending()
         answer = self.request.answer(status, reason or None, self.local_tag, [("Server", USER_AGENT), *headers])
         self.endpoint.respond(self.key, answer)
         self._end()

@@ -182,16 +182,18 @@ class Leg:
     def offer(self, method: str, body: Body | None) -> bool:
         """Carry an offer to the peer in a re-INVITE or UPDATE; False (491) while another is under way (RFC 3261 14.1).
 
-        A peer that did not say that it takes UPDATE gets a re-INVITE.
+        A peer that did not say that it takes UPDATE gets a re-INVITE; before the INVITE has its answer it gets nothing.
         """
         dialog = self.dialog
         if dialog is None or self.ended or not self._is_settled() or self._invited_by is not None:
+            return False
+        if not self._is_established() and not (method == "UPDATE" and self._peer_updates and self._is_agreed_early()):
             return False
         if method == "UPDATE" and body is not None and not self._peer_updates:
             method = "INVITE"
         headers = [("Contact", self.contact), ("Allow", ALLOW), ("User-Agent", USER_AGENT), *body_headers(body)]
         expires = self._terms.expires if self._terms is not None else self.session_expires
-        if expires:
+        if expires and self._is_established():
             headers += [("Supported", "timer"), *offer_as_client(expires, self._least_session, self._terms)]
         self._sent_before = self._last_sent
         if body is not None:
@@ -253,9 +255,13 @@ class Leg:
 
     def _accept(self, key: Key, request: Request, body: Body | None) -> None:
         """Answer a re-INVITE or UPDATE with 200, its session timer agreed on anew (RFC 4028 9)."""
-        terms, headers = agree_as_server(request, self.session_expires)
         if body is not None:
             self._last_sent = body
+        if request.method == "PRACK":
+            content = body.content if body is not None else b""
+            self.endpoint.respond(key, request.answer(200, None, None, body_headers(body), content))
+            return
+        terms, headers = agree_as_server(request, self.session_expires)
         answer = self._answer(request, 200, None, body, headers)
         self.endpoint.respond(key, answer)
         if self._is_established():
@@ -267,6 +273,13 @@ class Leg:
         """Whether the INVITE that made the dialog has been answered."""
         return True
 
+    def _is_agreed_early(self) -> bool:
+        """Whether offer and answer have passed reliably before the INVITE's answer: only then may another offer come.
+
+        RFC 3311 5.1 and 5.2, RFC 3262 5.
+        """
+        return False
+
     def refuse_offer(self, status: int, reason: str) -> None:
         """Answer the peer's re-INVITE or UPDATE with a failure; media stay as they were (RFC 3261 14.1)."""
         pending, self._invited_by = self._invited_by, None
@@ -275,6 +288,10 @@ class Leg:
             if self.dialog is not None:
                 self.dialog.undo_refresh(request)
             self._last_heard = self._heard_before
+            if request.method == "PRACK":
+                # RFC 3262 3: it gets a 2xx all the same; the answer in that leaves everything as it was.
+                self._accept(key, request, self._last_sent)
+                return
             known = passed_on(status)
             self.endpoint.respond(key, request.answer(known, reason if reason and known == status else None))
 
@@ -349,7 +366,8 @@ class Leg:
             # A refresh of the session or of the target: no offer in it for the other side (RFC 3311 5.2).
             self._accept(key, request, None)
             return
-        if self._invited_by is not None or not self._is_established():
+        early = request.method == "UPDATE" and self._is_agreed_early()
+        if self._invited_by is not None or not (early or self._is_established()):
             # RFC 3261 14.2, RFC 3311 5.2: one at a time, and not before the INVITE has its answer.
             self._undo_and_refuse(key, request, 500, [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))])
             return
@@ -364,11 +382,16 @@ class Leg:
             # RFC 4028 7.4: an offer that is the same as before refreshes this leg only; the other has its own timer.
             self._accept(key, request, self._last_sent)
             return
+        self._pass_offer(key, request, body)
+
+    def _pass_offer(self, key: Key, request: Request, body: Body | None) -> None:
+        """Have the call answer an offer of the peer's."""
         self._heard_before = self._last_heard
         if body is not None:
             self._last_heard = body
         self._invited_by = (key, request)
-        self.tell(Offered(request.method, body))
+        method = "INVITE" if request.method == "INVITE" else "UPDATE"
+        self.tell(Offered(method, body))
 
     def _undo_and_refuse(
         self, key: Key, request: Request, status: int, headers: Iterable[tuple[str, str]] = ()

@@ -40,6 +40,8 @@ class ReliableProvisionals:
         self._number = secrets.randbelow(2**31 - 1000) + 1
         self._current: Response | None = None
         self._waiting: deque[Response] = deque()
+        self.described = False
+        """Whether a response with a session description has been acknowledged."""
         self._repeat: Deadline | None = None
         self._schedule: AcceptedRetransmission | None = None
 
@@ -77,6 +79,7 @@ class ReliableProvisionals:
             return False
         if parts[:2] != [str(self._number), str(self._invite_sequence)]:
             return False
+        self.described = self.described or bool(self._current.body)
         self._current = None
         self._number += 1
         if self._repeat is not None:
