@@ -164,7 +164,7 @@ class Engine:
             recorder=self._database,
             node=database.node,
         )
-        self._switch.overload.standing = transports.queue_standing
+        self._switch.overload.waiting = transports.queue_waiting
 
     async def _start_media(self) -> None:
         """Start the media processes as soon as a record wants audio relayed: who never relays never pays for them."""

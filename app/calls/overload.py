@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-STANDING_STRANGERS = 0.04
-STANDING_PEERS = 0.08
-"""Seconds for which the receive queue may stand before new calls are refused: of anybody, and of configured peers.
+PATIENCE = 0.3
+PATIENCE_REST = 0.4
+"""Seconds that a message may have waited to be read before new calls are refused, and other beginnings; until then.
 
-A queue that becomes empty now and then only smooths bursts. One that stands is as long as it is because more comes in
-than is done, and all that waits in it only grows old (as CoDel, RFC 8289, has it for packets).
+A machine that stands still for a moment (a disk is flushed, memory is tidied, a window is painted) leaves a queue, too,
+and works it off: that is no reason to refuse anybody. Whoever gets no answer within half a second asks again (RFC 3261
+timers A and E), and what repeats itself makes an overload worse: so not longer than this.
 """
-STANDING_REST = 0.2
-"""Seconds after which registrations and other requests outside of dialogs are refused as well."""
+LOADED_STRANGERS = 0.04
+LOADED_PEERS = 0.08
+LOADED_REST = 0.2
+"""The same once that has happened: the calls of anybody, those of configured peers, and other beginnings.
+
+More comes in than is done, so that all that waits only grows old (as CoDel, RFC 8289, has it for packets): the queue is
+kept short, and what is taken is done quickly.
+"""
 OVER_AFTER = 5.0
 """Seconds without a refusal after which an overload is over."""
 
 
 class Overload:
-    """Pure but for `standing()`, which tells for how many seconds the receive queue has not been empty.
+    """Pure but for `waiting()`, which tells how many seconds what is read now has waited in the receive queue.
 
     Refusing costs a twentieth of a call, so that what was begun gets the time it needs, and everything inside a dialog
     is always taken. `on_change(refused)` is called when an overload begins (1) and, with their number, when it is over.
@@ -30,7 +37,7 @@ class Overload:
         is_peer: Callable[[str], bool],
         on_change: Callable[[int, bool], None],
     ) -> None:
-        self.standing: Callable[[], float] = lambda: 0.0
+        self.waiting: Callable[[], float] = lambda: 0.0
         self.refused = 0
         """Requests refused since the start."""
         self._monotonic = monotonic
@@ -46,14 +53,18 @@ class Overload:
 
     def refuses(self, method: str, host: str) -> bool:
         """Whether a new request from this address, outside of any dialog, has to be refused now; counts it."""
-        standing = self.standing()
-        if standing < STANDING_STRANGERS:
+        waiting = self.waiting()
+        if waiting < LOADED_STRANGERS:
             return False
-        if standing < (STANDING_REST if method != "INVITE" else STANDING_PEERS) and (
-            method != "INVITE" or self._is_peer(host)
-        ):
+        if not self._last:
+            if waiting < (PATIENCE if method == "INVITE" else PATIENCE_REST):
+                return False
+        elif method != "INVITE":
+            if waiting < LOADED_REST:
+                return False
+        elif waiting < LOADED_PEERS and self._is_peer(host):
             return False
-        begins = self._last == 0.0
+        begins = not self._last
         self._last = self._monotonic()
         self.refused += 1
         if begins:

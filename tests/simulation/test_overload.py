@@ -10,9 +10,9 @@ from app.events import Alarm
 from app.sip.message import Request
 
 
-def overloaded(standing: float = 1.0) -> Wire:
+def overloaded(waiting: float = 1.0) -> Wire:
     w = Wire(trunks())
-    w.switch.overload.standing = lambda: standing
+    w.switch.overload.waiting = lambda: waiting
     return w
 
 
@@ -42,7 +42,7 @@ def test_a_new_call_gets_503_with_a_time_to_come_back_and_costs_nothing() -> Non
 def test_what_is_under_way_is_not_refused() -> None:
     w = Wire(trunks())
     up, down = w.call()
-    w.switch.overload.standing = lambda: 1.0
+    w.switch.overload.waiting = lambda: 1.0
     w.caller.send(up.invite)
     down.respond(180)
     w.advance()
@@ -65,9 +65,9 @@ def test_what_is_under_way_is_not_refused() -> None:
 
 
 @pytest.mark.expects_log("more comes in than this server can do")
-@pytest.mark.parametrize(("standing", "status"), [(0.1, 200), (0.25, 503)])
-def test_other_requests_are_refused_later_than_calls(standing: float, status: int) -> None:
-    w = overloaded(standing)
+@pytest.mark.parametrize(("waiting", "status"), [(0.35, 200), (0.45, 503)])
+def test_other_requests_are_refused_later_than_calls(waiting: float, status: int) -> None:
+    w = overloaded(waiting)
     invite = w.caller.invite("135550", send=False).invite
     headers = [(name, "1 OPTIONS" if name == "CSeq" else value) for name, value in invite.headers]
     w.caller.send(Request("OPTIONS", invite.uri_text, headers))
@@ -76,6 +76,20 @@ def test_other_requests_are_refused_later_than_calls(standing: float, status: in
     assert w.caller.statuses("OPTIONS") == [status]
     assert w.caller.statuses() == [503]
     assert w.carrier.requests("INVITE") == []
+
+
+def test_a_hiccup_of_the_machine_refuses_no_call() -> None:
+    w = overloaded(0.25)
+    up, down = w.call()
+    down.respond(200)
+    w.advance()
+    up.ack()
+    assert 503 not in w.caller.statuses()
+    up.request("BYE")
+    w.advance()
+    w.carrier.ok(w.carrier.requests("BYE")[0])
+    w.settle()
+    assert w.switch.overload.refused == 0
 
 
 @pytest.mark.expects_log("more comes in than this server can do")
@@ -98,7 +112,7 @@ def test_an_overload_raises_one_alarm_and_clears_it() -> None:
         w.caller.invite("135550")
     w.advance()
     assert [(alarm.code, alarm.cleared) for alarm in alarms] == [("overload", False)]
-    w.switch.overload.standing = lambda: 0.0
+    w.switch.overload.waiting = lambda: 0.0
     w.advance(6)
     w.switch.sample()
     assert [(alarm.code, alarm.cleared) for alarm in alarms] == [("overload", False), ("overload", True)]

@@ -171,11 +171,11 @@ class Transports:
             kept.listener.address: kept.listener.counts for kept in self._kept if isinstance(kept.listener, UdpListener)
         }
 
-    def queue_standing(self) -> float:
-        """Seconds for which some UDP listener has had more to do than it could; 0 while their queues empty."""
+    def queue_waiting(self) -> float:
+        """Seconds that what some UDP listener reads now has waited to be read; 0 while their queues empty."""
         now = self._monotonic()
         return max(
-            (kept.listener.standing(now) for kept in self._kept if isinstance(kept.listener, UdpListener)), default=0.0
+            (kept.listener.waiting(now) for kept in self._kept if isinstance(kept.listener, UdpListener)), default=0.0
         )
 
     # -- sending --------------------------------------------------------------------------------------------------

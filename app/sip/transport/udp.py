@@ -52,6 +52,7 @@ _DEAD_SOCKET = {
     10022,  # WSAEINVAL
     10050,  # WSAENETDOWN
 }
+_ADDRESS_NOT_OURS = {errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENETUNREACH, errno.EHOSTUNREACH}
 _WINDOWS_ICMP_ERRORS = {10054, 10052}
 """WSAECONNRESET and WSAENETRESET: "port unreachable" and "time exceeded" for an earlier datagram."""
 _ERRORS_IN_A_ROW = 100
@@ -61,8 +62,9 @@ _REMEMBERED_DESTINATIONS = 2048
 _REMEMBERED_FLOWS = 4096
 _QUIET = 0.0003
 """Seconds without a wake after which a single datagram is expected, so that the system is not asked for a second."""
-_QUEUE_WAS_EMPTY = 0.1
-"""Seconds without a wake that no loop spends on anything else: nothing was there to be read."""
+_GOOD_FOR = 0.5
+"""Seconds for which it is believed that the queue still is as it was when it was read last."""
+_SO_TIMESTAMPNS = 35
 _IP_PKTINFO = 8
 _IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
 _IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", 49)
@@ -154,6 +156,7 @@ class UdpListener:
         self._flows: dict[tuple[tuple[str, int], str], Flow] = {}
         self._errors_in_a_row = 0
         self._tells_destination = False
+        self._tells_time = False
         self.error_seen = False
         """Whether a receive failed since the ICMP errors were read last."""
 
@@ -162,10 +165,10 @@ class UdpListener:
         """How datagrams are read now: thread or reader; empty while the socket is closed."""
         return self._receiver.name if self._receiver is not None else ""
 
-    def standing(self, now: float) -> float:
-        """Seconds for which what has come in has never been dealt with completely; 0 while the queue empties."""
-        since = self._receiver.standing_since if self._receiver is not None else 0.0
-        return now - since if since else 0.0
+    def waiting(self, now: float) -> float:
+        """Seconds that what is being dealt with now has waited to be read; 0 while the queue empties."""
+        receiver = self._receiver
+        return receiver.waited if receiver is not None and now - receiver.read_at < _GOOD_FOR else 0.0
 
     @property
     def counts(self) -> UdpCounts:
@@ -193,6 +196,7 @@ class UdpListener:
         self._socket = opened
         self._errors_in_a_row = 0
         self._tells_destination = self.address.is_wildcard and _ask_for_destination(opened)
+        self._tells_time = _ask_for_time(opened)
         _ignore_icmp_errors(opened)
         granted = granted_receive_buffer(opened)
         if granted < _ROOMY_BUFFER:
@@ -228,6 +232,20 @@ class UdpListener:
         return "thread" if sys.platform == "win32" else "reader"
 
     # -- receiving ------------------------------------------------------------------------------------------------
+
+    def first_waited(self, source: socket.socket) -> float:
+        """Seconds for which the next datagram has waited in the system's buffer; 0 where the system does not say."""
+        if not self._tells_time:
+            return 0.0
+        try:
+            _data, ancillary, _flags, _address = source.recvmsg(0, 128, socket.MSG_PEEK)
+        except BlockingIOError:
+            return 0.0
+        except OSError:
+            # An ICMP error of some earlier datagram; one that means death is met again when the batch is read.
+            self.error_seen = True
+            return 0.0
+        return _waited(ancillary, time.time())
 
     def read_batch(self, source: socket.socket, most: int) -> list[Datagram]:
         """Take what is there, up to `most`, in the receiver's thread. Raises OSError when the socket is dead."""
@@ -365,7 +383,13 @@ class UdpListener:
         if plain:
             sender.sendto(data, destination)
         else:
-            _send_from(sender, flow.local_host, data, destination)
+            try:
+                _send_from(sender, flow.local_host, data, destination)
+            except OSError as error:
+                if error.errno not in _ADDRESS_NOT_OURS:
+                    raise
+                # The flow's address was taken from this machine: from another one it may still be understood.
+                sender.sendto(data, destination)
         self._counters.sent += 1
         last_sent = self._last_sent
         if destination not in last_sent and len(last_sent) >= _REMEMBERED_DESTINATIONS:
@@ -423,9 +447,13 @@ class _LoopReader:
         self._source = source
         self._batch = batch
         self._monotonic = monotonic
-        self._idle_since = 0.0
-        self.standing_since = 0.0
-        """Since when every batch was full, 0 when the queue has been empty."""
+        self._idle_since = self._emptied_at = monotonic()
+        self.waited = 0.0
+        """Seconds for which the first of the last batch had waited, 0 when that batch emptied the queue."""
+        self.read_at = 0.0
+        """When that was."""
+        self._left_some = False
+        """Whether the last batch was full, so that more may be waiting."""
         # Asking for a second datagram that is not there costs less than another wake of Qt's loop.
         self._quiet = _QUIET if type(loop).__module__.startswith(("asyncio", "uvloop")) else float("inf")
         self._epoll: select.epoll | None = None
@@ -448,17 +476,25 @@ class _LoopReader:
     def _readable(self) -> None:
         listener = self._listener
         now = self._monotonic()
-        idle = now - self._idle_since
-        most = 1 if idle > self._quiet else self._batch
+        waited, most = 0.0, self._batch
+        if self._left_some:
+            # The system dates by the clock on the wall, which may be set: so never longer than since it was empty.
+            waited = min(listener.first_waited(self._source), now - self._emptied_at)
+        elif now - self._idle_since > self._quiet:
+            most = 1
         try:
             batch = listener.read_batch(self._source, most)
         except OSError as error:
             listener.socket_died(error)
             return
-        if len(batch) < most or idle > _QUEUE_WAS_EMPTY:
-            self.standing_since = 0.0
-        elif most > 1 and not self.standing_since:
-            self.standing_since = now
+        self.read_at = now
+        self._left_some = 1 < most <= len(batch)
+        if self._left_some:
+            self.waited = waited
+        else:
+            self.waited = 0.0
+            # A single datagram was read without asking for a second, since nothing had come for a while.
+            self._emptied_at = now if len(batch) < most else self._idle_since
         if batch:
             listener.take_batch(batch, now)
         if not batch or listener.error_seen:
@@ -485,8 +521,12 @@ class _ThreadReader:
         self._limits = limits
         self._monotonic = monotonic
         self._backlog: deque[Datagram] = deque()
-        self.standing_since = 0.0
-        """Since when the backlog has not been empty, 0 when it was."""
+        self._kept_at: deque[float] = deque()
+        """When each of them was read."""
+        self.waited = 0.0
+        """Seconds for which the first of the last batch had waited, 0 when that batch emptied the backlog."""
+        self.read_at = 0.0
+        """When that was."""
         # Each counter has one writer, so that neither thread needs a lock.
         self.drops = 0
         self._bytes_in = 0
@@ -505,6 +545,7 @@ class _ThreadReader:
         self._stop_receiver.close()
         self._stop_sender.close()
         self._backlog.clear()
+        self._kept_at.clear()
 
     def _run(self) -> None:
         wait = _waiter(self._source, self._stop_receiver)
@@ -527,12 +568,14 @@ class _ThreadReader:
     def _keep(self, batch: list[Datagram]) -> None:
         limits = self._limits
         backlog = self._backlog
+        now = self._monotonic()
         for datagram in batch:
             size = len(datagram[0])
             if len(backlog) >= limits.backlog or self._bytes_in - self._bytes_out + size > limits.backlog_bytes:
                 self.drops += 1
                 continue
             self._bytes_in += size
+            self._kept_at.append(now)
             backlog.append(datagram)
 
     def _hand_over(self) -> None:
@@ -540,17 +583,18 @@ class _ThreadReader:
         if self._stopping:
             return
         self._wake_pending = False
-        backlog = self._backlog
+        backlog, kept_at = self._backlog, self._kept_at
         batch = [backlog.popleft() for _ in range(min(len(backlog), self._limits.batch))]
+        times = [kept_at.popleft() for _ in batch]
+        now = self.read_at = self._monotonic()
+        self.waited = 0.0
         if backlog:
             self._wake_pending = True
             self._loop.call_soon(self._hand_over)
-            self.standing_since = self.standing_since or self._monotonic()
-        else:
-            self.standing_since = 0.0
+            self.waited = now - times[0] if times else 0.0
         if batch:
             self._bytes_out += sum(len(datagram[0]) for datagram in batch)
-            self._listener.take_batch(batch, self._monotonic())
+            self._listener.take_batch(batch, now)
 
 
 def _waiter(source: socket.socket, stop: socket.socket) -> Callable[[], object]:
@@ -597,6 +641,26 @@ def _ask_for_destination(opened: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def _ask_for_time(opened: socket.socket) -> bool:
+    """Have the system note when each datagram came."""
+    if not hasattr(opened, "recvmsg") or sys.platform != "linux":
+        return False
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    except OSError:
+        return False
+    return True
+
+
+def _waited(ancillary: list[tuple[int, int, bytes]], wall: float) -> float:
+    """Seconds from when the system says that a datagram came to `wall`; 0 where it does not say, or says nonsense."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == 16:
+            seconds, nanoseconds = struct.unpack("@qq", data)
+            return max(0.0, wall - float(seconds) - float(nanoseconds) * 1e-9)
+    return 0.0
 
 
 def _destination(ancillary: list[tuple[int, int, bytes]]) -> str:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from app.calls.overload import OVER_AFTER, STANDING_PEERS, STANDING_REST, STANDING_STRANGERS, Overload
+from app.calls.overload import (
+    LOADED_PEERS,
+    LOADED_REST,
+    LOADED_STRANGERS,
+    OVER_AFTER,
+    PATIENCE,
+    PATIENCE_REST,
+    Overload,
+)
 
 PEER, STRANGER = "192.0.2.8", "203.0.113.5"
 
@@ -14,31 +22,33 @@ class Loaded:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.standing = 0.0
+        self.waiting = 0.0
         self.told: list[tuple[int, bool]] = []
         self.overload = Overload(
             lambda: self.now,
             lambda host: host == PEER,
             lambda refused, active: self.told.append((refused, active)),
         )
-        self.overload.standing = lambda: self.standing
+        self.overload.waiting = lambda: self.waiting
 
 
 @pytest.mark.parametrize(
-    ("standing", "strangers", "peers", "rest"),
+    ("waiting", "strangers", "peers", "rest"),
     [
         (0.0, False, False, False),
-        (STANDING_STRANGERS, True, False, False),
-        (STANDING_PEERS, True, True, False),
-        (STANDING_REST, True, True, True),
+        (LOADED_STRANGERS, True, False, False),
+        (LOADED_PEERS, True, True, False),
+        (LOADED_REST, True, True, True),
         (10.0, True, True, True),
     ],
 )
 def test_calls_are_refused_before_anything_else_and_those_of_peers_last(
-    standing: float, strangers: bool, peers: bool, rest: bool
+    waiting: float, strangers: bool, peers: bool, rest: bool
 ) -> None:
     loaded = Loaded()
-    loaded.standing = standing
+    loaded.waiting = PATIENCE
+    assert loaded.overload.refuses("INVITE", PEER)
+    loaded.waiting = waiting
     assert loaded.overload.refuses("INVITE", STRANGER) is strangers
     assert loaded.overload.refuses("INVITE", PEER) is peers
     for host in (STRANGER, PEER):
@@ -46,26 +56,46 @@ def test_calls_are_refused_before_anything_else_and_those_of_peers_last(
         assert loaded.overload.refuses("OPTIONS", host) is rest
 
 
+def test_a_machine_that_stands_still_for_a_moment_refuses_nobody() -> None:
+    """Only what lasts longer than a hiccup begins an overload, of which the short limits are then."""
+    loaded = Loaded()
+    for loaded.waiting in (0.05, 0.1, PATIENCE - 0.01, 0.2, 0.1, 0.0):
+        for host in (PEER, STRANGER):
+            assert not loaded.overload.refuses("INVITE", host)
+            assert not loaded.overload.refuses("REGISTER", host)
+    loaded.waiting = PATIENCE_REST - 0.01
+    assert not loaded.overload.refuses("REGISTER", PEER)
+    assert not loaded.overload.active
+    assert loaded.overload.refused == 0
+    loaded.waiting = PATIENCE_REST
+    assert loaded.overload.refuses("REGISTER", PEER)
+    # Over again, and the patience is back.
+    loaded.now += OVER_AFTER
+    loaded.overload.expire(loaded.now)
+    loaded.waiting = PATIENCE - 0.01
+    assert not loaded.overload.refuses("INVITE", STRANGER)
+
+
 def test_an_overload_is_told_when_it_begins_and_with_its_number_when_it_is_over() -> None:
     loaded = Loaded()
     overload = loaded.overload
     overload.expire(loaded.now)
     assert not overload.active
-    loaded.standing = 1.0
+    loaded.waiting = 1.0
     for _ in range(7):
         assert overload.refuses("INVITE", STRANGER)
         loaded.now += 1.0
         overload.expire(loaded.now)
     assert overload.active
     assert loaded.told == [(1, True)]
-    loaded.standing = 0.0
+    loaded.waiting = 0.0
     assert not overload.refuses("INVITE", STRANGER)
     loaded.now += OVER_AFTER
     overload.expire(loaded.now)
     overload.expire(loaded.now + 100)
     assert not overload.active
     assert loaded.told == [(1, True), (7, False)]
-    loaded.standing = 1.0
+    loaded.waiting = 1.0
     assert overload.refuses("INVITE", STRANGER)
     loaded.now += OVER_AFTER
     overload.expire(loaded.now)
