@@ -61,6 +61,7 @@ async def _run(server: RunningServer, office: Office, settings: Settings) -> tup
     """The load, and the samples: under load, and at rest before and after it."""
     began = time.monotonic()
     await office.open()
+    await office.warm_up()
     before = await _settled(server, office, settings, began)
     samples: list[Sample] = []
     end = time.monotonic() + settings.seconds

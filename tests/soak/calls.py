@@ -383,6 +383,14 @@ class Office:
             side.close()
             await asyncio.sleep(5.0)
 
+    async def warm_up(self) -> None:
+        """One call of each kind that opens something for good: a connection to a carrier, a media process's sockets."""
+        for prefix in ("13", "14", "15"):
+            self.tally.begun += 1
+            self.tally.by_kind["warm-up"] += 1
+            status = await self.call(self.caller, self.number(prefix, Plan()), talk=0.2, audio=prefix == "15")
+            self.tally.by_status[status] += 1
+
     # --- the load ----------------------------------------------------------------------------------------------------
 
     async def make_calls(self, rate: float, until: Callable[[], bool]) -> None:
