@@ -21,10 +21,11 @@ from sqlalchemy.exc import DBAPIError
 from app.events import CallRecord
 from app.records import TABLES, Change, Configuration, System
 from app.records.base import Record
-from app.storage import calls, schema
+from app.storage import calls, journal, schema
 from app.storage.calls import CallQuery, CallStatements
 from app.storage.connection import WRITE, RowWriter, in_words, postgres_engine, postgres_url, shown, sqlite_engine
 from app.storage.errors import StorageDamaged, StorageError, StorageInUse
+from app.storage.journal import CallJournal
 from app.storage.locks import FileLock
 from app.storage.rows import call_row, clean_call_row, record_of, row_of
 from app.storage.tables import RECORD_TYPES, meta, record_tables
@@ -62,6 +63,8 @@ class Database:
         """Whether `open` made the database anew."""
         self.seen_version = 0
         """The version of the configuration that this object last read, with its own changes since then."""
+        self.journal: CallJournal | None = None
+        """Where a server keeps records on their way to the database, past its own death."""
 
     # --- open and close -----------------------------------------------------------------------------------------------
 
@@ -91,7 +94,8 @@ class Database:
         try:
             database._check()
             if serving:
-                database._mark_interrupted()
+                database._end_interrupted()
+                database._begin_journal()
         except BaseException:
             database.close()
             raise
@@ -125,6 +129,8 @@ class Database:
             if self._writer is not None:
                 self._writer.close()
             self._engine.dispose()
+        if self.journal is not None:
+            self.journal.close()
         self._server_lock.release()
 
     @staticmethod
@@ -156,9 +162,25 @@ class Database:
             if self._server_lock.held or not self._server_lock.acquire():
                 return 0
             try:
-                return self._mark_interrupted()
+                return self._end_interrupted()
             finally:
                 self._server_lock.release()
+
+    def _begin_journal(self) -> None:
+        try:
+            self.journal = CallJournal(journal.journal_path(self.data_directory))
+        except OSError as error:
+            _log.info("calls that end within a moment of a crash may have no record: %s", error)
+
+    def _end_interrupted(self) -> int:
+        """Write what a server that died had not written, then mark its calls. The lock on the folder is ours."""
+        path = journal.journal_path(self.data_directory)
+        rows = journal.read(path)
+        if rows:
+            self._write_or_clean(rows)
+        count = self._mark_interrupted()
+        journal.remove(path)
+        return count
 
     def _mark_interrupted(self) -> int:
         last_alive = min(self._server_lock.last_touched, time.time())
@@ -267,8 +289,10 @@ class Database:
         """
         rows = [call_row(record, self.node) for record in started]
         rows += [call_row(record, self.node) for record in ended]
-        if not rows:
-            return
+        if rows:
+            self._write_or_clean(rows)
+
+    def _write_or_clean(self, rows: list[tuple[Any, ...]]) -> None:
         try:
             self._write_rows(rows)
         except StorageError:

@@ -16,6 +16,7 @@ from app.events import CallRecord
 from app.records import Change, Configuration
 from app.storage.database import Database
 from app.storage.errors import StorageError, StorageUnavailable
+from app.storage.rows import call_row
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class DatabaseThread:
         on_trouble: Callable[[str | None], None],
     ) -> None:
         self._database = database
+        self._node = database.node
+        self._journal = database.journal
         self._post = post
         self._on_configuration = on_configuration
         self._on_trouble = on_trouble
@@ -107,6 +110,9 @@ class DatabaseThread:
             self._dropped += 1
             return
         self._records.append((over, record))
+        if self._journal is not None:
+            # Behind the queue: what the thread finds there is in the segment that it turned from, or in a newer one.
+            self._journal.add(call_row(record, self._node))
         # At load the thread sleeps until its next batch and need not be woken for every record.
         if self._asleep:
             self._asleep = False
@@ -181,6 +187,8 @@ class DatabaseThread:
             _log.exception("the database thread died")
             self._tell(lambda: self._on_trouble("The database thread died of a fault in the program; see the log"))
         finally:
+            if self._journal is not None and not self.waiting_records:
+                self._journal.remove()
             self._database.close()
 
     def _sleep(self) -> None:
@@ -221,6 +229,8 @@ class DatabaseThread:
     def _write(self) -> None:
         """Write what waits. A call that began and ended within one batch is written once."""
         records, started, ended = self._records, self._started, self._ended
+        if records and self._journal is not None:
+            self._journal.turn()
         for _ in range(len(records)):
             over, record = records.popleft()
             if over:
@@ -243,6 +253,8 @@ class DatabaseThread:
             for record in batch[0]:
                 del started[record.id]
             del ended[: len(batch[1])]
+        if self._journal is not None:
+            self._journal.written()
         if self._trouble:
             self._say("")
 
