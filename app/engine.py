@@ -39,7 +39,8 @@ from app.events import (
     TrunkRow,
     UserRow,
 )
-from app.media.control import MediaControl, MediaSettings
+from app.media.control import MediaSettings
+from app.media.service import MediaService
 from app.records import (
     Change,
     Configuration,
@@ -100,7 +101,7 @@ class Engine:
         self._resolver: Resolver | None = None
         self._database: DatabaseThread | None = None
         self._switch: Switch | None = None
-        self._media: MediaControl | None = None
+        self._media: MediaService | None = None
         self._listen_again: asyncio.Task[None] | None = None
         self._media_start: asyncio.Task[None] | None = None
 
@@ -170,27 +171,30 @@ class Engine:
         """Start the media processes as soon as a record wants audio relayed: who never relays never pays for them."""
         if self._media is not None or self._switch is None or not _wants_relay(self.configuration):
             return
-        system = self.configuration.system
-        media = MediaControl(
-            MediaSettings(
-                port_first=system.media_port_first,
-                port_last=system.media_port_last,
-                processes=system.media_processes,
-                local_addresses=self._media_addresses(),
-                dead_after=float(system.media_timeout),
-            ),
-            clock=self._clock.monotonic,
-        )
-        self._media = media
+        media = self._media = MediaService(self._switch.relays.attach, self._media_trouble, self._clock.monotonic)
         try:
-            await media.start()
+            await media.start(self._media_settings())
         except (OSError, TimeoutError) as error:
             self._media = None
-            text = f"audio cannot be relayed: {error or 'no media process starts'}"
-            self._alarm(Severity.ERROR, "media_worker", text)
-            _log.error("%s", text)
+            self._media_trouble(f"audio cannot be relayed: {error or 'no media process starts'}")
             return
-        self._switch.relays.attach(media)
+        # The record may have changed while they started.
+        media.apply(self._media_settings())
+
+    def _media_settings(self) -> MediaSettings:
+        """What the system record says of relayed audio."""
+        system = self.configuration.system
+        return MediaSettings(
+            port_first=system.media_port_first,
+            port_last=system.media_port_last,
+            processes=system.media_processes,
+            local_addresses=self._media_addresses(),
+            dead_after=float(system.media_timeout),
+        )
+
+    def _media_trouble(self, text: str) -> None:
+        self._alarm(Severity.ERROR, "media_worker", text)
+        _log.error("%s", text)
 
     def _media_addresses(self) -> tuple[str, ...]:
         """The addresses that relayed calls will most likely use: those that are listened on by name."""
@@ -414,7 +418,9 @@ class Engine:
         is_moving = self._listen_again is not None and not self._listen_again.done()
         if moves and not is_moving and self._loop is not None:
             self._listen_again = self._loop.create_task(self._listen_anew(before))
-        if self._media is None and self._loop is not None and _wants_relay(configuration):
+        if self._media is not None:
+            self._media.apply(self._media_settings())
+        elif self._loop is not None and _wants_relay(configuration):
             self._media_start = self._loop.create_task(self._start_media())
         self.events.publish(ConfigurationChanged(configuration))
 

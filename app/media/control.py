@@ -168,14 +168,18 @@ class MediaControl:
         settings: MediaSettings,
         callbacks: MediaCallbacks | None = None,
         clock: Callable[[], float] = time.monotonic,
+        ports: dict[str, AddressPorts] | None = None,
     ) -> None:
+        """`ports` are those of a control whose place this one takes, while calls of that one still run."""
         self.settings = settings
+        self.processes = max(settings.processes, 0)
+        """How many it was started with."""
         self.callbacks = callbacks or MediaCallbacks()
         self.clock = clock
         self.sessions: dict[int, MediaSession] = {}
         self._slots: list[_Slot] = []
         self._spare: Link | None = None
-        self._ports: dict[str, AddressPorts] = {}
+        self._ports: dict[str, AddressPorts] = ports if ports is not None else {}
         self._closing: dict[int, _Closing] = {}
         self._next_number = 0
         self._next_link = 0
@@ -185,6 +189,7 @@ class MediaControl:
         self._open_tries: dict[int, int] = {}
         self._first_ports = asyncio.Event()
         self._stopped = False
+        self._retired = False
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -232,12 +237,12 @@ class MediaControl:
             self._finish_closing(number, None)
         self._slots.clear()
         self._spare = None
-        self._ports.clear()
+        self._ports = {}
 
     def apply(self, settings: MediaSettings) -> bool:
         """Take changed settings: limits at once, the port range for new calls; calls that run keep their ports.
 
-        Returns False where the number of processes has changed: that needs a stop and a start.
+        Returns False where another number of processes is wanted than it was started with: that needs another control.
         """
         before, self.settings = self.settings, settings
         if (before.port_first, before.port_last) != (settings.port_first, settings.port_last):
@@ -248,14 +253,41 @@ class MediaControl:
                     with contextlib.suppress(ValueError):
                         fresh.free.remove(port)
                 self._ports[address] = fresh
-                for slot in self._slots:
-                    ahead = (*old.ready.get(slot.index, ()), *old.requested.get(slot.index, ()))
-                    if ahead:
-                        self.slot_send(slot.index, (int(Command.RELEASE), address, ahead))
+                self._release_ahead(old)
         for address in settings.local_addresses:
             self._address(address)
         self._top_up()
-        return max(before.processes, 0) == max(settings.processes, 0)
+        return self.processes == max(settings.processes, 0)
+
+    def _release_ahead(self, ports: AddressPorts) -> None:
+        """Have every worker close what it has bound ahead of need."""
+        for slot in self._slots:
+            ahead = (*ports.ready.get(slot.index, ()), *ports.requested.get(slot.index, ()))
+            if ahead:
+                self.slot_send(slot.index, (int(Command.RELEASE), ports.address, ahead))
+
+    def retire(self) -> None:
+        """Another control takes the new calls: give back what no call uses. Calls that run go on until they end."""
+        self._retired = True
+        for ports in self._ports.values():
+            self._release_ahead(ports)
+            for slot in self._slots:
+                ports.forget_worker(slot.index)
+
+    def resume(self) -> None:
+        """No other control came: take new calls again."""
+        self._retired = False
+        self._top_up()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is relayed, or its last figures are still to come."""
+        return bool(self.sessions or self._closing)
+
+    @property
+    def ports(self) -> dict[str, AddressPorts]:
+        """The ports by local address, for the control that takes this one's place."""
+        return self._ports
 
     @property
     def worker_pids(self) -> tuple[int, ...]:
@@ -384,7 +416,7 @@ class MediaControl:
 
     def _top_up(self) -> None:
         """Have every worker bind what it lacks."""
-        if self._stopped:
+        if self._stopped or self._retired:
             return
         for address, ports in self._ports.items():
             for slot in self._slots:
