@@ -2,9 +2,9 @@
 
     python -m tests.soak [--minutes 60] [--rate 20] [--seed N] [--talk 1,12] [--every 10] [--keep FOLDER]
 
-A hundred phones register, refresh, leave and come back over UDP and TCP; calls go between trunks (UDP, TCP, relayed with
-audio), from and to phones, and are refused, cancelled, left unanswered and taken over by the next trunk. The samples
-are kept as a CSV file. The exit code is 0 when everything was flat and every record there.
+A hundred phones register, refresh, leave and come back over UDP and TCP; calls go between trunks (UDP, TCP, relayed
+with audio), from and to phones, and are refused, cancelled, left unanswered and taken over by the next trunk. The
+samples are kept as a CSV file. The exit code is 0 when everything was flat and every record there.
 """
 
 from __future__ import annotations
@@ -134,7 +134,9 @@ def _report(settings: Settings, office: Office, lines: list[Line], samples: list
     }
     print(f"\n{'what':28} {'before':>10} {'after':>10} {'bound':>10}")
     for line in lines:
-        print(f"{line.name:28} {line.before:10.0f} {line.after:10.0f} {line.bound:10.0f}{'' if line.flat else '  GREW'}")
+        print(
+            f"{line.name:28} {line.before:10.0f} {line.after:10.0f} {line.bound:10.0f}{'' if line.flat else '  GREW'}"
+        )
     cpu = samples[-1].cpu_seconds - samples[0].cpu_seconds
     passed = max(0.001, samples[-1].seconds - samples[0].seconds)
     print(f"\nCPU: {cpu / passed:.1%} of a core, {cpu * 1000 / max(1, tally.begun):.2f} ms per call with everything")

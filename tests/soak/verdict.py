@@ -60,7 +60,9 @@ def recorded(data: Path) -> tuple[Counter[int], Counter[str], int]:
     """The call records by status and by end cause, and how many have no end."""
     [path] = data.glob("*.sqlite3")
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
-        statuses: Counter[int] = Counter(dict(connection.execute("SELECT status, count(*) FROM call_records GROUP BY 1")))
+        statuses: Counter[int] = Counter(
+            dict(connection.execute("SELECT status, count(*) FROM call_records GROUP BY 1"))
+        )
         causes: Counter[str] = Counter(
             dict(connection.execute("SELECT end_cause, count(*) FROM call_records GROUP BY 1"))
         )

@@ -53,10 +53,22 @@ def free_udp_port(address: str) -> int:
 
 def udp_is_bound(address: str, port: int) -> bool:
     """Whether some process has bound this UDP address (Linux: from /proc, without touching the port)."""
+    return any(fields[1] in _local(address, port) for fields in _sockets("udp"))
+
+
+def tcp_is_listening(address: str, port: int) -> bool:
+    """Whether some process listens on this TCP address (Linux, likewise)."""
+    return any(fields[1] in _local(address, port) and fields[3] == "0A" for fields in _sockets("tcp"))
+
+
+def _local(address: str, port: int) -> set[str]:
     packed = socket.inet_aton(address)[::-1].hex().upper()
-    wanted = {f"{packed}:{port:04X}", f"00000000:{port:04X}"}
-    lines = Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]
-    return any(line.split()[1] in wanted for line in lines)
+    return {f"{packed}:{port:04X}", f"00000000:{port:04X}"}
+
+
+def _sockets(kind: str) -> list[list[str]]:
+    lines = Path(f"/proc/net/{kind}").read_text(encoding="ascii").splitlines()[1:]
+    return [line.split() for line in lines]
 
 
 def used_udp_ports() -> set[int]:
@@ -68,3 +80,8 @@ def used_udp_ports() -> set[int]:
 def wait_for_udp(address: str, port: int, seconds: float = 10.0) -> None:
     """Wait until a peer has bound this UDP address."""
     wait_until(lambda: udp_is_bound(address, port), f"a UDP socket on {address}:{port}", seconds)
+
+
+def wait_for_tcp(address: str, port: int, seconds: float = 10.0) -> None:
+    """Wait until a peer listens on this TCP address."""
+    wait_until(lambda: tcp_is_listening(address, port), f"a TCP listener on {address}:{port}", seconds)

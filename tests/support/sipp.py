@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.ports import wait_for_udp
+from support.ports import wait_for_tcp, wait_for_udp
 from support.programs import needs_program
 from support.scenario import Scenario
 from support.sip_text import SipText
@@ -47,8 +47,10 @@ class Sipp:
         limit: int | None = None,
         seconds: int = 30,
         keep_messages: bool = True,
+        tcp: bool = False,
         options: tuple[str, ...] = (),
     ) -> None:
+        """`tcp`: all calls over one TCP connection."""
         program = needs_program("sipp", "sip-tester")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.address, self.port = folder, address, port
@@ -57,6 +59,8 @@ class Sipp:
         command += ["-i", address, "-p", str(port), "-mi", address, "-s", called, "-m", str(calls), "-nostdin"]
         command += ["-timeout", f"{seconds}s", "-timeout_error", "-trace_err", "-error_file", "errors.log"]
         command += ["-trace_stat", "-stf", "statistics.csv", "-fd", "1", "-r", str(rate)]
+        if tcp:
+            command += ["-t", "t1"]
         if limit is not None:
             command += ["-l", str(limit)]
         if keep_messages:
@@ -68,7 +72,7 @@ class Sipp:
                 [*command, *options], cwd=folder, stdin=subprocess.DEVNULL, stdout=screen, stderr=subprocess.STDOUT
             )
         if remote is None:
-            wait_for_udp(address, port)
+            (wait_for_tcp if tcp else wait_for_udp)(address, port)
 
     def wait(self) -> SippResult:
         """Wait for the end of all calls."""

@@ -1,137 +1,36 @@
 """CPU per call and calls per second of `python -m app serve` between two trunks, with SIPp on both sides.
 
-    python -m tests.bench.calls [--rates 50,200] [--runs 5] [--seconds 5] [--talk 500] [--peak] [--profile FILE]
+    python -m tests.bench.calls [--transports udp,tcp,tls] [--rates 50,200] [--runs 5] [--seconds 5] [--talk 500]
+                                [--peak] [--profile FILE]
 
 A call is INVITE, 180, 200, ACK, BYE, 200 on each side; call records are written. CPU is the time of the server and
 its children, user and system, whole life of the run included: from before the first INVITE until the last record
-is stored. Compare only figures of one machine.
+is stored. Over TCP and TLS all calls of a side share one connection; SIPp gets its TLS from a tunnel in a process of
+its own, which is not counted. Compare only figures of one machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import pstats
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from support.ports import LoopbackNetwork
 from support.server import RunningServer
-from support.sipp import Sipp
 
-HERE = Path(__file__).resolve().parent
-CARRIER, CALLER, SERVER = 10, 20, 1
+from tests.bench.calls.runs import SERVER, TRANSPORTS, document, median_run, run_once
+
 GOAL_NOW, GOAL = 2.0, 1.0
 """Milliseconds of CPU per call: to reach first, and in the end."""
 OTHERS = {50: "Asterisk 4.0-4.7, Kamailio (proxy) 0.5", 200: "Asterisk 2.2 at its peak, Kamailio (proxy) 0.3-0.4"}
 MESSAGES_IN, MESSAGES_OUT, TYPICAL_BYTES = 6, 7, 500
 """Datagrams that a back-to-back user agent receives and sends for one call, with its own 100."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run at one rate."""
-
-    calls: int
-    failed: int
-    retransmissions: int
-    cpu_ms_per_call: float
-    calls_per_second: float
-    system_share: float
-    """How much of the CPU was spent in the kernel, 0 to 1."""
-
-
-def cpu_seconds(pid: int) -> tuple[float, float]:
-    """User and system time of a process and all its descendants, the ended ones that it waited for included."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    user = system = 0.0
-    for each in family(pid):
-        try:
-            fields = Path(f"/proc/{each}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        except OSError:
-            continue
-        user += (int(fields[11]) + int(fields[13])) / ticks
-        system += (int(fields[12]) + int(fields[14])) / ticks
-    return user, system
-
-
-def family(pid: int) -> list[int]:
-    """A process and its descendants."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text(encoding="ascii").split():
-            found += family(int(child))
-    return found
-
-
-def wait_until_idle(pid: int) -> None:
-    """Wait until the server has nothing left to do: its CPU time stands nearly still for half a second."""
-    last = sum(cpu_seconds(pid))
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        time.sleep(0.5)
-        now = sum(cpu_seconds(pid))
-        if now - last <= 0.02:
-            return
-        last = now
-
-
-def run_once(server: RunningServer, network: LoopbackNetwork, rate: float, seconds: float, talk: int) -> Run:
-    """Calls at this rate for so long, and what they cost."""
-    calls = max(1, round(rate * seconds))
-    with tempfile.TemporaryDirectory() as folder:
-        common = {"calls": calls, "keep_messages": False, "seconds": int(seconds) + 60}
-        carrier = Sipp(Path(folder) / "carrier", HERE / "carrier.xml", network.address(CARRIER), rate=rate, **common)
-        before = cpu_seconds(server.pid)
-        started = time.monotonic()
-        caller = Sipp(
-            Path(folder) / "caller",
-            HERE / "caller.xml",
-            network.address(CALLER),
-            remote=f"{network.address(SERVER)}:5060",
-            called="135550",
-            rate=rate,
-            limit=100000,
-            options=("-d", str(talk)),
-            **common,
-        )
-        result = caller.wait()
-        elapsed = time.monotonic() - started - talk / 1000
-        wait_until_idle(server.pid)
-        after = cpu_seconds(server.pid)
-        carrier.kill()
-        if result.failed or result.exit_code:
-            print(result.errors[:2000], file=sys.stderr)
-    user, system = after[0] - before[0], after[1] - before[1]
-    return Run(
-        calls=result.successful,
-        failed=result.failed + calls - result.created,
-        retransmissions=result.retransmissions,
-        cpu_ms_per_call=(user + system) * 1000 / max(1, result.successful),
-        calls_per_second=result.successful / elapsed,
-        system_share=system / max(0.001, user + system),
-    )
-
-
-def median_run(runs: list[Run]) -> Run:
-    """The run with the median CPU, with all failures and retransmissions counted."""
-    middle = sorted(runs, key=lambda run: run.cpu_ms_per_call)[len(runs) // 2]
-    return Run(
-        calls=middle.calls,
-        failed=sum(run.failed for run in runs),
-        retransmissions=sum(run.retransmissions for run in runs),
-        cpu_ms_per_call=middle.cpu_ms_per_call,
-        calls_per_second=statistics.median(run.calls_per_second for run in runs),
-        system_share=middle.system_share,
-    )
 
 
 FORWARDER = f"""
@@ -171,26 +70,15 @@ def floor_ms(network: LoopbackNetwork, calls: int = 2000) -> float:
         return float(process.stdout.readline()) * 1000 / calls
 
 
-def document(network: LoopbackNetwork) -> dict[str, object]:
-    """Two trunks without practical limits, and prefix 13 to the carrier."""
-    limits = {"max_outgoing_calls": 100000, "max_incoming_calls": 100000}
-    return {
-        "sip_trunks": [
-            {"id": 1, "description": "Carrier", "server_address": network.address(CARRIER), **limits},
-            {"id": 2, "description": "Caller", "server_address": network.address(CALLER), **limits},
-        ],
-        "analyze_called_numbers": [{"prefix": "13", "route_type": "sip_trunk", "target_id": 1}],
-    }
-
-
 def print_row(*cells: object) -> None:
-    widths = (9, 7, 7, 8, 10, 12, 8, 10, 9, 9)
+    widths = (5, 9, 7, 7, 8, 10, 12, 8, 10, 9, 9)
     print("  ".join(str(cell).rjust(width) for cell, width in zip(cells, widths, strict=True)), flush=True)
 
 
 def measure_rates(server: RunningServer, network: LoopbackNetwork, options: argparse.Namespace, floor: float) -> int:
     """The table: one row per rate with the median of the runs; returns the number of failed calls."""
     header = (
+        "by",
         "calls/s",
         "calls",
         "failed",
@@ -204,25 +92,28 @@ def measure_rates(server: RunningServer, network: LoopbackNetwork, options: argp
     )
     print_row(*header)
     failures = 0
-    for rate in options.rates:
-        runs = [run_once(server, network, rate, options.seconds, options.talk) for _ in range(options.runs)]
-        middle = median_run(runs)
-        failures += middle.failed
-        cost = middle.cpu_ms_per_call
-        print_row(
-            f"{rate:g}",
-            middle.calls,
-            middle.failed,
-            middle.retransmissions,
-            f"{middle.calls_per_second:.0f}",
-            f"{cost:.2f}",
-            f"{middle.system_share:.0%}",
-            f"x{cost / floor:.1f}",
-            f"x{cost / GOAL_NOW:.2f}",
-            f"x{cost / GOAL:.2f}",
-        )
-        each = ", ".join(f"{run.cpu_ms_per_call:.2f}" for run in runs)
-        print(f"           each run: {each}" + (f"; others: {OTHERS[rate]}" if rate in OTHERS else ""))
+    for transport in options.transports:
+        for rate in options.rates:
+            seconds, talk = options.seconds, options.talk
+            runs = [run_once(server, network, rate, seconds, talk, transport) for _ in range(options.runs)]
+            middle = median_run(runs)
+            failures += middle.failed
+            cost = middle.cpu_ms_per_call
+            print_row(
+                transport,
+                f"{rate:g}",
+                middle.calls,
+                middle.failed,
+                middle.retransmissions,
+                f"{middle.calls_per_second:.0f}",
+                f"{cost:.2f}",
+                f"{middle.system_share:.0%}",
+                f"x{cost / floor:.1f}",
+                f"x{cost / GOAL_NOW:.2f}",
+                f"x{cost / GOAL:.2f}",
+            )
+            each = ", ".join(f"{run.cpu_ms_per_call:.2f}" for run in runs)
+            print(f"           each run: {each}" + (f"; others: {OTHERS[rate]}" if rate in OTHERS else ""))
     return failures
 
 
@@ -250,6 +141,8 @@ def print_profile(path: Path) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     rates = {"type": lambda text: [float(rate) for rate in text.split(",")], "default": [50.0, 200.0]}
+    transports = {"type": lambda text: text.split(","), "default": list(TRANSPORTS)}
+    parser.add_argument("--transports", help="udp, tcp, tls, comma separated (all)", **transports)
     parser.add_argument("--rates", help="calls per second, comma separated (50,200)", **rates)
     parser.add_argument("--runs", type=int, default=5, help="runs per rate; the median counts (5)")
     parser.add_argument("--seconds", type=float, default=5, help="length of a run (5)")
