@@ -48,7 +48,7 @@ class CallJournal:
         self._known_turns = 0
         self._offset = 0
         self._end = SEGMENT_BYTES
-        self._broken = False
+        self._complained = False
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Keep a row; on the loop, after the row was queued for the thread. It costs some microseconds."""
@@ -62,14 +62,15 @@ class CallJournal:
         except ValueError:
             data = to_json(clean_call_row(row))
         generation, length = turns & 0xFFFFFFFF, len(data)
-        if self._broken or self._offset + _FRAME.size + length > self._end:
+        if self._offset + _FRAME.size + length > self._end:
             return
         frame = _FRAME.pack(generation, length, _checksum(generation, data)) + data
         try:
             self._write(frame)
         except OSError as error:
-            self._broken = True
-            _log.info("calls that end within a moment of a crash may have no record: %s", error)
+            if not self._complained:
+                self._complained = True
+                _log.info("calls that end within a moment of a crash may have no record: %s", error)
             return
         self._offset += len(frame)
 

@@ -72,8 +72,10 @@ class DatabaseThread:
         # Only the loop's: changes that are on their way to the disk.
         self._unsaved: deque[tuple[Change, ...]] = deque()
         self._arrived = 0
-        # Only the thread's: how many configurations of others were sent to the loop.
+        # Only the thread's: how many configurations of others were sent to the loop, and whether it has to be sent one
+        # because changes that are in effect there could not be saved.
         self._sent = 0
+        self._diverged = False
         # Only the thread's: what could not be written yet, and what was last said about it.
         self._started: dict[str, CallRecord] = {}
         self._ended: list[CallRecord] = []
@@ -138,6 +140,8 @@ class DatabaseThread:
     def save(self, changes: Sequence[Change], done: Callable[[Exception | None], None] | None = None) -> None:
         """Write changes that are in effect already; `done(None)` when they are on disk, `done(error)` when not.
 
+        In the latter case `on_configuration` brings what is on disk, as soon as that can be read: what could not be
+        saved does not stay in effect, to be lost at the next start.
         A configuration that `on_configuration` brings meanwhile has the changes on top that are not on disk yet.
         """
         kept = tuple(changes)
@@ -151,7 +155,7 @@ class DatabaseThread:
 
         arrived = self._arrived
         # Made upon a configuration that another program had changed by then, as the thread knows now: look again.
-        self.submit(lambda database: database.save(kept, recheck=self._sent != arrived), saved)
+        self.submit(lambda database: self._save(database, kept, recheck=self._sent != arrived), saved)
 
     def keep_calls(self, days: int) -> None:
         """Delete call records older than so many days, now and then, a few at a time; 0 keeps them for ever."""
@@ -183,6 +187,8 @@ class DatabaseThread:
                 self._sleep()
                 self._work()
             self._work(final=True)
+            if self.waiting_records:
+                _log.error("%d call records could not be written; the next start tries again", self.waiting_records)
         except Exception:
             _log.exception("the database thread died")
             self._tell(lambda: self._on_trouble("The database thread died of a fault in the program; see the log"))
@@ -286,11 +292,19 @@ class DatabaseThread:
         if done is not None:
             self._tell(lambda: done(result, failure))
 
+    def _save(self, database: Database, changes: tuple[Change, ...], *, recheck: bool) -> int:
+        try:
+            return database.save(changes, recheck=recheck)
+        except BaseException:
+            self._diverged = True
+            self._next_watch = 0.0
+            raise
+
     def _watch(self) -> None:
-        """Has another program changed the configuration?"""
+        """Has another program changed the configuration, or is something in effect that is not on disk?"""
         self._database.touch()
         try:
-            if self._database.version() == self._database.seen_version:
+            if self._database.version() == self._database.seen_version and not self._diverged:
                 return
             configuration, version = self._database.load()
         except StorageError as error:
@@ -299,6 +313,7 @@ class DatabaseThread:
         except Exception:
             _log.exception("the configuration cannot be read again")
             return
+        self._diverged = False
         self._sent += 1
         self._tell(lambda: self._configuration_arrived(configuration, version))
 

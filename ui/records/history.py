@@ -54,7 +54,7 @@ class History(QObject):
 
     def _saved(self, error: Exception | None) -> None:
         if error is not None:
-            self.failed.emit(f"The change works now but could not be saved: {error}")
+            self.failed.emit(f"The change was taken back, it could not be saved: {error}")
 
 
 class _Step(QUndoCommand):

@@ -262,7 +262,7 @@ def test_stopping_writes_everything_that_waits(
     assert open_database(serving=True).count_calls() == 3000, "the lock was given back"
 
 
-@pytest.mark.expects_log("is full")
+@pytest.mark.expects_log("is full|could not be written")
 def test_stopping_says_when_records_could_not_be_written(worker: DatabaseThread, spy: SpyDatabase, call: Maker) -> None:
     spy.failure = StorageUnavailable("The disk is full")
     worker.call_ended(call())
