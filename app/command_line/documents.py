@@ -17,6 +17,11 @@ def read_json(name: str) -> Any:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise _mistake(f"{shown} cannot be read: {error.strerror or error}") from None
+    return parse_json(data, shown)
+
+
+def parse_json(data: bytes, shown: str) -> Any:
+    """The JSON value in the bytes of a document that is called `shown`. RecordErrors says what is wrong and where."""
     try:
         # Windows' own tools write UTF-16, or UTF-8 with a mark before it.
         text = data.decode(json.detect_encoding(data))

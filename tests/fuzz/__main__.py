@@ -1,11 +1,12 @@
 """Fuzzing: mutated inputs for the parsers, and mutated packets in the middle of calls.
 
-    python -m tests.fuzz sip|sdp|rtp|rtcp|calls|all [--inputs 100000] [--seed 1] [--guided]
+    python -m tests.fuzz TARGET|calls|all [--inputs 100000] [--seed 1] [--guided]
 
 `calls` puts mutated copies of real packets into the calls of the big simulation, whose promises must hold all the
-same: no traceback, no call without its record, nothing left over, no growth. The others feed one parser with mutated
-seeds; `--guided` keeps the inputs that reach new lines and mutates those further, which is slower and gets deeper. An
-input that fails is written to tests/fuzz/found, from where it is tested ever after.
+same: no traceback, no call without its record, nothing left over, no growth. The others (sip, sdp, rtp, rtcp, uri,
+headers, digest, stream, event, document, datagram, media) feed one part of the program with mutated seeds; `--guided`
+keeps the inputs that reach new lines and mutates those further, which is slower and gets deeper (where atheris can be
+installed `python -m tests.fuzz.covered TARGET` is faster at that). An input that fails is written to tests/fuzz/found, from where it is tested ever after.
 """
 
 from __future__ import annotations

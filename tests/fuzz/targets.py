@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from fuzz.more_targets import MORE_TARGETS, more_seeds
+
 from app.errors import RemoteError
 from app.media.negotiation import Negotiation, Side, SideSettings
 from app.media.rtp import RtpError, is_rtcp, parse_rtcp, parse_rtp
@@ -108,7 +110,7 @@ def rtcp(data: bytes) -> None:
     assert len(packets) <= len(data) // 4
 
 
-TARGETS: dict[str, Target] = {"sip": sip, "sdp": sdp, "rtp": rtp, "rtcp": rtcp}
+TARGETS: dict[str, Target] = {"sip": sip, "sdp": sdp, "rtp": rtp, "rtcp": rtcp, **MORE_TARGETS}
 
 _SDP_TEXTS = (
     """v=0
@@ -223,6 +225,11 @@ def seeds_of(name: str) -> list[bytes]:
         return list(_RTP_SEEDS)
     if name == "rtcp":
         return list(_RTCP_SEEDS)
+    messages = _messages()
+    return messages if name == "sip" else more_seeds(name, messages, list(_RTP_SEEDS), list(_RTCP_SEEDS))
+
+
+def _messages() -> list[bytes]:
     seeds = [text.replace("\n", "\r\n").encode() for text in _REQUESTS]
     seeds += [seeds[0] + _SDP_SEEDS[0]]
     for index in sorted(_TORTURE.glob("*/index.json")):
