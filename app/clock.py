@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
-from typing import Any
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,10 @@ class Deadline:
             heap.forget_one()
 
 
+_Entry: TypeAlias = tuple[float, int, Any, Any, "deque[_Entry] | None"]
+"""When, in which order, a `Deadline` or the callback of a bare call, that one's argument, and the lane it waits in."""
+
+
 class DeadlineHeap:
     """All deadlines of an engine, so that one armed timer serves them (a Qt timer each would cost far more).
 
@@ -56,8 +61,9 @@ class DeadlineHeap:
     _SWEEP_AT_LEAST = 256
 
     def __init__(self, on_earlier: Callable[[float], None] | None = None) -> None:
-        # The third is a Deadline, or the callback of a bare call whose argument is the fourth.
-        self._heap: list[tuple[float, int, Any, Any]] = []
+        self._heap: list[_Entry] = []
+        self._lanes: dict[int, deque[_Entry]] = {}
+        """Per lane its entries in order of time; the first of each stands in the heap as well."""
         self._sequence = 0
         self._cancelled = 0
         self.on_earlier = on_earlier
@@ -65,28 +71,39 @@ class DeadlineHeap:
 
     def __len__(self) -> int:
         """How many deadlines are still to come."""
-        return len(self._heap) - self._cancelled
+        return len(self._heap) - self._cancelled + sum(len(lane) - 1 for lane in self._lanes.values() if lane)
 
     def schedule(self, at: float, callback: DeadlineCallback) -> Deadline:
         """Have `callback(now)` called by the first `expire(now)` at or after `at` (monotonic seconds)."""
         deadline = Deadline(self, at, callback)
         self._sequence = sequence = self._sequence + 1
-        entry = (at, sequence, deadline, None)
-        heappush(self._heap, entry)
-        if self._heap[0] is entry and self.on_earlier is not None:
-            self.on_earlier(at)
+        self._push((at, sequence, deadline, None, None))
         return deadline
 
-    def call_at(self, at: float, callback: Callable[[Any, float], None], argument: Any) -> None:
+    def call_at(self, at: float, callback: Callable[[Any, float], None], argument: Any, lane: int) -> None:
         """Have `callback(argument, now)` called likewise: for whoever can tell by itself that it is no longer wanted.
 
-        It costs a third of a `Deadline` and takes its place in the heap until its time, wanted or not.
+        It costs a third of a `Deadline` and takes its place until its time, wanted or not. `lane` says which ones have
+        the same delay: each is due after the one before it, and so none has to be sorted in. One that is not is no
+        mistake, it only costs more.
         """
         self._sequence = sequence = self._sequence + 1
-        entry = (at, sequence, callback, argument)
+        queue = self._lanes.get(lane)
+        if queue is None:
+            queue = self._lanes[lane] = deque()
+        entry = (at, sequence, callback, argument, queue)
+        if not queue:
+            queue.append(entry)
+            self._push(entry)
+        elif queue[-1][0] <= at:
+            queue.append(entry)
+        else:
+            self._push((at, sequence, callback, argument, None))
+
+    def _push(self, entry: _Entry) -> None:
         heappush(self._heap, entry)
         if self._heap[0] is entry and self.on_earlier is not None:
-            self.on_earlier(at)
+            self.on_earlier(entry[0])
 
     def next_deadline(self) -> float | None:
         """The time of the first deadline still to come, or None."""
@@ -104,7 +121,15 @@ class DeadlineHeap:
         heap = self._heap
         count = 0
         while heap and heap[0][0] <= now:
-            _, _, what, argument = heappop(heap)
+            _, _, what, argument, lane = heap[0]
+            if lane is None:
+                heappop(heap)
+            else:
+                lane.popleft()
+                if lane:
+                    heapreplace(heap, lane[0])
+                else:
+                    heappop(heap)
             if type(what) is not Deadline:
                 count += 1
                 what(argument, now)

@@ -551,8 +551,23 @@ def parse(data: bytes) -> Request | Response:
     else:
         return _parse_tolerantly(data)
     message = _parse_start_line(start_line, headers, body)
-    message.first_values = first
-    message.has_repeated_headers = len(first) != len(headers)
+    kept = message.__dict__
+    kept["first_values"] = first
+    kept["has_repeated_headers"] = len(first) != len(headers)
+    try:
+        # What every message is asked for. Where it is missing or wrong, the view says so once it is asked for.
+        kept["cseq"] = CSeq.parse(first["CSeq"])
+        via = first["Via"]
+        if "," not in via:
+            kept["via"] = Via.parse(via)
+        party = NameAddr.parse_cached(first["From"])
+        if party.uri is not None:
+            kept["from_"] = party
+        party = NameAddr.parse_cached(first["To"])
+        if party.uri is not None:
+            kept["to"] = party
+    except (KeyError, UriError):
+        pass
     return message
 
 
