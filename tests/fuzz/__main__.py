@@ -6,7 +6,8 @@
 same: no traceback, no call without its record, nothing left over, no growth. The others (sip, sdp, rtp, rtcp, uri,
 headers, digest, stream, event, document, datagram, media) feed one part of the program with mutated seeds; `--guided`
 keeps the inputs that reach new lines and mutates those further, which is slower and gets deeper (where atheris can be
-installed `python -m tests.fuzz.covered TARGET` is faster at that). An input that fails is written to tests/fuzz/found, from where it is tested ever after.
+installed `python -m tests.fuzz.covered TARGET` is faster at that). An input that fails is written to tests/fuzz/found,
+from where it is tested ever after.
 """
 
 from __future__ import annotations
