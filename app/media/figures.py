@@ -9,6 +9,10 @@ from app.media.negotiation import Side
 from app.media.quality import burst_ratio, stream_score
 
 
+LEAST_ROUND_TRIP = 0.1
+"""Milliseconds: nothing shorter is told apart, on one machine for example."""
+
+
 class StreamSnapshot(NamedTuple):
     """The stream that one side of a call sends, at a moment. Counts are of the whole call."""
 
@@ -111,6 +115,7 @@ def add_rows(earlier: StreamRow, row: StreamRow) -> StreamRow:
         dropped=earlier.dropped + row.dropped,
         jitter=row.jitter if row.packets else earlier.jitter,
         payload_type=row.payload_type if row.packets else earlier.payload_type,
+        round_trip=row.round_trip if row.round_trip >= 0 else earlier.round_trip,
     )
 
 
@@ -170,7 +175,8 @@ def make_snapshot(
         row.reordered,
         row.gaps,
         jitter,
-        max(row.round_trip, 0.0) * 1000,
+        # One that is known is never shown as the 0 of one that is not.
+        max(row.round_trip * 1000, LEAST_ROUND_TRIP) if row.round_trip >= 0 else 0.0,
         mos,
         recent_mos,
         now - last_packet_at if last_packet_at >= 0 else -1.0,

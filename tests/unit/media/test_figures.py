@@ -40,6 +40,13 @@ def test_a_snapshot() -> None:
     assert after.remote_host == "" and after.problem == "one-way"
 
 
+@pytest.mark.parametrize(("seconds", "shown"), [(-1.0, 0.0), (0.0, 0.1), (0.000_02, 0.1), (0.25, 250.0)])
+def test_a_round_trip_of_nothing_is_not_an_unknown_one(seconds: float, shown: float) -> None:
+    row = ROW._replace(round_trip=seconds)
+    snapshot = make_snapshot("c", Side.CALLER, row, ROW, None, 50.0, "PCMU/8000", "PCMU", None, "", -1.0, -1.0)
+    assert snapshot.round_trip_ms == shown
+
+
 def test_nothing_came() -> None:
     snapshot = make_snapshot(
         "c", Side.CALLED, EMPTY_ROW, EMPTY_ROW, None, 1.0, "PCMU/8000", "PCMU", None, "", -1.0, -1.0
@@ -58,6 +65,7 @@ def test_a_second_without_packets_is_the_worst() -> None:
 def test_counts_go_on_in_the_next_worker() -> None:
     total = add_rows(ROW, EMPTY_ROW)
     assert (total.packets, total.lost, total.jitter, total.payload_type) == (90, 10, 0.004, 0)
+    assert total.round_trip == 0.03
     total = add_rows(ROW, ROW._replace(jitter=0.001))
     assert (total.packets, total.bytes, total.expected, total.lost, total.gaps) == (180, 30_960, 200, 20, 10)
     assert total.jitter == 0.001
