@@ -117,6 +117,10 @@ class Scenario:
         """A DTMF digit as SIP INFO."""
         return self.request("INFO", f"Signal={digit}\r\nDuration=160\r\n", "application/dtmf-relay")
 
+    def play(self, file: str) -> Scenario:
+        """Begin to play a file of A-law samples as RTP; the port in the SDP is `[rtpstream_audio_port]`."""
+        return self._add(f'  <nop><action><exec rtp_stream="{file},-1,8"/></action></nop>\n')
+
     def answer_request(self, method: str, sdp: str = "") -> Scenario:
         """Expect a request within the dialog and answer it with 200."""
         self.expect_request(method)

@@ -1,4 +1,4 @@
-"""Two real phones through a relaying trunk: each hears the other's tone, also where packets are lost, and is measured."""
+"""Two real phones through a relaying trunk: each hears the other's tone, also where packets are lost; all is measured."""
 
 from __future__ import annotations
 
