@@ -20,8 +20,10 @@ LOADED_REST = 0.2
 More comes in than is done, so that all that waits only grows old (as CoDel, RFC 8289, has it for packets): the queue is
 kept short, and what is taken is done quickly.
 """
+CALM_AFTER = 1.0
+"""Seconds without a refusal after which there is patience again."""
 OVER_AFTER = 5.0
-"""Seconds without a refusal after which an overload is over."""
+"""Seconds without a refusal after which an overload is said to be over."""
 
 
 class Overload:
@@ -56,7 +58,8 @@ class Overload:
         waiting = self.waiting()
         if waiting < LOADED_STRANGERS:
             return False
-        if not self._last:
+        now = self._monotonic()
+        if not self._last or now - self._last > CALM_AFTER:
             if waiting < (PATIENCE if method == "INVITE" else PATIENCE_REST):
                 return False
         elif method != "INVITE":
@@ -65,7 +68,7 @@ class Overload:
         elif waiting < LOADED_PEERS and self._is_peer(host):
             return False
         begins = not self._last
-        self._last = self._monotonic()
+        self._last = now
         self.refused += 1
         if begins:
             self._refused_before = self.refused - 1

@@ -62,8 +62,8 @@ _REMEMBERED_DESTINATIONS = 2048
 _REMEMBERED_FLOWS = 4096
 _QUIET = 0.0003
 """Seconds without a wake after which a single datagram is expected, so that the system is not asked for a second."""
-_GOOD_FOR = 0.5
-"""Seconds for which it is believed that the queue still is as it was when it was read last."""
+_GOOD_FOR = 1.0
+"""Seconds for which it is believed that a queue from which a full batch was read is not empty."""
 _SO_TIMESTAMPNS = 35
 _IP_PKTINFO = 8
 _IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", 50)
@@ -168,7 +168,9 @@ class UdpListener:
     def waiting(self, now: float) -> float:
         """Seconds that what is being dealt with now has waited to be read; 0 while the queue empties."""
         receiver = self._receiver
-        return receiver.waited if receiver is not None and now - receiver.read_at < _GOOD_FOR else 0.0
+        if receiver is None or not receiver.waiting_since:
+            return 0.0
+        return now - receiver.waiting_since if now - receiver.read_at < _GOOD_FOR else 0.0
 
     @property
     def counts(self) -> UdpCounts:
@@ -448,10 +450,10 @@ class _LoopReader:
         self._batch = batch
         self._monotonic = monotonic
         self._idle_since = self._emptied_at = monotonic()
-        self.waited = 0.0
-        """Seconds for which the first of the last batch had waited, 0 when that batch emptied the queue."""
+        self.waiting_since = 0.0
+        """When the first of the batch that is being dealt with came, 0 when that batch emptied the queue."""
         self.read_at = 0.0
-        """When that was."""
+        """When that batch was read."""
         self._left_some = False
         """Whether the last batch was full, so that more may be waiting."""
         # Asking for a second datagram that is not there costs less than another wake of Qt's loop.
@@ -490,9 +492,9 @@ class _LoopReader:
         self.read_at = now
         self._left_some = 1 < most <= len(batch)
         if self._left_some:
-            self.waited = waited
+            self.waiting_since = now - waited
         else:
-            self.waited = 0.0
+            self.waiting_since = 0.0
             # A single datagram was read without asking for a second, since nothing had come for a while.
             self._emptied_at = now if len(batch) < most else self._idle_since
         if batch:
@@ -523,10 +525,10 @@ class _ThreadReader:
         self._backlog: deque[Datagram] = deque()
         self._kept_at: deque[float] = deque()
         """When each of them was read."""
-        self.waited = 0.0
-        """Seconds for which the first of the last batch had waited, 0 when that batch emptied the backlog."""
+        self.waiting_since = 0.0
+        """When the first of the batch that is being dealt with came, 0 when that batch emptied the backlog."""
         self.read_at = 0.0
-        """When that was."""
+        """When that batch was taken."""
         # Each counter has one writer, so that neither thread needs a lock.
         self.drops = 0
         self._bytes_in = 0
@@ -587,11 +589,11 @@ class _ThreadReader:
         batch = [backlog.popleft() for _ in range(min(len(backlog), self._limits.batch))]
         times = [kept_at.popleft() for _ in batch]
         now = self.read_at = self._monotonic()
-        self.waited = 0.0
+        self.waiting_since = 0.0
         if backlog:
             self._wake_pending = True
             self._loop.call_soon(self._hand_over)
-            self.waited = now - times[0] if times else 0.0
+            self.waiting_since = times[0]
         if batch:
             self._bytes_out += sum(len(datagram[0]) for datagram in batch)
             self._listener.take_batch(batch, now)

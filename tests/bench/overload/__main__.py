@@ -4,16 +4,24 @@
 
 The peak is the most calls per second that were completed at any rate offered, found by raising the rate; then a
 multiple of it is offered. What the server does not take it must refuse with 503, and what it takes it must complete:
-the rest of the peak that is kept is the figure. The generator needs a core of its own.
+the rest of the peak that is kept is the figure. Then 70 % of the peak is offered while the server is stopped for a
+tenth of a second in every second, as a busy machine would do: that is no overload, and nobody should be refused.
+
+The generator needs a core of its own. Where it and other programs leave the server less than nine tenths of one during
+the overload, what a second of its processor time achieves is compared instead, and that is said.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +34,12 @@ from support.sipp import Sipp
 HERE = Path(__file__).resolve().parent
 CARRIER, CALLER, SERVER = 10, 20, 1
 GOAL = 0.8
+HICCUP_RATE = 0.7
+"""The rate at which the server is stopped now and then, as a part of the peak."""
+HICCUP, HICCUP_EVERY = 0.1, 1.0
+HICCUP_GOAL = 0.01
+"""The part of those calls that may be refused, since other programs stop the server, too."""
+A_WHOLE_CORE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,13 @@ class Offer:
     retransmissions: int
     cpu_seconds: float
     """What the server spent."""
+    share: float
+    """Of a core, while calls were offered."""
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Calls completed for each second of the server's processor time at this rate of them."""
+        return self.completed / self.share
 
 
 def cpu_seconds(pid: int) -> float:
@@ -76,6 +97,9 @@ def offer(server: RunningServer, network: LoopbackNetwork, rate: float, seconds:
             options=("-d", str(talk)),
             **common,
         )
+        began, at_first = time.monotonic(), cpu_seconds(server.pid)
+        time.sleep(seconds)
+        share = (cpu_seconds(server.pid) - at_first) / (time.monotonic() - began)
         result = caller.wait()
         spent = cpu_seconds(server.pid) - before
         completed = settled(carrier)
@@ -87,6 +111,7 @@ def offer(server: RunningServer, network: LoopbackNetwork, rate: float, seconds:
         failed=result.failed + calls - result.created,
         retransmissions=result.retransmissions,
         cpu_seconds=spent,
+        share=max(share, 0.01),
     )
 
 
@@ -97,6 +122,32 @@ def settled(carrier: Sipp) -> int:
         last = now
         time.sleep(1.5)
     return last
+
+
+@contextlib.contextmanager
+def hiccups(pid: int) -> Iterator[None]:
+    """Stop a process for a moment again and again."""
+    ended = threading.Event()
+
+    def disturb() -> None:
+        while not ended.wait(HICCUP_EVERY):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(HICCUP)
+            os.kill(pid, signal.SIGCONT)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def go_before_others(pid: int) -> None:
+    """Let the server have its core before the generator and other programs, where this is allowed."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, pid, -10)
 
 
 def document(network: LoopbackNetwork) -> dict[str, object]:
@@ -115,20 +166,20 @@ def report(made: Offer) -> Offer:
     """Print a row."""
     print(
         f"{made.rate:6.0f}/s offered: {made.completed:6.1f}/s completed, {made.refused} refused, "
-        f"{made.failed} failed, {made.retransmissions} repeats, {made.cpu_seconds:.1f} s of CPU",
+        f"{made.failed} failed, {made.retransmissions} repeats, {made.share:.0%} of a core",
         flush=True,
     )
     return made
 
 
-def find_peak(server: RunningServer, network: LoopbackNetwork, talk: int, seconds: float) -> float:
+def find_peak(server: RunningServer, network: LoopbackNetwork, talk: int, seconds: float) -> Offer:
     """The most completed calls per second over rising rates, until two in a row bring no more."""
-    best, rate, in_vain = 0.0, 100.0, 0
+    best, rate, in_vain = report(offer(server, network, 200, seconds, talk)), 200.0, 0
     while in_vain < 2:
-        made = report(offer(server, network, rate, seconds, talk))
-        in_vain = 0 if made.completed > best else in_vain + 1
-        best = max(best, made.completed)
         rate *= 1.4
+        made = report(offer(server, network, rate, seconds, talk))
+        in_vain = 0 if made.completed > best.completed else in_vain + 1
+        best = max(best, made, key=lambda each: each.completed)
     return best
 
 
@@ -150,14 +201,34 @@ def main() -> int:
             Path(folder) / "data", document(network), network.address(SERVER), expected=("WARNING",)
         ) as server,
     ):
+        go_before_others(server.pid)
         offer(server, network, 20, 1, options.talk)  # warm: imports, caches, files
-        peak = options.peak or find_peak(server, network, options.talk, min(5.0, options.seconds))
+        seconds = min(5.0, options.seconds)
+        if options.peak:
+            best = report(offer(server, network, options.peak, seconds, options.talk))
+        else:
+            best = find_peak(server, network, options.talk, seconds)
+        peak = options.peak or best.completed
         made = report(offer(server, network, peak * options.factor, options.seconds, options.talk))
+        time.sleep(6)  # until the overload is over
         again = report(offer(server, network, 50, 2, options.talk))
+        with hiccups(server.pid):
+            hurt = report(offer(server, network, peak * HICCUP_RATE, options.seconds, options.talk))
     network.close()
     kept = made.completed / peak
     print(f"{kept:.0%} of the peak of {peak:.0f} calls/s kept at {options.factor:g} times the load (goal {GOAL:.0%})")
-    return 0 if kept >= GOAL and not again.failed else 1
+    if kept < GOAL and made.share < A_WHOLE_CORE:
+        kept = made.per_cpu_second / best.per_cpu_second
+        print(
+            f"the server got {made.share:.0%} of a core only: a second of processor time did {made.per_cpu_second:.0f} "
+            f"calls, at the peak {best.per_cpu_second:.0f}, which is {kept:.0%}"
+        )
+    hurt_part = hurt.refused / (hurt.rate * options.seconds)
+    print(
+        f"stopped for {HICCUP:g} s every {HICCUP_EVERY:g} s at {HICCUP_RATE:.0%} of the peak: {hurt_part:.1%} refused "
+        f"(goal under {HICCUP_GOAL:.0%})"
+    )
+    return 0 if kept >= GOAL and not again.failed and hurt_part < HICCUP_GOAL else 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.calls.overload import (
+    CALM_AFTER,
     LOADED_PEERS,
     LOADED_REST,
     LOADED_STRANGERS,
@@ -69,9 +70,11 @@ def test_a_machine_that_stands_still_for_a_moment_refuses_nobody() -> None:
     assert loaded.overload.refused == 0
     loaded.waiting = PATIENCE_REST
     assert loaded.overload.refuses("REGISTER", PEER)
-    # Over again, and the patience is back.
-    loaded.now += OVER_AFTER
-    loaded.overload.expire(loaded.now)
+    # A second without refusals, and the patience is back.
+    loaded.waiting = 0.1
+    loaded.now += CALM_AFTER
+    assert loaded.overload.refuses("INVITE", PEER)
+    loaded.now += CALM_AFTER + 0.01
     loaded.waiting = PATIENCE - 0.01
     assert not loaded.overload.refuses("INVITE", STRANGER)
 
