@@ -1,4 +1,4 @@
-"""Answers relayed audio: sends every packet back, and knows of each stream what is missing and how long it was still."""
+"""Sends relayed audio back packet by packet, and knows of each stream what is missing and how long it was still."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two real phones through a relaying trunk: each hears the other's tone, also where packets are lost; all is measured."""
+"""Two real phones through a relaying trunk hear each other's tones, also where packets are lost, and are measured."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ TALK_SECONDS = 12
 """Phones report every five seconds; the second report tells the way back and forth."""
 
 
-@pytest.mark.parametrize(
-    "loss", [0, pytest.param(5, marks=pytest.mark.long), pytest.param(10, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("loss", [0, pytest.param(5, marks=pytest.mark.long), pytest.param(10, marks=pytest.mark.long)])
 def test_each_hears_the_tone_of_the_other(
     network: LoopbackNetwork, start_engine: StartEngine, start_phone: StartPhone, tmp_path: Path, loss: int
 ) -> None:
