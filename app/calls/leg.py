@@ -33,6 +33,7 @@ from app.calls.session_timer import (
 from app.sip.dialog import AcceptedRetransmission, Dialog, DialogState
 from app.sip.endpoint import ALLOW, DialogKey, Endpoint
 from app.sip.message import Message, Request, Response
+from app.sip.multipart import SESSION_TYPE, is_multipart, session_part
 from app.sip.transaction import cancel_for
 
 if TYPE_CHECKING:
@@ -65,10 +66,15 @@ class LegOwner(Protocol):
 
 
 def body_of(message: Message) -> Body | None:
-    """A message's body with its type, None where there is none."""
+    """A message's body with its type, None where there is none; of several parts, the session description."""
     if not message.body:
         return None
-    return Body(message.get("Content-Type") or "application/octet-stream", message.body)
+    content_type = message.get("Content-Type") or "application/octet-stream"
+    if is_multipart(content_type):
+        description = session_part(content_type, message.body)
+        if description is not None:
+            return Body(SESSION_TYPE, description)
+    return Body(content_type, message.body)
 
 
 def body_headers(body: Body | None) -> list[tuple[str, str]]:

@@ -43,6 +43,7 @@ from app.sip.endpoint import ALLOW, Endpoint, new_tag
 from app.sip.random_text import random_hex
 from app.sip.reaching import DEFAULT_PORTS
 from app.sip.uri import Uri, UriError
+from app.sip.validation import ACCEPT
 
 if TYPE_CHECKING:
     from app.clock import Clock, Deadline, DeadlineHeap
@@ -200,7 +201,7 @@ class Switch:
             self._on_register(key, request, source)
         elif method == "OPTIONS":
             if self.authentication.is_welcome(key, request, source):
-                headers = [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "100rel, timer")]
+                headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", "100rel, timer")]
                 self.endpoint.respond(key, request.answer(200, None, new_tag(), headers))
         elif method in ("BYE", "INFO", "UPDATE", "PRACK"):
             # RFC 3261 15.1.2: these mean nothing outside a dialog.

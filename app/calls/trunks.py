@@ -12,6 +12,7 @@ from app.events import Alarm, EventBus, Severity, TrunkChanged, TrunkRow, TrunkS
 from app.records import Configuration, SipTrunk
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
 from app.sip.message import Request, Response
+from app.sip.validation import ACCEPT
 
 if TYPE_CHECKING:
     from app.clock import Clock, Deadline
@@ -255,7 +256,7 @@ class Trunks:
                 ("Call-ID", new_call_id()),
                 ("CSeq", "1 OPTIONS"),
                 ("Contact", self._endpoint.contact(flow, "trunkline")),
-                ("Accept", "application/sdp"),
+                ("Accept", ACCEPT),
                 ("User-Agent", USER_AGENT),
             ],
         )

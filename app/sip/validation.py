@@ -19,6 +19,7 @@ from app.sip.message import (
     Request,
     Response,
 )
+from app.sip.multipart import SESSION_TYPE, is_multipart, session_part
 from app.sip.uri import quote_display_name
 
 _KNOWN_METHODS_TEXT = "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE"
@@ -36,8 +37,12 @@ ALLOWED_METHODS: tuple[str, ...] = (
     "PRACK",
 )
 """The methods that this server handles, in the order of its Allow header; any other known one gets 405."""
-ACCEPTED_TYPES: tuple[str, ...] = ("application/sdp",)
+ACCEPTED_TYPES: tuple[str, ...] = (SESSION_TYPE,)
 """The body types that an INVITE or UPDATE may carry, in the order of the Accept header of a 415."""
+ACCEPTED_COVERS: tuple[str, ...] = ("multipart/mixed", "multipart/alternative", "multipart/related")
+"""What a session description may stand in, among other parts."""
+ACCEPT = ", ".join((*ACCEPTED_TYPES, *ACCEPTED_COVERS))
+"""The Accept header of what tells a peer what this server takes (RFC 3261 20.1)."""
 KNOWN_SCHEMES: frozenset[str] = frozenset(("sip", "sips", "tel"))
 """Schemes that a Request-URI may have; any other gets 416."""
 MAGIC_COOKIE = "z9hG4bK"
@@ -158,8 +163,8 @@ def _check_session_body(request: Request, accepted_types: Sequence[str]) -> Resp
         content_type = request.content_type
         if not content_type:
             raise HeaderError("Content-Type", "there is a body, but nothing says what it is", "Missing Content-Type")
-        if content_type not in accepted_types and not _is_optional(request):
-            accept = ("Accept", ", ".join(accepted_types))
+        if content_type not in accepted_types and not _has_session_part(request) and not _is_optional(request):
+            accept = ("Accept", ", ".join((*accepted_types, *ACCEPTED_COVERS)))
             return _refuse(request, 415, "the type of the body is not understood here", headers=[accept])
         encoding = request.first_values.get("Content-Encoding")
         if encoding is not None and encoding.lower() not in {"identity", ""}:
@@ -169,6 +174,12 @@ def _check_session_body(request: Request, accepted_types: Sequence[str]) -> Resp
         if ranges.isdisjoint(("application/sdp", "application/*", "*/*")):
             return _refuse(request, 406, "Accept does not name application/sdp")
     return None
+
+
+def _has_session_part(request: Request) -> bool:
+    """Whether the body has parts, a session description among them (RFC 5621)."""
+    content_type = request.get("Content-Type") or ""
+    return is_multipart(content_type) and session_part(content_type, request.body) is not None
 
 
 def _is_optional(request: Request) -> bool:

@@ -589,3 +589,42 @@ def test_an_answer_to_a_reinvite_crosses_the_bye() -> None:
     w.carrier.ok(w.carrier.requests("BYE")[0])
     w.advance()
     assert w.record().end_cause == "normal"
+
+
+# --- bodies of several parts (RFC 5621) -------------------------------------------------------------------------------
+
+
+def among_others(description: Body) -> Body:
+    """A description as carriers send it that speak ISUP behind their gateway (RFC 3204)."""
+    isup = b"--parts\r\nContent-Type: application/isup\r\n\r\n\x01\x11\x48\r\n"
+    session = b"--parts\r\nContent-Type: application/sdp\r\n\r\n" + description.content
+    return Body('multipart/mixed; boundary="parts"', isup + session + b"--parts--\r\n")
+
+
+def test_a_description_among_other_parts_passes_by_itself() -> None:
+    w = wire()
+    up, down = w.call(body=among_others(SDP))
+    assert down.invite.content_type == "application/sdp"
+    assert down.invite.body == SDP.content
+    down.respond(200, among_others(OTHER_SDP))
+    w.advance()
+    assert up.answer.content_type == "application/sdp"
+    assert up.answer.body == OTHER_SDP.content
+    up.ack()
+    w.advance()
+    hang_up(w, up)
+    assert w.record().status == 200
+
+
+def test_parts_without_a_description_are_refused_with_what_is_taken() -> None:
+    w = wire()
+    isup = Body(
+        "multipart/mixed;boundary=parts", b"--parts\r\nContent-Type: application/isup\r\n\r\nx\r\n--parts--\r\n"
+    )
+    up = w.caller.invite("135550", body=isup)
+    w.advance()
+    assert w.caller.statuses() == [415]
+    assert "application/sdp" in (up.answer.get("Accept") or "")
+    assert "multipart/mixed" in (up.answer.get("Accept") or "")
+    up.ack_failure()
+    w.settle()
