@@ -54,7 +54,13 @@ from app.sip.flow import Flow, TransportName
 from app.sip.locating import Located
 from app.sip.resolver import NAMESERVERS_VARIABLE, Resolver, good_for, read_nameservers
 from app.sip.transport.certificates import CertificateError, TlsSettings
-from app.sip.transport.listening import ListenAddress, ListenError, ListenerState, ListenerStatus
+from app.sip.transport.listening import (
+    ListenAddress,
+    ListenError,
+    ListenerState,
+    ListenerStatus,
+    address_is_here,
+)
 from app.sip.transport.transports import Transports
 from app.storage.calls import CallQuery
 from app.storage.database import Database
@@ -68,6 +74,12 @@ shorter than 0.2 s or minds this much."""
 GOODBYE_SECONDS = 3.0
 """How long a stopping server waits for its peers to acknowledge that their calls have ended."""
 SAMPLE_SECONDS = 1.0
+LOOK_AROUND_SECONDS = 5.0
+"""How soon it is seen that the ways to the providers of external lines have changed."""
+WAIT_FOR_ADDRESS_SECONDS = 2.0
+"""How soon it is seen that the address to listen on, which was missing at the start, has come."""
+SLEPT_SECONDS = 5.0
+"""A machine that slept for longer has missed what was due meanwhile."""
 MOST_DESCRIPTORS = 65536
 """Open files that are asked for at most."""
 
@@ -90,6 +102,7 @@ class Engine:
         self.state = EngineState.STOPPED
         self.trouble = ""
         """What keeps the server from doing all of its work, in words; blank when all is well."""
+        self._tls_trouble = ""
         self._sip = sip
         self._clock = clock if clock is not None else Clock(time.monotonic, time.time)
         self._database_url = database_url
@@ -103,6 +116,9 @@ class Engine:
         self._switch: Switch | None = None
         self._media: MediaService | None = None
         self._listen_again: asyncio.Task[None] | None = None
+        self._ways: dict[str, str] = {}
+        """From which of our addresses each provider of an external line is reached."""
+        self._slept = 0.0
         self._media_start: asyncio.Task[None] | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -112,11 +128,13 @@ class Engine:
 
         UserFacingError for what a person can mend; nothing is left open then. But `mendable`, a server that only
         cannot listen keeps its database open, so that the records can be changed: it runs as soon as they say where
-        it can listen, or when it is started once more.
+        it can listen, or when it is started once more; and where only the address is missing (`waits_for_address`),
+        as soon as this machine has it.
         """
         self._loop = asyncio.get_running_loop()
         allow_many_descriptors()
         self._change_state(EngineState.STARTING)
+        await self._end_task(self._listen_again)
         try:
             if self._database is None:
                 await self._start_parts(self._loop)
@@ -125,15 +143,26 @@ class Engine:
         except BaseException as error:
             if not (mendable and isinstance(error, ListenError)):
                 await self._stop_parts()
+            elif error.address_missing:
+                self._listen_again = self._loop.create_task(self._listen_with_address(self.configuration.system))
             self.trouble = str(error) if isinstance(error, UserFacingError) else "the server could not be started"
             self._change_state(EngineState.FAILED)
             raise
         self._run()
 
+    @property
+    def waits_for_address(self) -> bool:
+        """Whether the server is not running only because this machine does not have the address to listen on."""
+        waits = self._listen_again is not None and not self._listen_again.done()
+        return waits and self.state is EngineState.FAILED
+
     def _run(self) -> None:
         collector.ease()
         self._change_state(EngineState.RUNNING)
         self._sample(0.0)
+        self._ways.clear()
+        self._slept = _seconds_slept()
+        self._look_around(0.0)
 
     @property
     def can_save(self) -> bool:
@@ -188,7 +217,7 @@ class Engine:
             port_first=system.media_port_first,
             port_last=system.media_port_last,
             processes=system.media_processes,
-            local_addresses=self._media_addresses(),
+            local_addresses=self._own_addresses(),
             dead_after=float(system.media_timeout),
         )
 
@@ -196,8 +225,8 @@ class Engine:
         self._alarm(Severity.ERROR, "media_worker", text)
         _log.error("%s", text)
 
-    def _media_addresses(self) -> tuple[str, ...]:
-        """The addresses that relayed calls will most likely use: those that are listened on by name."""
+    def _own_addresses(self) -> tuple[str, ...]:
+        """The addresses that are listened on by name; none where the server listens on all."""
         host = self._sip[0] if self._sip is not None else self.configuration.system.sip_address
         return () if host in ("0.0.0.0", "::") else (host,)
 
@@ -221,10 +250,7 @@ class Engine:
 
     async def _stop_parts(self) -> None:
         for task in (self._listen_again, self._media_start):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await self._end_task(task)
         self._listen_again = self._media_start = None
         if self._timer is not None:
             self._timer.cancel()
@@ -245,6 +271,13 @@ class Engine:
         # Started once more, the server shall not find deadlines of the calls that it had.
         self._deadlines = DeadlineHeap(self._on_earlier_deadline)
         self._switch = None
+
+    @staticmethod
+    async def _end_task(task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     def _change_state(self, state: EngineState) -> None:
         self.state = state
@@ -272,7 +305,7 @@ class Engine:
             for name, port in ports.items()
             if port or self._sip is not None
         ]
-        self.trouble = ""
+        self.trouble = self._tls_trouble = ""
         if system.sip_tls_port:
             settings = TlsSettings(
                 data_folder=self.data_directory,
@@ -287,7 +320,7 @@ class Engine:
             except (ListenError, CertificateError) as error:
                 if isinstance(error, ListenError) and error.address.transport != "tls":
                     raise
-                self.trouble = f"SIP over TLS is off: {error}"
+                self.trouble = self._tls_trouble = f"SIP over TLS is off: {error}"
                 _log.warning("%s", self.trouble)
         await transports.listen(plain, None)
 
@@ -311,16 +344,70 @@ class Engine:
             if _listening_of(wanted) == _listening_of(self.configuration.system):
                 return
 
+    async def _listen_with_address(self, tried: System) -> None:
+        """This machine lacks the address to listen on, as before its network is up: listen as soon as it has it."""
+        while self.state in (EngineState.STARTING, EngineState.FAILED):
+            await asyncio.sleep(WAIT_FOR_ADDRESS_SECONDS)
+            wanted = self.configuration.system
+            host = self._sip[0] if self._sip is not None else wanted.sip_address
+            if not address_is_here(host) and _listening_of(wanted) == _listening_of(tried):
+                continue
+            tried = wanted
+            try:
+                await self._listen(wanted)
+            except UserFacingError as error:
+                self.trouble = str(error)
+                _log.error("%s", error)
+                self._change_state(self.state)
+                missing = isinstance(error, ListenError) and error.address_missing
+                if not missing and _listening_of(wanted) == _listening_of(self.configuration.system):
+                    return
+            else:
+                await self._start_media()
+                _log.info("listening on %s now", ", ".join(self.listeners))
+                self._run()
+
     def _on_listener_changed(self, status: ListenerStatus) -> None:
         cleared = status.state is ListenerState.LISTENING
         text = (
             f"listening on {status.address} again" if cleared else f"not listening on {status.address}: {status.error}"
         )
-        self.trouble = "" if cleared else text
+        self.trouble = self._listeners_trouble()
         self._alarm(Severity.INFORMATION if cleared else Severity.ERROR, "listener", text, cleared=cleared)
         if cleared and self._switch is not None:
             self._switch.lines.register_now()
         self._change_state(self.state)
+
+    def _listeners_trouble(self) -> str:
+        """What keeps which listener from listening."""
+        states = self._transports.listener_states if self._transports is not None else ()
+        down = [
+            f"not listening on {status.address}: {status.error}"
+            for status in states
+            if status.state is not ListenerState.LISTENING
+        ]
+        return "; ".join([*down, *([self._tls_trouble] if self._tls_trouble else ())])
+
+    def _look_around(self, _now: float) -> None:
+        """See whether the ways to the providers of lines have changed: a cable that is plugged in again, a new
+        address, a machine that wakes up. Their lines register then, however long they were to wait."""
+        switch, transports = self._switch, self._transports
+        if switch is None or transports is None or self.state is not EngineState.RUNNING:
+            return
+        before, self._ways = self._ways, {}
+        everywhere = not self._own_addresses()
+        for host, registered_from in switch.lines.providers().items():
+            way = self._ways[host] = transports.look_up_local_address(host)
+            last = before.get(host, registered_from if everywhere else way)
+            if last != way:
+                _log.info("%s is reached from %s now, not from %s any more", host, way, last)
+                if way not in ("0.0.0.0", "::"):
+                    switch.lines.way_changed(host)
+        slept, self._slept = self._slept, _seconds_slept()
+        if self._slept - slept > SLEPT_SECONDS:
+            _log.info("this machine slept for %.0f seconds: external lines register anew", self._slept - slept)
+            switch.lines.register_now()
+        self._deadlines.schedule(self._clock.monotonic() + LOOK_AROUND_SECONDS, self._look_around)
 
     # --- messages and time --------------------------------------------------------------------------------------------
 
@@ -535,6 +622,12 @@ def allow_many_descriptors() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _seconds_slept() -> float:
+    """For how long this machine has slept since it was started, where that does not count as time (Linux)."""
+    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if boot_time is None else time.clock_gettime(boot_time) - time.monotonic()
 
 
 def _wants_relay(configuration: Configuration) -> bool:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FIRST_BACK_OFF = 5.0
 """Seconds before the second try after a failure; doubled with each further one."""
 LONGEST_BACK_OFF = 600.0
+LONGEST_SILENCE = 45.0
+"""Seconds, at most, between two tries at a provider that is not heard at all: it may be the way to it that is broken,
+and nobody tells when that is mended."""
 REJECTED_BACK_OFF = 60.0
 """Seconds before another try after the provider refused the account: a wrong password must not become a flood."""
 FIRST_REGISTRATION_AFTER = 0.05
@@ -280,7 +283,8 @@ class Lines:
         elif status == 423:
             self._too_brief(line_id, record, watch, response)
         elif status in TEMPORARY_FAILURES:
-            self._unheard(line_id, f"{status} {response.reason}".strip(), _retry_after(response))
+            words = f"{status} {response.reason}".strip()
+            self._unheard(line_id, words, LONGEST_BACK_OFF, _retry_after(response))
         else:
             self._refused(line_id, watch, response)
 
@@ -358,7 +362,7 @@ class Lines:
         words = self._endpoint.failure or "the server cannot be reached"
         self._unheard(line_id, "no answer from the server" if timed_out else words)
 
-    def _unheard(self, line_id: int, reason: str, wait: float = 0.0) -> None:
+    def _unheard(self, line_id: int, reason: str, longest: float = LONGEST_SILENCE, wait: float = 0.0) -> None:
         """A registrar did not answer, or not now: its next address is tried at once, or this one later."""
         watch = self._watches[line_id]
         if watch.flow is not None and self._destinations.missed(self._records[line_id], watch.flow):
@@ -367,23 +371,23 @@ class Lines:
             self._plan(line_id, watch, 0.0)
             self.publish(line_id)
         else:
-            self._failed(line_id, reason, wait)
+            self._failed(line_id, reason, longest, wait)
 
-    def _failed(self, line_id: int, reason: str, wait: float = 0.0) -> None:
+    def _failed(self, line_id: int, reason: str, longest: float = LONGEST_SILENCE, wait: float = 0.0) -> None:
         watch = self._watches[line_id]
         watch.state, watch.reason = LineState.RETRYING, reason
-        delay = max(self._back_off(watch, FIRST_BACK_OFF), wait)
+        delay = max(self._back_off(watch, FIRST_BACK_OFF, longest), wait)
         if watch.until < self._clock.monotonic():
             watch.expires = 0
         self._plan(line_id, watch, delay)
         watch.until = self._clock.monotonic() + delay
         self.publish(line_id)
 
-    def _back_off(self, watch: _Watch, first: float) -> float:
+    def _back_off(self, watch: _Watch, first: float, longest: float = LONGEST_BACK_OFF) -> float:
         """RFC 5626 4.5: twice as long after each failure, somewhere between half of it and all of it."""
         watch.failures += 1
-        longest = min(first * 2.0 ** min(watch.failures - 1, 10), LONGEST_BACK_OFF)
-        return longest * (0.5 + 0.5 * self._jitter())
+        upper = min(first * 2.0 ** min(watch.failures - 1, 10), longest)
+        return upper * (0.5 + 0.5 * self._jitter())
 
     def _plan(self, line_id: int, watch: _Watch, delay: float) -> None:
         if watch.timer is not None:
@@ -459,6 +463,18 @@ class Lines:
                 _Farewell(self._endpoint, flow, record, watch.request, watch.sequence).say(None)
                 watch.call_id, watch.tag, watch.sequence = new_call_id(), new_tag(), 0
                 self._plan(line_id, watch, 0.0)
+
+    def providers(self) -> dict[str, str]:
+        """The addresses that the lines' registrations went to last, and our own that they went from."""
+        flows = [watch.flow for watch in self._watches.values() if watch.flow is not None]
+        return {flow.remote_host: flow.local_host for flow in flows}
+
+    def way_changed(self, host: str) -> None:
+        """This machine has a way to a provider's address again, or another one: its lines register at once."""
+        self.own_address_changed()
+        for line_id, watch in self._watches.items():
+            if watch.flow is not None and watch.flow.remote_host == host:
+                self.register_now(line_id)
 
     def addresses_changed(self) -> None:
         """DNS says something new: lines register where their provider is now."""

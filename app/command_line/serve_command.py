@@ -14,6 +14,7 @@ from pathlib import Path
 from app.command_line.output import say, show
 from app.engine import Engine
 from app.errors import RecordError, RecordErrors, UserFacingError
+from app.events import EngineChanged, EngineState
 from app.logging_setup import set_up_logging
 from app.records.types import check_ip_address
 
@@ -64,8 +65,8 @@ async def _serve(data: Path, sip: tuple[str, int] | None) -> int:
     stop = asyncio.Event()
     _on_signals(stop)
     engine = Engine(data, sip=sip)
-    await engine.start()
     try:
+        await _start(engine, stop)
         if not stop.is_set():
             show(json.dumps({"event": "ready", "sip": list(engine.listeners), "data": str(data)}))
             sys.stdout.flush()
@@ -74,6 +75,28 @@ async def _serve(data: Path, sip: tuple[str, int] | None) -> int:
         await asyncio.wait_for(engine.stop(), _STOP_SECONDS)
     _log.info("stopped")
     return 0
+
+
+async def _start(engine: Engine, stop: asyncio.Event) -> None:
+    """Start the server; where this machine lacks its address, as before the network is up, when that has come."""
+    turn = asyncio.Event()
+    engine.events.subscribe(EngineChanged, lambda _: turn.set())
+    try:
+        await engine.start(mendable=True)
+    except UserFacingError as error:
+        if not engine.waits_for_address:
+            raise
+        say(f"{error} Waiting for it; Ctrl+C ends the server.")
+    stopping = asyncio.ensure_future(stop.wait())
+    while engine.state is not EngineState.RUNNING and not stop.is_set():
+        turn.clear()
+        turning = asyncio.ensure_future(turn.wait())
+        await asyncio.wait((turning, stopping), return_when=asyncio.FIRST_COMPLETED)
+        turning.cancel()
+        if engine.state is EngineState.FAILED and not engine.waits_for_address:
+            stopping.cancel()
+            raise UserFacingError(engine.trouble)
+    stopping.cancel()
 
 
 def _on_signals(stop: asyncio.Event) -> None:

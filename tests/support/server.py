@@ -44,7 +44,8 @@ class RunningServer:
     """A server with its own data folder; as a context manager it is stopped and its log checked at the end.
 
     `expected` are patterns of log lines that may warn. Everything else that warns fails `stop`.
-    `interpreter_options` stand before `-m app`, for example to run it under a profiler.
+    `interpreter_options` stand before `-m app`, for example to run it under a profiler; `before` stands before the
+    whole command, for example to run it on another host.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class RunningServer:
         expected: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
         interpreter_options: tuple[str, ...] = (),
+        before: tuple[str, ...] = (),
     ) -> None:
         self.data = data
         self.address = address
         self.port = port
         self.expected = list(expected)
         self.interpreter_options = interpreter_options
+        self.before = before
         self.ready: dict[str, Any] = {}
         self._environment = {**os.environ, "PYTHONWARNINGS": "default", "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -82,7 +85,7 @@ class RunningServer:
         return self.process.pid
 
     def __enter__(self) -> RunningServer:
-        return self.start()
+        return self if self.process is not None else self.start()
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if self.process is None:
@@ -95,8 +98,17 @@ class RunningServer:
 
     def start(self, seconds: float = 30.0) -> RunningServer:
         """Start the process and wait for its ready line."""
+        return self.starting().become_ready(seconds)
+
+    def become_ready(self, seconds: float) -> RunningServer:
+        """Wait for the ready line of the process that was started."""
+        self.ready = self._wait_for_ready(seconds)
+        return self
+
+    def starting(self) -> RunningServer:
+        """Start the process and wait for nothing."""
         self._runs += 1
-        command = [sys.executable, "-X", "faulthandler", *self.interpreter_options, "-m", "app", "serve"]
+        command = [*self.before, sys.executable, "-X", "faulthandler", *self.interpreter_options, "-m", "app", "serve"]
         with self._log_file().open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [*command, "--data", str(self.data), "--sip", self.sip_address],
@@ -109,7 +121,6 @@ class RunningServer:
             )
         self._lines = queue.Queue()
         threading.Thread(target=self._read, args=(self.process, self._lines), daemon=True).start()
-        self.ready = self._wait_for_ready(seconds)
         return self
 
     @staticmethod

@@ -113,12 +113,11 @@ class ConnectionTable:
         """Hand on complete messages; one that the guard refuses ends its connection."""
         flow = connection.flow
         if self._admit is not None:
-            now = self.monotonic()
-            for at in range(len(messages)):
-                if not self._admit(flow.remote_host, now):
-                    del messages[at:]
-                    connection.fail("too many messages")
-                    break
+            now, came = self.monotonic(), len(messages)
+            # Asked about each, so that the guard knows how many there are.
+            messages = [message for message in messages if self._admit(flow.remote_host, now)]
+            if len(messages) < came:
+                connection.fail("too many messages")
         if not messages:
             return
         try:

@@ -46,9 +46,11 @@ class ListenAddress(NamedTuple):
 class ListenError(UserFacingError):
     """A listener could not be opened; the text names address and port and, where known, the program that has it."""
 
-    def __init__(self, address: ListenAddress, text: str) -> None:
+    def __init__(self, address: ListenAddress, text: str, *, address_missing: bool = False) -> None:
         super().__init__(text)
         self.address = address
+        self.address_missing = address_missing
+        """Whether this machine only lacks the address now: it may come, as at a start before the network's."""
 
 
 class TransportError(UserFacingError):
@@ -157,7 +159,8 @@ def open_socket(address: ListenAddress, limits: TransportLimits) -> socket.socke
     except OSError as error:
         if listener is not None:
             listener.close()
-        raise ListenError(address, _why(address, error)) from error
+        missing = error.errno in _ADDRESS_NOT_HERE
+        raise ListenError(address, _why(address, error), address_missing=missing) from error
     return listener
 
 

@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol, cast
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 _PING, _PONG = b"\r\n\r\n", b"\r\n"
 _PONG_WITHIN = 10.0
 """Seconds, RFC 5626 4.4.1."""
+_UNACKNOWLEDGED_SECONDS = 20
+"""So long may the peer's system take to acknowledge what was sent."""
+_TCP_MAXRT = 5
 _ACCEPTS_AT_ONCE = 64
 _ACCEPT_QUEUE = 1024
 
@@ -385,3 +389,9 @@ def _keep_tcp_alive(connection: socket.socket | None) -> None:
         for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
             if hasattr(socket, name):
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        # What was sent and is not acknowledged by then ends the connection, so that another one is made: the system
+        # itself would go on for a quarter of an hour, with pauses of up to two minutes.
+        if sys.platform == "win32":
+            connection.setsockopt(socket.IPPROTO_TCP, _TCP_MAXRT, _UNACKNOWLEDGED_SECONDS)
+        elif hasattr(socket, "TCP_USER_TIMEOUT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_SECONDS * 1000)

@@ -259,14 +259,17 @@ class Transports:
 
         The answer is good for 10 seconds; up to 2,048 are kept.
         """
-        now = self._monotonic()
         known = self._local_addresses.get(host)
-        if known is not None and now < known[1]:
+        if known is not None and self._monotonic() < known[1]:
             return known[0]
+        return self.look_up_local_address(host)
+
+    def look_up_local_address(self, host: str) -> str:
+        """The same, asked of the system anew."""
         if len(self._local_addresses) >= _LOCAL_ADDRESSES:
             self._local_addresses.clear()
         address = local_address(host)
-        self._local_addresses[host] = (address, now + _LOCAL_ADDRESS_GOOD_FOR)
+        self._local_addresses[host] = (address, self._monotonic() + _LOCAL_ADDRESS_GOOD_FOR)
         return address
 
     def keep_alive(self, flow: Flow, interval: float | None) -> None:
