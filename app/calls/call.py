@@ -56,6 +56,8 @@ MAXIMUM_DIGITS = 64
 """So many DTMF digits of a call are shown."""
 MAXIMUM_ATTEMPTS = 64
 """So many attempts of a call are kept; a call never makes more."""
+CLOCK_WAS_SET = 2.0
+"""Seconds by which the clock on the wall may drift away from the other one; more is no drift: somebody has set it."""
 
 CALLER, CALLED, SERVER = "caller", "called", "server"
 
@@ -690,6 +692,9 @@ class Call:
     def row(self) -> CallRow:
         """The call as the live list shows it."""
         target = self.target
+        # What is shown of a call that runs is measured by the clock on the wall, which may have been set since.
+        set_by = self._dialler.wall() - self._wall()
+        set_by = round(set_by) if abs(set_by) > CLOCK_WAS_SET else 0
         return CallRow(
             id=self.id,
             state=self.state,
@@ -700,9 +705,9 @@ class Call:
             sent_number=target.called_number if target is not None else "",
             trunk_in=self.trunk_in,
             trunk_out=self.trunk_out,
-            started=self.started,
-            answered=self.answered,
-            ended=self.finished,
+            started=self.started + set_by,
+            answered=self.answered and self.answered + set_by,
+            ended=self.finished and self.finished + set_by,
             status=self.status,
             text=self.text,
             digits=self.digits,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from app.events import Ban
 from app.records import AddressAction, AddressList, Configuration
@@ -245,6 +246,13 @@ class Guard:
         wall = self._wall()
         self._bans[host] = (Ban(host, reason, wall, wall + seconds), source.banned_until)
         self._on_change()
+
+    def clock_set(self, seconds: float) -> None:
+        """The clock on the wall was set by so much: bans last as long as before and show it."""
+        for host, (ban, until) in self._bans.items():
+            self._bans[host] = (replace(ban, since=ban.since + seconds, until=ban.until + seconds), until)
+        if self._bans:
+            self._on_change()
 
     def lift(self, host: str) -> None:
         """End a ban."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from app.calls.gauge_interval import GaugeInterval
 from app.events import GaugeSample, TrunkMedia
@@ -41,6 +42,11 @@ class SpanSamples:
                 self._kept.append(finished)
             self._interval = GaugeInterval()
         self._interval.add(sample, begun, seconds)
+
+    def clock_set(self, seconds: float) -> None:
+        """The clock on the wall was set by so much: what was kept stands in the new time."""
+        for number, sample in enumerate(self._kept):
+            self._kept[number] = replace(sample, at=sample.at + seconds)
 
     def samples(self) -> tuple[GaugeSample, ...]:
         """The samples, oldest first; the last one is of the interval that still runs."""
@@ -116,6 +122,11 @@ class Metrics:
         for span in self._samples.values():
             span.add(sample, begun, passed, now)
         return sample
+
+    def clock_set(self, seconds: float) -> None:
+        """The clock on the wall was set by so many seconds: curves go on without a gap or a step back."""
+        for span in self._samples.values():
+            span.clock_set(seconds)
 
     def samples(self, span: str) -> tuple[GaugeSample, ...]:
         """The samples of a span, oldest first; the last one of the longer spans is still growing."""

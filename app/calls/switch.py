@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.calls.addresses import Addresses
 from app.calls.authentication import Authentication
-from app.calls.call import Call
+from app.calls.call import CLOCK_WAS_SET, Call
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
 from app.calls.counters import CallCounters, Counted, CounterKey, Hold, RateLimit
@@ -38,7 +38,7 @@ from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.errors import RemoteError
 from app.events import Alarm, BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample, Severity
-from app.records import Configuration, RouteType
+from app.records import Configuration, ExternalLine, LocalUser, RouteType
 from app.sip.endpoint import ALLOW, Endpoint, new_tag
 from app.sip.random_text import random_hex
 from app.sip.reaching import DEFAULT_PORTS
@@ -97,6 +97,7 @@ class Switch:
         """`draw` decides which of the calls a percentage or a weight means: chance, but no secret."""
         self.events = events
         self.clock = clock
+        self._wall_ahead = clock.wall() - clock.monotonic()
         self.node = node
         self.calls: dict[str, Call] = {}
         self.counters = CallCounters()
@@ -428,6 +429,7 @@ class Switch:
 
     def sample(self) -> GaugeSample:
         """Take the gauges' sample of this second."""
+        self._notice_the_clock()
         self.guard.expire(self.clock.monotonic())
         self.overload.expire(self.clock.monotonic())
         return self.metrics.sample(
@@ -439,6 +441,23 @@ class Switch:
             self.relays.figures(),
             self.relays.figures_of_trunks(),
         )
+
+    def _notice_the_clock(self) -> None:
+        """Deadlines do not care when the clock on the wall is set, but what is shown of them does: times to come and
+        times gone by stand in the new time from then on. Records keep the time in which their call began."""
+        before, self._wall_ahead = self._wall_ahead, self.clock.wall() - self.clock.monotonic()
+        seconds = self._wall_ahead - before
+        if abs(seconds) < CLOCK_WAS_SET:
+            return
+        _log.info("the system's clock was set by %+.0f seconds", seconds)
+        self.metrics.clock_set(seconds)
+        self.guard.clock_set(seconds)
+        for call in self.calls.values():
+            self.changed(call)
+        for line in self.configuration.records(ExternalLine):
+            self.lines.publish(line.id)
+        for user in self.configuration.records(LocalUser):
+            self.users.publish(user.number)
 
     def _is_peer(self, host: str) -> bool:
         """Whether an address belongs to a trunk, a line's server or a trusted user."""
