@@ -74,6 +74,8 @@ class Authentication:
             known = sources.identify(source.remote_host, source.remote_port, request.uri.username)
             if known is not None:
                 return known
+        if self._is_barred(key, source):
+            return None
         if not self._claims_to_be_ours(request, source):
             reason = sources.why_unknown(source.remote_host) if sources is not None else "not configured"
             self.turn_away(key, request, source, reason)
@@ -96,24 +98,27 @@ class Authentication:
     def check_password(self, key: Key, request: Request, source: Flow) -> str | None:
         """The number of the local user whose password the request shows; None: it has been answered."""
         now = self._clock.monotonic()
+        host = source.remote_host
+        if self._is_barred(key, source):
+            return None
         stale = False
         for value in request.get_all("Authorization"):
-            self._unanswered.answered(source.remote_host, request.call_id)
-            self._challenge_choice.answered(source.remote_host, source.remote_port)
-            result = self._digest.check(value, request.method, request.uri_text, self._password_of, now)
+            self._unanswered.answered(host, request.call_id)
+            self._challenge_choice.answered(host, source.remote_port)
+            result = self._digest.check(value, request.method, request.uri_text, self._password_of, now, client=host)
             if result.outcome is AuthOutcome.OK:
-                self._guard.vouch(source.remote_host)
+                self._guard.vouch(host, now)
                 return result.username.partition("@")[0]
             if result.outcome is AuthOutcome.FAILED:
-                self._guard.failed(source.remote_host, "a wrong password", now)
+                self._guard.failed(host, source.remote_port, "a wrong password", now)
                 self.turn_away(key, request, source, "wrong user name or password", always_answer=True)
                 return None
             stale = stale or result.outcome is AuthOutcome.STALE
         user_agent = request.get("User-Agent") or ""
         if self._is_scanner(key, request, source):
             return None
-        offers = self._digest.challenge(now, stale)
-        if self._challenge_choice.only_md5(user_agent, source.remote_host, source.remote_port, now):
+        offers = self._digest.challenge(now, stale, host)
+        if self._challenge_choice.only_md5(user_agent, host, source.remote_port, now):
             offers = offers[-1:]
         headers = [("WWW-Authenticate", value) for value in offers]
         self._endpoint.respond_once(key, request, 401, headers)
@@ -135,6 +140,13 @@ class Authentication:
         if method == "INVITE":
             self._guard.strange(source.remote_host, called_number, user_agent, self._clock.monotonic())
 
+    def _is_barred(self, key: Key, source: Flow) -> bool:
+        """Whether this one phone of an address is banned for its wrong passwords: then it hears nothing."""
+        if not self._guard.bars(source.remote_host, source.remote_port):
+            return False
+        self._endpoint.forget(key)
+        return True
+
     def _is_scanner(self, key: Key, request: Request, source: Flow) -> bool:
         """Whether a stranger's program is known for scanning: it is banned, and hears nothing more."""
         user_agent = request.get("User-Agent")
@@ -149,6 +161,8 @@ class Authentication:
     def is_welcome(self, key: Key, request: Request, source: Flow) -> bool:
         """Whether a question such as OPTIONS is answered; False: it has been dropped without an answer."""
         host, port = source.remote_host, source.remote_port
+        if self._is_barred(key, source):
+            return False
         if self._registrar.is_source(host, port) or (self.sources is not None and self.sources.is_trusted(host)):
             return True
         if self._is_scanner(key, request, source):

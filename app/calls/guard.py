@@ -26,6 +26,10 @@ FLOOD_BAN_SECONDS = 60.0
 """How long; short, since whoever can forge an address could have it cut off."""
 VOUCHED_MESSAGES = 16.0
 """So many messages more may come from an address for each password that it showed."""
+VOUCHED_SECONDS = 7200.0
+"""For so long after a right password an address counts as one that phones are behind; they register more often."""
+GUESSERS_BEHIND_AN_ADDRESS = 5
+"""Where phones are, so many times the failures that ban one of them ban the address with all of them."""
 
 SCANNERS = (
     "friendly-scanner",
@@ -50,19 +54,20 @@ _EXEMPT, _DROPPED, _LIMITED = range(3)
 class _Source:
     """One address."""
 
-    __slots__ = ("at", "banned_until", "excess", "failures", "numbers", "tokens", "treatment", "vouched")
+    __slots__ = ("at", "banned_until", "excess", "failures", "numbers", "tokens", "treatment", "vouched_at")
 
     def __init__(self, treatment: int, tokens: float, now: float) -> None:
         self.treatment = treatment
         self.tokens = tokens
         self.at = now
         self.banned_until = 0.0
-        self.failures: deque[float] | None = None
+        self.failures: deque[tuple[float, int]] | None = None
+        """When a wrong password came, and from which port."""
         self.numbers: dict[str, float] | None = None
         self.excess = 0
         """Messages dropped for their rate since the address was quiet."""
-        self.vouched = False
-        """Whether it has ever shown a right password."""
+        self.vouched_at = -VOUCHED_SECONDS
+        """When it showed a right password last."""
 
 
 class Guard:
@@ -75,6 +80,8 @@ class Guard:
         self._sources: dict[str, _Source] = {}
         self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, AddressAction]] = []
         self._bans: dict[str, tuple[Ban, float]] = {}
+        self._barred: dict[tuple[str, int], str] = {}
+        """Single phones of an address, with what their bans are kept under."""
         self._rate = 0.0
         self._ban_failures = 0
         self._ban_seconds = 0.0
@@ -99,7 +106,7 @@ class Guard:
         noticed = {
             host: source
             for host, source in self._sources.items()
-            if source.banned_until or source.failures or source.numbers
+            if source.banned_until or source.failures or source.numbers or source.vouched_at >= 0.0
         }
         self._sources.clear()
         lifted = False
@@ -108,6 +115,10 @@ class Guard:
             if source.treatment != _EXEMPT:
                 self._sources[host] = source
             elif self._bans.pop(host, None) is not None:
+                lifted = True
+        for (host, port), name in tuple(self._barred.items()):
+            if host not in self._sources:
+                del self._barred[host, port], self._bans[name]
                 lifted = True
         if lifted:
             self._on_change()
@@ -171,19 +182,24 @@ class Guard:
     def _cut_off(self, host: str, source: _Source, now: float) -> None:
         """A stranger floods: nothing more of it is read for a while. Where phones are, the rate alone is bounded."""
         source.excess = 0
-        if self._ban_failures and not source.vouched:
+        if self._ban_failures and now - source.vouched_at >= VOUCHED_SECONDS:
             self._ban(host, source, f"flood: more than {self._rate:g} messages per second", now, FLOOD_BAN_SECONDS)
 
-    def vouch(self, host: str) -> None:
+    def vouch(self, host: str, now: float) -> None:
         """The address has shown a right password: many phones may share it."""
         source = self._sources.get(host)
         if source is not None:
-            source.vouched = True
+            source.vouched_at = now
             source.tokens = min(source.tokens + VOUCHED_MESSAGES, self._rate * BURST_SECONDS)
 
-    def failed(self, host: str, reason: str, now: float) -> bool:
-        """The address has shown a wrong password; True when that bans it."""
-        if not self._ban_failures:
+    def failed(self, host: str, port: int, reason: str, now: float) -> bool:
+        """The address has shown a wrong password; True when that bans it.
+
+        Where a right one came from not long ago there are phones behind one address, of which one has a wrong password:
+        that one alone, known by its port, is banned. Whoever changes ports to go on guessing has the address banned.
+        """
+        limit = self._ban_failures
+        if not limit:
             return False
         source = self._sources.get(host) or self._remember(host, now)
         if source.treatment != _LIMITED:
@@ -191,13 +207,28 @@ class Guard:
         failures = source.failures
         if failures is None:
             failures = source.failures = deque(maxlen=1000)
-        while failures and failures[0] < now - FAILURE_WINDOW:
+        while failures and failures[0][0] < now - FAILURE_WINDOW:
             failures.popleft()
-        failures.append(now)
-        if len(failures) < self._ban_failures:
+        failures.append((now, port))
+        if now - source.vouched_at < VOUCHED_SECONDS and len(failures) < min(limit * GUESSERS_BEHIND_AN_ADDRESS, 1000):
+            count = sum(from_ == port for _at, from_ in failures)
+            if count >= limit and (host, port) not in self._barred:
+                self._bar(host, port, f"{count} times {reason} within a minute, from this phone alone", now)
+            return False
+        if len(failures) < limit:
             return False
         self._ban(host, source, f"{len(failures)} times {reason} within a minute", now)
         return True
+
+    def _bar(self, host: str, port: int, reason: str, now: float) -> None:
+        """Ban one phone of an address."""
+        name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._barred[host, port] = name
+        self._list(Ban(name, reason, self._wall(), self._wall() + self._ban_seconds), now + self._ban_seconds)
+
+    def bars(self, host: str, port: int) -> bool:
+        """Whether this one phone of an address is banned: nothing that it begins is answered."""
+        return bool(self._barred) and (host, port) in self._barred
 
     def scans(self, host: str, user_agent: str, now: float) -> bool:
         """Whether a stranger's program is a well-known scanner; that bans it."""
@@ -241,10 +272,13 @@ class Guard:
         source.banned_until = now + seconds
         source.failures = None
         source.numbers = None
+        wall = self._wall()
+        self._list(Ban(host, reason, wall, wall + seconds), source.banned_until)
+
+    def _list(self, ban: Ban, until: float) -> None:
         if len(self._bans) >= MAXIMUM_BANS:
             self.lift(next(iter(self._bans)))
-        wall = self._wall()
-        self._bans[host] = (Ban(host, reason, wall, wall + seconds), source.banned_until)
+        self._bans[ban.address] = (ban, until)
         self._on_change()
 
     def clock_set(self, seconds: float) -> None:
@@ -255,7 +289,14 @@ class Guard:
             self._on_change()
 
     def lift(self, host: str) -> None:
-        """End a ban."""
+        """End a ban, of an address or of one phone as it stands in the list."""
+        for (address, port), name in tuple(self._barred.items()):
+            if name == host:
+                del self._barred[address, port]
+                failing = self._sources.get(address)
+                if failing is not None and failing.failures:
+                    kept = [failure for failure in failing.failures if failure[1] != port]
+                    failing.failures = deque(kept, maxlen=1000)
         source = self._sources.get(host)
         if source is not None:
             source.banned_until = 0.0

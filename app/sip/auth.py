@@ -1,7 +1,7 @@
 """Digest authentication (RFC 7616, RFC 8760): challenges and checks as a server, credentials as a client.
 
-As a server nothing is kept for a challenge that is not answered: a nonce proves itself. Only nonces that were used with
-the right password are remembered, so that no credentials can be used twice.
+As a server nothing is kept for a challenge that is not answered: a nonce proves itself, and to which network it was
+given. Only nonces that were used with the right password are remembered, so that no credentials can be used twice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from app.errors import LocalError
@@ -345,9 +346,12 @@ class DigestServer:
         """How many used nonces are remembered."""
         return len(self._used)
 
-    def challenge(self, now: float, stale: bool = False) -> list[str]:
-        """The values of the WWW-Authenticate or Proxy-Authenticate header lines, strongest algorithm first."""
-        nonce = self._new_nonce(now)
+    def challenge(self, now: float, stale: bool = False, client: str = "") -> list[str]:
+        """The values of the WWW-Authenticate or Proxy-Authenticate header lines, strongest algorithm first.
+
+        The nonce is good for the network of `client`, an IP address, alone.
+        """
+        nonce = self._new_nonce(now, client)
         end = ", stale=true" if stale else ""
         return [f'{start}"{nonce}"{middle}{end}' for start, middle in self._offers]
 
@@ -359,11 +363,14 @@ class DigestServer:
         find_password: Callable[[str], str | None],
         now: float,
         header: str = "Authorization",
+        client: str = "",
     ) -> AuthResult:
         """Check the credentials of a request with this method and Request-URI. `now`: monotonic seconds.
 
         An unknown user costs the same work as a wrong password. Users with an empty password are never let in.
-        Raises HeaderError (400) for a header that cannot be read.
+        The nonce comes first: without one that was given to the network of `client` and is still good, nothing is said
+        about the password. So nobody can guess without asking for a nonce, or seem to guess from somebody else's
+        address. Raises HeaderError (400) for a header that cannot be read.
         """
         credentials = parse_credentials(header_value, header)
         if credentials is None or credentials.realm != self.realm:
@@ -371,6 +378,9 @@ class DigestServer:
         algorithm = self._algorithms.get(credentials.algorithm.lower() or "md5")
         if algorithm is None or credentials.qop not in {"", "auth"}:
             return AuthResult(AuthOutcome.OTHER, "", "the credentials use what was not offered")
+        refusal = self._nonce_refusal(credentials, now, client)
+        if refusal:
+            return AuthResult(AuthOutcome.STALE, credentials.username, refusal)
         password = find_password(credentials.username)
         expected = digest_response(
             algorithm,
@@ -389,22 +399,21 @@ class DigestServer:
             return AuthResult(AuthOutcome.FAILED, credentials.username, "unknown user or wrong password")
         if not _same_target(credentials.uri, uri_text):
             return AuthResult(AuthOutcome.FAILED, credentials.username, "the credentials are for another request")
-        refusal = self._use_nonce(credentials, now)
-        if refusal:
-            return AuthResult(AuthOutcome.STALE, credentials.username, refusal)
+        self._use_nonce(credentials, now)
         return AuthResult(AuthOutcome.OK, credentials.username)
 
-    def _new_nonce(self, now: float) -> str:
+    def _new_nonce(self, now: float, client: str) -> str:
         """The time (48 bits of milliseconds), 64 random bits and 128 bits of proof that both are ours."""
         payload = int(now * 1000).to_bytes(6, "big") + secrets.token_bytes(8)
-        return urlsafe_b64encode(payload + self._proof(payload)).decode()
+        return urlsafe_b64encode(payload + self._proof(payload, client)).decode()
 
-    def _proof(self, payload: bytes) -> bytes:
-        """What only this server can compute."""
-        return hmac.digest(self._secret, payload + _octets(self.realm), "sha256")[:16]
+    def _proof(self, payload: bytes, client: str) -> bytes:
+        """What only this server can compute, for this network."""
+        network = client.rpartition(".")[0] or _network_of(client)
+        return hmac.digest(self._secret, payload + _octets(f"{network} {self.realm}"), "sha256")[:16]
 
-    def _use_nonce(self, credentials: Credentials, now: float) -> str:
-        """Use the nonce up to this count: "" if that is allowed, else why not."""
+    def _nonce_refusal(self, credentials: Credentials, now: float, client: str) -> str:
+        """Why the nonce cannot be used with this count, "" if it can."""
         nonce = credentials.nonce
         if len(nonce) != 40 or not nonce.isascii():
             return "the nonce is not ours"
@@ -413,8 +422,8 @@ class DigestServer:
         except ValueError:
             return "the nonce is not ours"
         payload = raw[:14]
-        if len(raw) != 30 or not hmac.compare_digest(raw[14:], self._proof(payload)):
-            return "the nonce is not ours"
+        if len(raw) != 30 or not hmac.compare_digest(raw[14:], self._proof(payload, client)):
+            return "the nonce is not ours, or was given to somebody else"
         made_ms = int.from_bytes(payload[:6], "big")
         age = now - made_ms / 1000
         last_count = self._used.get(payload)
@@ -422,20 +431,25 @@ class DigestServer:
             # A nonce without qop (RFC 2069) has no count: the first use is the only one.
             if age > self._lifetime or made_ms <= self._oldest_ms:
                 return "the nonce is too old"
+        elif age > self._reuse_lifetime:
+            del self._used[payload]
+            return "the nonce is too old"
+        elif credentials.nonce_count <= last_count:
+            return "the nonce count has been used"
+        return ""
+
+    def _use_nonce(self, credentials: Credentials, now: float) -> None:
+        """Remember that the nonce was used up to this count."""
+        payload = urlsafe_b64decode(credentials.nonce)[:14]
+        if payload in self._used:
+            self._used.move_to_end(payload)
+        else:
             self._forget_expired(now)
             if len(self._used) >= self._capacity:
                 forgotten, _ = self._used.popitem(last=False)
                 # Whether a nonce of that age has been used cannot be told any more.
                 self._oldest_ms = max(self._oldest_ms, int.from_bytes(forgotten[:6], "big"))
-        else:
-            if age > self._reuse_lifetime:
-                del self._used[payload]
-                return "the nonce is too old"
-            if credentials.nonce_count <= last_count:
-                return "the nonce count has been used"
-            self._used.move_to_end(payload)
         self._used[payload] = credentials.nonce_count or 0xFFFFFFFF
-        return ""
 
     def _forget_expired(self, now: float) -> None:
         """Drop nonces that could not be used again anyway, as far as they stand first."""
@@ -445,6 +459,14 @@ class DigestServer:
             if now - int.from_bytes(payload[:6], "big") / 1000 <= self._reuse_lifetime:
                 return
             del used[payload]
+
+
+def _network_of(client: str) -> str:
+    """The network of an IPv6 address, of which a machine changes the rest by itself (RFC 8981); else the text."""
+    try:
+        return IPv6Address(client.partition("%")[0]).packed[:8].hex()
+    except ValueError:
+        return client
 
 
 def _same_target(credentials_uri: str, request_uri: str) -> bool:

@@ -50,7 +50,7 @@ def guessers(network: LoopbackNetwork) -> Iterator[Any]:
     """`guessers(66)`: somebody at this address."""
     with ExitStack() as stack:
         server = (network.address(SERVER), 5060)
-        yield lambda host: Guesser(stack.enter_context(SipSocket(network.address(host), server)))
+        yield lambda host, port=5060: Guesser(stack.enter_context(SipSocket(network.address(host), server, port)))
 
 
 def banned(engine: RunningEngine) -> list[str]:
@@ -94,6 +94,33 @@ def test_wrong_passwords_ban_for_the_time_that_is_set(
         guesser.register("wrong")
     assert not guesser.is_heard()
     assert wait_until(guesser.is_heard, "the end of the ban")
+
+
+def test_a_phone_with_a_wrong_password_does_not_have_its_office_banned(
+    network: LoopbackNetwork, start_engine: StartEngine, guessers: Any
+) -> None:
+    """Phones behind one NAT share its address; who guesses from there by ever new ports is banned with all of them."""
+    engine = start_engine(document(network, system={"ban_failures": 10, "ban_seconds": 1000}))
+    good, broken, other = guessers(STRANGER, 40001), guessers(STRANGER, 40002), guessers(STRANGER, 40003)
+    assert good.register(PASSWORDS["100"]).status == 200
+    for _ in range(10):
+        assert broken.register("old password").status == 403
+    with pytest.raises(AssertionError, match="no final response"):
+        broken.register("old password")
+    assert not broken.is_heard()
+    assert good.is_heard()
+    (ban,) = engine.ask(Engine.bans)
+    assert ban.address == f"{network.address(STRANGER)}:40002"
+    assert ban.reason == "10 times a wrong password within a minute, from this phone alone"
+    assert good.register(PASSWORDS["100"]).status == 200
+    assert other.register(PASSWORDS["101"], "101").status == 200
+    # Somebody mends the password and lifts the ban.
+    engine.ask(lambda each: each.lift_ban(ban.address))
+    assert broken.register(PASSWORDS["100"]).status == 200
+    for number in range(50):
+        guessers(STRANGER, 41000 + number).register(f"guess {number}")
+    assert not good.is_heard()
+    assert banned(engine) == [network.address(STRANGER)]
 
 
 def test_a_scanner_is_banned_by_its_name_and_by_what_it_tries(

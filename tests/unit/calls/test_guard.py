@@ -8,7 +8,14 @@ import pytest
 from support.calling import configured
 
 from app.calls import guard as guard_module
-from app.calls.guard import FAILURE_WINDOW, MAXIMUM_BANS, MAXIMUM_SOURCES, NUMBERS_OF_A_SCANNER, Guard
+from app.calls.guard import (
+    FAILURE_WINDOW,
+    MAXIMUM_BANS,
+    MAXIMUM_SOURCES,
+    NUMBERS_OF_A_SCANNER,
+    VOUCHED_SECONDS,
+    Guard,
+)
 
 HOST, TRUNK = "203.0.113.5", "192.0.2.8"
 
@@ -79,7 +86,7 @@ def test_bursts_with_pauses_between_them_are_no_flood() -> None:
 def test_where_phones_are_a_flood_is_bounded_but_not_cut_off() -> None:
     guard = Guarded(system={"max_messages_per_second": 50}).guard
     guard.admit(HOST, 9.0)
-    guard.vouch(HOST)
+    guard.vouch(HOST, 0.0)
     assert admitted(guard, 5000, 10.0) == 100
     assert admitted(guard, 5000, 11.0) == 50
     assert not guard.bans()
@@ -88,21 +95,21 @@ def test_where_phones_are_a_flood_is_bounded_but_not_cut_off() -> None:
 def test_a_right_password_makes_room_up_to_the_bucket() -> None:
     guard = Guarded(system={"max_messages_per_second": 50, "ban_failures": 0}).guard
     admitted(guard, 500, 10.0)
-    guard.vouch(HOST)
+    guard.vouch(HOST, 0.0)
     assert admitted(guard, 500, 10.0) == 16
     for _ in range(100):
-        guard.vouch(HOST)
+        guard.vouch(HOST, 0.0)
     assert admitted(guard, 500, 10.0) == 100
-    guard.vouch("198.51.100.77")
+    guard.vouch("198.51.100.77", 0.0)
 
 
 def test_failures_within_a_minute_ban_and_older_ones_do_not_count() -> None:
     guarded = Guarded(system={"ban_failures": 3, "ban_seconds": 100})
     guard = guarded.guard
-    assert not guard.failed(HOST, "a wrong password", 0.0)
-    assert not guard.failed(HOST, "a wrong password", 30.0)
-    assert not guard.failed(HOST, "a wrong password", FAILURE_WINDOW + 1)
-    assert guard.failed(HOST, "a wrong password", FAILURE_WINDOW + 2)
+    assert not guard.failed(HOST, 5060, "a wrong password", 0.0)
+    assert not guard.failed(HOST, 5060, "a wrong password", 30.0)
+    assert not guard.failed(HOST, 5060, "a wrong password", FAILURE_WINDOW + 1)
+    assert guard.failed(HOST, 5060, "a wrong password", FAILURE_WINDOW + 2)
     (ban,) = guard.bans()
     assert (ban.address, ban.since, ban.until) == (HOST, 5000.0, 5100.0)
     assert ban.reason == "3 times a wrong password within a minute"
@@ -112,9 +119,67 @@ def test_failures_within_a_minute_ban_and_older_ones_do_not_count() -> None:
     assert not guard.bans()
 
 
+def test_one_phone_with_a_wrong_password_is_banned_alone() -> None:
+    """Ten phones behind one address: the others go on, and so does the office."""
+    guarded = Guarded(system={"ban_failures": 10, "ban_seconds": 100})
+    guard = guarded.guard
+    guard.admit(HOST, 0.0)
+    guard.vouch(HOST, 0.0)
+    for number in range(10):
+        assert not guard.bars(HOST, 40001)
+        assert not guard.failed(HOST, 40001, "a wrong password", float(number))
+    assert guard.bars(HOST, 40001)
+    assert not guard.bars(HOST, 40002)
+    assert guard.admit(HOST, 11.0)
+    (ban,) = guard.bans()
+    assert (ban.address, ban.until - ban.since) == (f"{HOST}:40001", 100.0)
+    assert "from this phone alone" in ban.reason
+    guarded.configure(system={"ban_failures": 10, "ban_seconds": 100})
+    assert guard.bars(HOST, 40001)
+    guard.expire(109.5)
+    assert not guard.bars(HOST, 40001)
+    assert not guard.bans()
+    for _ in range(10):
+        guard.failed(HOST, 40003, "a wrong password", 120.0)
+    guard.lift(f"{HOST}:40003")
+    assert not guard.bars(HOST, 40003)
+    # A pardon is a new beginning.
+    assert not guard.failed(HOST, 40003, "a wrong password", 121.0)
+    assert not guard.bans()
+    for _ in range(10):
+        guard.failed(HOST, 40003, "a wrong password", 122.0)
+    guarded.configure(system={"ban_failures": 10}, trusted=(TRUNK, HOST))
+    assert not guard.bans()
+    assert not guard.bars(HOST, 40003)
+
+
+def test_who_changes_ports_to_guess_on_has_the_address_banned() -> None:
+    guard = Guarded(system={"ban_failures": 10}).guard
+    guard.admit(HOST, 0.0)
+    guard.vouch(HOST, 0.0)
+    banned = [guard.failed(HOST, 40000 + number, "a wrong password", 1.0) for number in range(50)]
+    assert banned == [False] * 49 + [True]
+    assert not guard.admit(HOST, 2.0)
+
+
+def test_a_right_password_of_long_ago_vouches_for_nothing() -> None:
+    guard = Guarded(system={"ban_failures": 10}).guard
+    guard.admit(HOST, 0.0)
+    guard.vouch(HOST, 0.0)
+    assert [guard.failed(HOST, 40000, "a wrong password", VOUCHED_SECONDS + 1) for _ in range(10)][-1]
+
+
+def test_an_ipv6_phone_is_listed_with_brackets() -> None:
+    guard = Guarded(system={"ban_failures": 1}).guard
+    guard.admit("2001:db8::5", 0.0)
+    guard.vouch("2001:db8::5", 0.0)
+    guard.failed("2001:db8::5", 5060, "x", 1.0)
+    assert [ban.address for ban in guard.bans()] == ["[2001:db8::5]:5060"]
+
+
 def test_bans_end_by_time_even_when_the_address_is_silent() -> None:
     guarded = Guarded(system={"ban_failures": 1, "ban_seconds": 10})
-    guarded.guard.failed(HOST, "x", 0.0)
+    guarded.guard.failed(HOST, 5060, "x", 0.0)
     guarded.guard.expire(9.9)
     assert guarded.guard.bans()
     guarded.guard.expire(10.0)
@@ -125,21 +190,21 @@ def test_bans_end_by_time_even_when_the_address_is_silent() -> None:
 def test_lifting() -> None:
     guarded = Guarded(system={"ban_failures": 2})
     guard = guarded.guard
-    guard.failed(HOST, "x", 0.0)
-    guard.failed(HOST, "x", 0.0)
+    guard.failed(HOST, 5060, "x", 0.0)
+    guard.failed(HOST, 5060, "x", 0.0)
     guard.lift(HOST)
     guard.lift(HOST)
     guard.lift("198.51.100.99")
     assert guarded.changes == 2
     assert guard.admit(HOST, 1.0)
-    assert not guard.failed(HOST, "x", 1.0)
+    assert not guard.failed(HOST, 5060, "x", 1.0)
 
 
 def test_bans_are_newest_first_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard_module, "MAXIMUM_BANS", 3)
     guard = Guarded(system={"ban_failures": 1}).guard
     for number in range(5):
-        guard.failed(f"203.0.113.{number}", "x", float(number))
+        guard.failed(f"203.0.113.{number}", 5060, "x", float(number))
     assert [ban.address for ban in guard.bans()] == ["203.0.113.4", "203.0.113.3", "203.0.113.2"]
     assert guard.admit("203.0.113.0", 6.0)
     assert MAXIMUM_BANS < MAXIMUM_SOURCES
@@ -150,7 +215,7 @@ def test_the_memory_is_bounded_and_bans_outlive_the_bound(monkeypatch: pytest.Mo
     guard = Guarded(system={"ban_failures": 1}).guard
     banned = [f"198.51.100.{number}" for number in range(10)]
     for host in banned:
-        guard.failed(host, "x", 0.0)
+        guard.failed(host, 5060, "x", 0.0)
     for number in range(2000):
         guard.admit(f"10.{number // 250}.0.{number % 250}", 1.0)
         assert len(guard._sources) <= 20
@@ -161,11 +226,11 @@ def test_the_memory_is_bounded_and_bans_outlive_the_bound(monkeypatch: pytest.Mo
 def test_a_long_list_of_failures_of_one_address_is_bounded() -> None:
     guard = Guarded(system={"ban_failures": 1000}).guard
     for _ in range(999):
-        guard.failed(HOST, "x", 1.0)
+        guard.failed(HOST, 5060, "x", 1.0)
     source = guard._sources[HOST]
     assert source.failures is not None
     assert len(source.failures) == 999
-    assert guard.failed(HOST, "x", 1.0)
+    assert guard.failed(HOST, 5060, "x", 1.0)
 
 
 @pytest.mark.parametrize("agent", ["friendly-scanner", "SIPVicious", "my Scanner 1.0", "sipcli/v1.8"])
@@ -200,7 +265,7 @@ def test_many_numbers_within_a_minute() -> None:
 
 def test_a_trunk_is_never_banned_whatever_it_does() -> None:
     guard = Guarded(system={"ban_failures": 1}).guard
-    assert not guard.failed(TRUNK, "x", 0.0)
+    assert not guard.failed(TRUNK, 5060, "x", 0.0)
     assert not guard.strange(TRUNK, "1", "friendly-scanner", 0.0)
     for number in range(100):
         assert not guard.strange(TRUNK, str(number), "", 0.0)
@@ -209,8 +274,8 @@ def test_a_trunk_is_never_banned_whatever_it_does() -> None:
 
 def test_a_configuration_that_trusts_the_address_ends_its_ban() -> None:
     guarded = Guarded(system={"ban_failures": 1})
-    guarded.guard.failed(HOST, "x", 0.0)
-    guarded.guard.failed("203.0.113.9", "x", 0.0)
+    guarded.guard.failed(HOST, 5060, "x", 0.0)
+    guarded.guard.failed("203.0.113.9", 5060, "x", 0.0)
     guarded.configure(system={"ban_failures": 1}, trusted=(TRUNK, HOST))
     assert [ban.address for ban in guarded.guard.bans()] == ["203.0.113.9"]
     assert guarded.guard.admit(HOST, 1.0)
@@ -231,19 +296,19 @@ def test_lists_the_longest_network_decides_in_both_families() -> None:
     assert not guard.admit("2001:db8:2::1", 0.0)
     assert admitted(guard, 100, 0.0, "2001:db8:1::1") == 100
     assert guard.admit("198.51.100.1", 0.0)
-    assert not guard.failed(HOST, "x", 0.0)
-    assert not guard.failed("203.0.113.6", "x", 0.0)
+    assert not guard.failed(HOST, 5060, "x", 0.0)
+    assert not guard.failed("203.0.113.6", 5060, "x", 0.0)
 
 
 def test_what_is_no_address_is_limited_like_any_stranger() -> None:
     guard = Guarded(system={"max_messages_per_second": 1, "ban_failures": 1}).guard
     assert admitted(guard, 10, 0.0, "fe80::1%eth0") == 2
-    assert guard.failed("not an address", "x", 0.0)
+    assert guard.failed("not an address", 5060, "x", 0.0)
 
 
 def test_no_bans_at_0() -> None:
     guard = Guarded(system={"ban_failures": 0}).guard
-    assert not guard.failed(HOST, "x", 0.0)
+    assert not guard.failed(HOST, 5060, "x", 0.0)
     assert not guard.scans(HOST, "friendly-scanner", 0.0)
     for number in range(50):
         assert not guard.strange(HOST, str(number), "", 0.0)
