@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.documents import CALLER, CARRIER_A, PASSWORDS, SERVER, document
+from support.flood import RATE, Flood, cpu_seconds
 from support.ports import LoopbackNetwork
 from support.server import ROOT, RunningServer
 from support.sip_text import SipSocket, SipText, digest_header
@@ -22,8 +20,6 @@ from support.waiting import wait_until
 
 pytestmark = pytest.mark.wire
 
-RATE = 5000
-"""Messages per second of a flood."""
 CUT_OFF_WITHIN = 2.0
 SHARE_OF_A_CORE = 0.3
 
@@ -42,71 +38,6 @@ def server(fortress: LoopbackNetwork, tmp_path_factory: pytest.TempPathFactory) 
     # On a machine that has no time for it the server may well say that it has too much to do.
     with RunningServer(data, document(fortress), fortress.address(SERVER), expected=("more comes in than",)) as running:
         yield running
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class Flood:
-    """One address that sends as fast as it is told, in a thread, and notes when it was answered last."""
-
-    def __init__(self, address: str, server: tuple[str, int], kind: str) -> None:
-        self.sent = 0
-        self.answered_at: list[float] = []
-        self._address, self._server, self._kind = address, server, kind
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((address, 5060))
-        self._socket.setblocking(False)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Flood:
-        self.began = time.monotonic()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(10)
-        self._socket.close()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.005):
-            for _ in range(int(self.seconds * RATE) - self.sent):
-                try:
-                    self._socket.sendto(self._message(), self._server)
-                except BlockingIOError:
-                    break
-                self.sent += 1
-            try:
-                while self._socket.recv(65535):
-                    self.answered_at.append(self.seconds)
-            except BlockingIOError:
-                continue
-
-    def _message(self) -> bytes:
-        number = self.sent
-        if self._kind == "nonsense":
-            return b"\xff%d \0\r\nVia: SIP/2.0/UDP x;;;=\r\n\r\n" % number * 20
-        lines = (
-            f"{self._kind} sip:100@{self._server[0]} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self._address}:5060;rport;branch=z9hG4bKflood{number}",
-            f"From: <sip:{number % 9}@{self._server[0]}>;tag=f{number}",
-            f"To: <sip:100@{self._server[0]}>",
-            f"Call-ID: flood-{number}",
-            f"CSeq: 1 {self._kind}",
-            f"Contact: <sip:f@{self._address}>",
-            "Max-Forwards: 70",
-            "Content-Length: 0",
-        )
-        return "\r\n".join([*lines, "", ""]).encode()
 
 
 @pytest.mark.parametrize(("kind", "host"), [("INVITE", 201), ("REGISTER", 202), ("nonsense", 203)])
