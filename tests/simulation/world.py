@@ -190,6 +190,20 @@ class Plan:
     """Seconds after the answer at which this side hangs up."""
     hold_after: float | None = None
     """Seconds after the answer at which this side puts the call on hold."""
+    hold_by: str = "INVITE"
+    """The method of that, UPDATE or INVITE."""
+    resume_after: float | None = None
+    """Seconds after the answer at which this side offers its first description again."""
+    ask_after: float | None = None
+    """Seconds after the answer at which this side asks for an offer, by a re-INVITE without one."""
+    offer_early_after: float | None = None
+    """Seconds after the INVITE at which this side makes another offer, if the call rings and both may do that."""
+    other_request: str = ""
+    """The method of a request that this side sends one second after the answer."""
+    contact: str = ""
+    """The Contact of a redirection."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers of a refusal."""
     digit_after: float | None = None
     cancel_after: float | None = None
     """For a caller: seconds after the INVITE at which it gives up."""
@@ -261,6 +275,8 @@ class Peer:
         leg.invite(32.0)
         if plan.cancel_after is not None:
             self.world.at(plan.cancel_after, conversation.give_up)
+        if plan.offer_early_after is not None:
+            self.world.at(plan.offer_early_after, conversation.offer_early)
         return conversation
 
     def register(self, number: str, password: str, expires: int = 3600, server: str = "10.0.0.5") -> Registration:
@@ -292,6 +308,8 @@ class Peer:
         if plan.ring_after is not None:
             self.world.at(plan.ring_after, conversation.ring)
         self.world.at(plan.answer_after, conversation.answer)
+        if plan.offer_early_after is not None:
+            self.world.at(plan.offer_early_after, conversation.offer_early)
 
     def on_cancel(self, key: Key, request: Request) -> None:
         leg = self._incoming.get(key)
@@ -334,7 +352,8 @@ class Conversation:
             return
         if self.plan.status >= 300:
             self.over = True
-            self.leg.refuse(self.plan.status)
+            contact = (("Contact", self.plan.contact),) if self.plan.contact else ()
+            self.leg.refuse(self.plan.status, headers=(*contact, *self.plan.headers))
             return
         if self.plan.status != 200:
             return
@@ -347,14 +366,34 @@ class Conversation:
         plan, world = self.plan, self.peer.world
         if plan.hold_after is not None:
             world.at(plan.hold_after, self.hold)
+        if plan.resume_after is not None:
+            world.at(plan.resume_after, lambda: self.offer("INVITE", SDP))
+        if plan.ask_after is not None:
+            world.at(plan.ask_after, lambda: self.offer("INVITE", None))
+        if plan.other_request:
+            world.at(1.0, self.request_something)
         if plan.digit_after is not None:
             world.at(plan.digit_after, self.press)
         if plan.hang_up_after is not None:
             world.at(plan.hang_up_after, self.hang_up)
 
     def hold(self) -> None:
+        self.offer(self.plan.hold_by, HOLD)
+
+    def offer(self, method: str, body: Body | None) -> None:
         if not self.over and self.leg is not None:
-            self.leg.offer("INVITE", HOLD)
+            self.leg.offer(method, body)
+
+    def offer_early(self) -> None:
+        if not self.answered:
+            self.offer("UPDATE", HOLD)
+
+    def request_something(self) -> None:
+        """A request that this server may not know, or may not like here."""
+        leg = self.leg
+        if not self.over and leg is not None and leg.dialog is not None:
+            headers = [("Refer-To", "<sip:135551@10.0.0.5>"), ("Event", "refer"), ("RAck", "1 1 INVITE")]
+            self.peer.endpoint.send_request(leg.dialog.create_request(self.plan.other_request, headers), leg.flow, leg)
 
     def press(self) -> None:
         if not self.over and self.leg is not None:
@@ -389,10 +428,13 @@ class Conversation:
                 self.status = 487
                 self.over = True
             case Offered(body=body):
-                leg.accept_offer(body)
+                # Who asks for an offer gets one, and brings the answer with the ACK.
+                leg.accept_offer(body or SDP)
             case Informed():
                 leg.answer_info(200, "")
-            case OfferAnswered() | OfferRefused() | InfoAnswered():
+            case OfferAnswered():
+                leg.acknowledge(SDP)
+            case OfferRefused() | InfoAnswered():
                 pass
             case HungUp():
                 self.over = True
