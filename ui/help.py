@@ -29,6 +29,7 @@ PAGE_TOPICS = {
     "line_status": "monitoring",
     "rejected_sources": "monitoring",
     "bans": "monitoring",
+    "alarms": "monitoring",
     "call_records": "monitoring",
     "simulator": "dial_plan",
 }

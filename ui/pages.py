@@ -8,6 +8,7 @@ from typing import NamedTuple
 from PySide6.QtWidgets import QWidget
 
 from app.records import System
+from ui.monitor.alarms import AlarmsPage
 from ui.monitor.bans import BansPage
 from ui.monitor.call_records import CallRecordsPage
 from ui.monitor.line_status import LineStatusPage
@@ -76,6 +77,7 @@ PAGE_MENUS: dict[str, tuple[PageEntry, ...]] = {
         PageEntry("monitor.line_status", "line_status", "Line status", "line"),
         PageEntry("monitor.rejected_sources", "rejected_sources", "Rejected sources", "rejected"),
         PageEntry("monitor.bans", "bans", "Bans", "ban"),
+        PageEntry("monitor.alarms", "alarms", "Alarms", "alarm"),
         PageEntry("monitor.call_records", "call_records", "Call records", "records"),
     ),
 }
@@ -91,6 +93,7 @@ MAKERS: dict[str, Callable[[Workspace], QWidget]] = {
     "line_status": LineStatusPage,
     "rejected_sources": RejectedSourcesPage,
     "bans": BansPage,
+    "alarms": AlarmsPage,
     "call_records": CallRecordsPage,
     "simulator": SimulatorPage,
 }

@@ -11,6 +11,7 @@ from app.records import Configuration
 from ui.face import problems
 from ui.inquiry import Inquiry
 from ui.kept_numbers import KeptNumbers
+from ui.monitor.alarm_history import AlarmHistory
 from ui.monitor.stream_history import StreamHistory
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Workspace(QObject):
         self._shown = engine.configuration
         self.kept_numbers = KeptNumbers(settings, self)
         self.stream_history = StreamHistory(bridge, self)
+        self.alarm_history = AlarmHistory(bridge, self)
         self.problems = Inquiry(problems, self)
         """The problems of the configuration of this moment."""
         bridge.configuration_changed.connect(self.problems.ask)

@@ -51,7 +51,7 @@ ACTIONS = (
     "services.number_lists",
     "services.address_lists",
     *(f"monitor.{name}" for name in ("overview", "live_calls", "trunk_status", "line_status", "rejected_sources")),
-    *(f"monitor.{name}" for name in ("bans", "call_records")),
+    *(f"monitor.{name}" for name in ("bans", "alarms", "call_records")),
     *(f"help.{name}" for name in ("contents", "shortcuts", "reference", "data_folder", "about")),
 )
 """The contract: programs find them by these names."""
@@ -88,6 +88,7 @@ def test_every_table_page_has_a_table_by_name(window: MainWindow) -> None:
         "line_status",
         "rejected_sources",
         "bans",
+        "alarms",
         "call_records",
     ):
         page = window.open_page(name)

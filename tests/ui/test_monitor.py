@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -26,18 +26,21 @@ from support.fake_engine import FakeEngine
 from support.office import make_call, make_samples
 
 from app.events import (
+    Alarm,
     Ban,
     BansChanged,
     CallState,
     LineChanged,
     LineState,
     Sampled,
+    Severity,
     SourceRejected,
     TrunkChanged,
     TrunkState,
 )
 from app.records import AddressList, Change, SipTrunk
 from ui.main_window import MainWindow
+from ui.monitor.alarm_history import MOST_ALARMS
 from ui.monitor.overview import OverviewPage
 from ui.tables.table_page import TablePage
 
@@ -59,7 +62,7 @@ def cell(page: TablePage, key: object, column: str) -> str:
     return str(page.model.index(page.model.position(key), page.model.column_index(column)).data())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["live_calls", "trunk_status", "line_status", "rejected_sources", "bans"])
+@pytest.mark.parametrize("name", ["live_calls", "trunk_status", "line_status", "rejected_sources", "bans", "alarms"])
 def test_every_model_is_what_qt_demands(open_page: Open, qtmodeltester: Any, name: str) -> None:
     qtmodeltester.check(open_page(name).model)
 
@@ -264,6 +267,32 @@ def test_bans_are_listed_and_lifted(open_page: Open, engine: FakeEngine, qtbot: 
     qtbot.waitUntil(lambda: page.model.keys() == ("198.51.100.9",))
     engine.events.publish(BansChanged((Ban("192.0.2.200", "x", 0.0, time.time() + 60),)))
     qtbot.waitUntil(lambda: page.model.keys() == ("192.0.2.200",))
+
+
+# --- alarms ----------------------------------------------------------------------------------------------------------
+
+
+def shown(page: TablePage) -> list[Hashable]:
+    return [page.model.key_at(place) for place in range(page.model.rowCount())]
+
+
+def test_alarms_are_kept_the_newest_first_even_while_the_page_is_closed(
+    window: MainWindow, engine: FakeEngine, qtbot: QtBot
+) -> None:
+    engine.events.publish(Alarm(Severity.ERROR, "trunk_down", "SIP trunk 1 is down: no answer", 1000.0))
+    button = window.findChild(QPushButton, "notice.button")
+    qtbot.waitUntil(lambda: window.findChild(QLabel, "notice.text").text().startswith("SIP trunk 1 is down"))
+    button.click()
+    page: Any = window.current_page()
+    assert page.objectName() == "page.alarms"
+    engine.events.publish(Alarm(Severity.INFORMATION, "trunk_down", "SIP trunk 1 answers again", 1060.0, cleared=True))
+    qtbot.waitUntil(lambda: page.model.rowCount() == 2)
+    assert [cell(page, key, "state") for key in shown(page)] == ["over", "error"]
+    assert [cell(page, key, "subject") for key in shown(page)] == ["SIP trunk", "SIP trunk"]
+    for number in range(MOST_ALARMS + 10):
+        engine.events.publish(Alarm(Severity.WARNING, "overload", f"alarm {number}", 2000.0 + number))
+    qtbot.waitUntil(lambda: page.model.rowCount() == MOST_ALARMS)
+    assert cell(page, shown(page)[0], "text") == f"alarm {MOST_ALARMS + 9}"
 
 
 # --- overview --------------------------------------------------------------------------------------------------------
