@@ -73,7 +73,7 @@ def test_the_called_side_wants_a_longer_session() -> None:
     _answer_options(up)
     w.advance(900)
     _answer_options(up)
-    (update,) = w.carrier.requests("UPDATE")
+    (update,) = inside(w.carrier)
     assert update.get("Session-Expires") == "3600;refresher=uac"
     refresh_with(second, update, ("Session-Expires", "3600;refresher=uac"))
     w.advance()
