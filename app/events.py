@@ -404,7 +404,7 @@ class Alarm(Event):
 
     severity: Severity
     code: str
-    """A stable word: `trunk_down`, `database`, `listener`, `media_worker`."""
+    """A stable word: `trunk_down`, `line_down`, `database`, `listener`, `media_worker`."""
     text: str
     at: float = 0.0
     cleared: bool = False

@@ -12,7 +12,7 @@ from app.calls.challenges import answer_challenge, is_stale, realms_of
 from app.calls.counters import CallCounters, Counted
 from app.calls.destinations import Destinations
 from app.calls.outgoing import USER_AGENT, host_port_of
-from app.events import EventBus, LineChanged, LineRow, LineState
+from app.events import Alarm, EventBus, LineChanged, LineRow, LineState, Severity
 from app.records import Configuration, ExternalLine
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
 from app.sip.message import Request, Response, parse_seconds
@@ -75,6 +75,8 @@ class _Watch:
     key: Key | None = None
     request: Request | None = None
     leaving: bool = False
+    missed: bool = False
+    """Whether it was said that the line is not registered."""
 
 
 class Lines:
@@ -104,6 +106,7 @@ class Lines:
         records = {line.id: line for line in configuration.records(ExternalLine)}
         for line_id in [number for number in self._records if number not in records]:
             self._leave(line_id)
+            self._tell_missed(line_id, self._watches[line_id], False, "is deleted")
             row = self._row_of(self._records.pop(line_id), self._watches.pop(line_id))
             self._events.publish(LineChanged(row, gone=True))
         for line_id, record in records.items():
@@ -117,6 +120,7 @@ class Lines:
             before = self._watches.get(line_id)
             watch = _Watch()
             if old is not None and before is not None:
+                watch.missed = before.missed
                 if record.enabled and _place_of(old) == _place_of(record):
                     # The same account at the same registrar: a REGISTER of the same Call-ID takes the place of the
                     # registration that holds, and no late farewell can take the new one away (RFC 3261 10.3).
@@ -130,6 +134,7 @@ class Lines:
                 self._plan(line_id, watch, FIRST_REGISTRATION_AFTER)
             else:
                 watch.state, watch.reason = LineState.DISABLED, "disabled in its record"
+                self._tell_missed(line_id, watch, False, "is disabled")
             self.publish(line_id)
         self.own_address_changed()
 
@@ -296,6 +301,7 @@ class Lines:
         watch.expires = expires
         watch.until = self._clock.monotonic() + expires
         watch.state, watch.reason = LineState.REGISTERED, "registered"
+        self._tell_missed(line_id, watch, False, "is registered again")
         self._keep_alive(watch, watch.flow)
         # Early enough for several tries before it ends, spread so that many lines do not all refresh at once.
         early = max(expires * 0.5, expires - 60.0) - expires * 0.05 * self._jitter()
@@ -350,6 +356,7 @@ class Lines:
         delay = max(self._back_off(watch, REJECTED_BACK_OFF), _retry_after(response))
         self._plan(line_id, watch, delay)
         watch.until = self._clock.monotonic() + delay
+        self._tell_missed(line_id, watch, True, f"is not registered: {watch.reason}")
         self.publish(line_id)
 
     def on_no_response(self, key: Key, timed_out: bool) -> None:
@@ -381,7 +388,19 @@ class Lines:
             watch.expires = 0
         self._plan(line_id, watch, delay)
         watch.until = self._clock.monotonic() + delay
+        if not watch.expires:
+            # One that only could not be refreshed still holds for a while.
+            self._tell_missed(line_id, watch, True, f"is not registered: {reason}")
         self.publish(line_id)
+
+    def _tell_missed(self, line_id: int, watch: _Watch, missed: bool, words: str) -> None:
+        """Say once that a line is not registered, and once that this is over: nobody calls in through it meanwhile."""
+        if watch.missed is missed:
+            return
+        watch.missed = missed
+        severity = Severity.ERROR if missed else Severity.INFORMATION
+        text = f"External line {self._records[line_id].caption()} {words}"
+        self._events.publish(Alarm(severity, "line_down", text, self._clock.wall(), not missed, {"line": line_id}))
 
     def _back_off(self, watch: _Watch, first: float, longest: float = LONGEST_BACK_OFF) -> float:
         """RFC 5626 4.5: twice as long after each failure, somewhere between half of it and all of it."""

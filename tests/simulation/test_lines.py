@@ -8,7 +8,7 @@ import pytest
 from simulation.world import Peer, Plan, World
 
 from app.calls.switch import Switch
-from app.events import LineState
+from app.events import Alarm, LineState, Severity
 from app.records import Configuration
 from app.records.document import read_document
 from app.sip.auth import AuthOutcome, DigestServer
@@ -176,6 +176,41 @@ def test_a_silent_provider_is_tried_again_with_growing_pauses() -> None:
     world.advance(60)
     assert state_of(switch) is LineState.REGISTERED
     assert provider.registered
+
+
+def test_a_line_that_is_lost_is_said_once_and_so_is_its_return() -> None:
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document(register_expires=60))
+    alarms: list[Alarm] = []
+    switch.events.subscribe(Alarm, alarms.append)
+    world.advance(2)
+    assert state_of(switch) is LineState.REGISTERED
+    del world.receivers[PROVIDER, 5060]
+    world.advance(45)
+    assert not alarms, "it could not be refreshed, but it still holds"
+    world.advance(300)
+    assert [(alarm.code, alarm.cleared, alarm.severity) for alarm in alarms] == [("line_down", False, Severity.ERROR)]
+    assert alarms[0].text == "External line 1 - line1@carrier.test is not registered: no answer from the server"
+    Provider(world)
+    world.advance(60)
+    assert [alarm.cleared for alarm in alarms] == [False, True]
+    assert alarms[1].text == "External line 1 - line1@carrier.test is registered again"
+    assert provider.registered
+
+
+@pytest.mark.parametrize("change", [None, {"enabled": False}], ids=["deleted", "disabled"])
+def test_the_alarm_of_a_line_ends_with_it(change: dict[str, Any] | None) -> None:
+    world = World()
+    Provider(world)
+    switch = world.switch(document(password="wrong"))
+    alarms: list[Alarm] = []
+    switch.events.subscribe(Alarm, alarms.append)
+    world.advance(2)
+    assert [alarm.cleared for alarm in alarms] == [False]
+    wanted = {**document(), "external_lines": []} if change is None else document(password="wrong", **change)
+    switch.configure(read_document(wanted, Configuration(), replace=True))
+    assert [alarm.cleared for alarm in alarms] == [False, True]
 
 
 def test_a_new_password_registers_at_once_in_place_of_the_old_registration() -> None:
