@@ -16,6 +16,7 @@ import resource
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +32,36 @@ class Disturbed(Exception):
 
 
 async def measure(subject: str, calls: int, seconds: float, processes: int = 1) -> dict[str, float]:
-    """One run of one subject. Raises `Unavailable`."""
-    generator = compiled(SHARED / "rtpload.c")
+    """One run of one subject. Raises `Unavailable` and `Disturbed`."""
     async with SUBJECTS[subject](calls, processes) as running:
-        with tempfile.NamedTemporaryFile("w", suffix=".streams", delete=False) as file:
-            file.write("\n".join(running.lines) + "\n")
+        return await generate(running.lines, running.pids, seconds)
+
+
+async def generate(lines: Sequence[str], pids: tuple[int, ...], seconds: float) -> dict[str, float]:
+    """One run of the load generator over streams that are set up: by `COLUMNS`, what came of it.
+
+    `pids` are the processes that forward. Raises `Unavailable` where it cannot run, `Disturbed` where it says nothing.
+    """
+    generator = compiled(SHARED / "rtpload.c")
+    with tempfile.NamedTemporaryFile("w", suffix=".streams", delete=False) as file:
+        file.write("\n".join(lines) + "\n")
+    try:
+        before = _other_load(pids)
+        command = [str(generator), "-f", file.name, "-d", str(seconds), "-w", "1", "-j"]
+        command += ["-P", ",".join(map(str, pids))]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
         try:
-            before = _other_load(running.pids)
-            command = [str(generator), "-f", file.name, "-d", str(seconds), "-w", "1", "-j"]
-            command += ["-P", ",".join(map(str, running.pids))]
-            process = await asyncio.create_subprocess_exec(
-                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-            )
-            try:
-                output, errors = await asyncio.wait_for(process.communicate(), 3 * seconds + _GENERATOR_SECONDS)
-            except TimeoutError:
-                # With more to send than there is time for, it sends for ever and never looks at its clock.
-                process.kill()
-                await process.wait()
-                raise Unavailable("no processor time is left for the load generator at this rate") from None
-            after = _other_load(running.pids)
-        finally:
-            os.unlink(file.name)
+            output, errors = await asyncio.wait_for(process.communicate(), 3 * seconds + _GENERATOR_SECONDS)
+        except TimeoutError:
+            # With more to send than there is time for, it sends for ever and never looks at its clock.
+            process.kill()
+            await process.wait()
+            raise Unavailable("no processor time is left for the load generator at this rate") from None
+        after = _other_load(pids)
+    finally:
+        os.unlink(file.name)
     if process.returncode:
         raise Unavailable(f"the load generator failed: {errors.decode().strip()}")
     try:
