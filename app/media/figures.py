@@ -8,7 +8,6 @@ from app.media.messages import StreamRow
 from app.media.negotiation import Side
 from app.media.quality import burst_ratio, stream_score
 
-
 LEAST_ROUND_TRIP = 0.1
 """Milliseconds: nothing shorter is told apart, on one machine for example."""
 
