@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from support.documents import CALLER, CARRIER_A, PASSWORDS, SERVER, document
@@ -40,14 +41,17 @@ def server(fortress: LoopbackNetwork, tmp_path_factory: pytest.TempPathFactory) 
         yield running
 
 
-@pytest.mark.parametrize(("kind", "host"), [("INVITE", 201), ("REGISTER", 202), ("nonsense", 203)])
+@pytest.mark.parametrize(
+    ("kind", "transport", "host"),
+    [("INVITE", "UDP", 201), ("REGISTER", "UDP", 202), ("nonsense", "UDP", 203), ("INVITE", "TCP", 204)],
+)
 def test_a_flood_from_one_address_is_cut_off_while_others_call(
-    fortress: LoopbackNetwork, server: RunningServer, kind: str, host: int
+    fortress: LoopbackNetwork, server: RunningServer, kind: str, transport: Literal["UDP", "TCP"], host: int
 ) -> None:
     with (
         Carrier(fortress.address(CARRIER_A)),
         Caller(fortress.address(CALLER), server.address) as caller,
-        Flood(fortress.address(host), (server.address, server.port), kind) as flood,
+        Flood(fortress.address(host), (server.address, server.port), kind, transport) as flood,
     ):
         spent, calls = cpu_seconds(server.pid), 0
         while flood.seconds < 4.0:
@@ -57,7 +61,8 @@ def test_a_flood_from_one_address_is_cut_off_while_others_call(
         spent, lasted = cpu_seconds(server.pid) - spent, flood.seconds
     share = spent / lasted
     last = max(flood.answered_at, default=0.0)
-    print(f"{kind}: {flood.sent} sent, {len(flood.answered_at)} answered, the last after {last:.2f} s, {share:.1%} CPU")
+    answered = f"{len(flood.answered_at)} answered, the last after {last:.2f} s"
+    print(f"{kind} by {transport}: {flood.sent} sent, {answered}, {share:.1%} CPU")
     assert flood.sent >= 0.7 * RATE * lasted, f"only {flood.sent} were sent: this machine is too busy to tell"
     assert last < CUT_OFF_WITHIN
     assert share < SHARE_OF_A_CORE
@@ -120,6 +125,22 @@ def test_a_scanner_is_banned_by_its_name_and_by_its_numbers(fortress: LoopbackNe
         assert is_ignored(dialler)
 
 
+@pytest.mark.parametrize(
+    ("agent", "host"), [("friendly-scanner", 215), ("sipvicious", 216), ("sipcli/v1.8", 217), ("SIPScan 1", 218)]
+)
+@pytest.mark.parametrize("method", ["OPTIONS", "REGISTER"])
+def test_scanners_hear_nothing_at_all(
+    fortress: LoopbackNetwork, server: RunningServer, agent: str, host: int, method: str
+) -> None:
+    """Not even that there is a SIP server."""
+    host += 4 * (method == "REGISTER")
+    with SipSocket(fortress.address(host), (server.address, server.port)) as scanner:
+        uri = f"sip:100@{server.address}"
+        with pytest.raises(AssertionError, match="no final response"):
+            scanner.request(method, uri, uri, uri, (f"User-Agent: {agent}",), 0.4)
+        assert is_ignored(scanner)
+
+
 def test_credentials_cannot_be_used_again(fortress: LoopbackNetwork, server: RunningServer) -> None:
     """Somebody who has listened repeats a good REGISTER, with a Contact of his own: its nonce is worn."""
     with SipSocket(fortress.address(214), (server.address, server.port)) as phone:
@@ -128,6 +149,13 @@ def test_credentials_cannot_be_used_again(fortress: LoopbackNetwork, server: Run
         again = register(phone, (good,))
         assert again.status == 401
         assert "stale=true" in again.headers("WWW-Authenticate")[0]
+        # Nor by somebody at another place, before the phone itself has used them.
+        unused = credentials(register(phone), server.address, PASSWORDS["100"])
+        # (Another network than the phone's: one may change its address within it.)
+        elsewhere = f"127.{250 - int(server.address.split('.')[1]) % 8}.1.1"
+        with SipSocket(elsewhere, (server.address, server.port)) as thief:
+            assert register(thief, (unused,)).status == 401
+        assert register(phone, (unused,)).status == 200
 
 
 @pytest.mark.expects_log("more comes in than this server can do")
