@@ -64,6 +64,7 @@ from app.sip.transport.listening import (
 from app.sip.transport.transports import Transports
 from app.storage.calls import CallQuery
 from app.storage.database import Database
+from app.storage.errors import StorageDamaged
 from app.storage.thread import DatabaseThread
 
 _log = logging.getLogger(__name__)
@@ -100,9 +101,9 @@ class Engine:
         self.events = EventBus()
         self.configuration = Configuration()
         self.state = EngineState.STOPPED
-        self.trouble = ""
-        """What keeps the server from doing all of its work, in words; blank when all is well."""
-        self._tls_trouble = ""
+        self.database_damaged = False
+        """Whether the start failed because of a damaged database that `set_database_aside` could keep aside."""
+        self._start_trouble = self._tls_trouble = self._database_trouble = ""
         self._sip = sip
         self._clock = clock if clock is not None else Clock(time.monotonic, time.time)
         self._database_url = database_url
@@ -135,6 +136,10 @@ class Engine:
         allow_many_descriptors()
         self._change_state(EngineState.STARTING)
         await self._end_task(self._listen_again)
+        self.database_damaged = False
+        self._start_trouble = ""
+        if self._database is None:
+            self._database_trouble = ""
         try:
             if self._database is None:
                 await self._start_parts(self._loop)
@@ -145,10 +150,30 @@ class Engine:
                 await self._stop_parts()
             elif error.address_missing:
                 self._listen_again = self._loop.create_task(self._listen_with_address(self.configuration.system))
-            self.trouble = str(error) if isinstance(error, UserFacingError) else "the server could not be started"
+            self.database_damaged = isinstance(error, StorageDamaged) and Database.is_file(self._database_url)
+            known = isinstance(error, UserFacingError)
+            self._start_trouble = str(error) if known else "the server could not be started"
             self._change_state(EngineState.FAILED)
             raise
         self._run()
+
+    def set_database_aside(self) -> Path | None:
+        """Keep a damaged database under another name, which is returned, so that the next start begins a new one.
+
+        Only when the user says so. UserFacingError where that is not possible.
+        """
+        return Database.set_aside(self.data_directory, self._database_url)
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the server from doing all of its work, in words; blank when all is well."""
+        states = self._transports.listener_states if self._transports is not None else ()
+        down = [
+            f"not listening on {status.address}: {status.error}"
+            for status in states
+            if status.state is not ListenerState.LISTENING
+        ]
+        return "; ".join(filter(None, [self._start_trouble, *down, self._tls_trouble, self._database_trouble]))
 
     @property
     def waits_for_address(self) -> bool:
@@ -305,7 +330,7 @@ class Engine:
             for name, port in ports.items()
             if port or self._sip is not None
         ]
-        self.trouble = self._tls_trouble = ""
+        self._start_trouble = self._tls_trouble = ""
         if system.sip_tls_port:
             settings = TlsSettings(
                 data_folder=self.data_directory,
@@ -320,8 +345,8 @@ class Engine:
             except (ListenError, CertificateError) as error:
                 if isinstance(error, ListenError) and error.address.transport != "tls":
                     raise
-                self.trouble = self._tls_trouble = f"SIP over TLS is off: {error}"
-                _log.warning("%s", self.trouble)
+                self._tls_trouble = f"SIP over TLS is off: {error}"
+                _log.warning("%s", self._tls_trouble)
         await transports.listen(plain, None)
 
     async def _listen_anew(self, before: System) -> None:
@@ -331,7 +356,7 @@ class Engine:
             try:
                 await self._listen(wanted)
             except UserFacingError as error:
-                self.trouble = str(error)
+                self._start_trouble = str(error)
                 self._alarm(Severity.ERROR, "listener", str(error))
                 _log.error("cannot listen as the record says, staying at %s: %s", before.sip_address, error)
             else:
@@ -356,7 +381,7 @@ class Engine:
             try:
                 await self._listen(wanted)
             except UserFacingError as error:
-                self.trouble = str(error)
+                self._start_trouble = str(error)
                 _log.error("%s", error)
                 self._change_state(self.state)
                 missing = isinstance(error, ListenError) and error.address_missing
@@ -372,21 +397,10 @@ class Engine:
         text = (
             f"listening on {status.address} again" if cleared else f"not listening on {status.address}: {status.error}"
         )
-        self.trouble = self._listeners_trouble()
         self._alarm(Severity.INFORMATION if cleared else Severity.ERROR, "listener", text, cleared=cleared)
         if cleared and self._switch is not None:
             self._switch.lines.register_now()
         self._change_state(self.state)
-
-    def _listeners_trouble(self) -> str:
-        """What keeps which listener from listening."""
-        states = self._transports.listener_states if self._transports is not None else ()
-        down = [
-            f"not listening on {status.address}: {status.error}"
-            for status in states
-            if status.state is not ListenerState.LISTENING
-        ]
-        return "; ".join([*down, *([self._tls_trouble] if self._tls_trouble else ())])
 
     def _look_around(self, _now: float) -> None:
         """See whether the ways to the providers of lines have changed: a cable that is plugged in again, a new
@@ -517,10 +531,12 @@ class Engine:
         self._take(configuration)
 
     def _on_trouble(self, text: str | None) -> None:
+        self._database_trouble = text or ""
         if text is None:
             self._alarm(Severity.INFORMATION, "database", "the database works again", cleared=True)
         else:
             self._alarm(Severity.ERROR, "database", text)
+        self._change_state(self.state)
 
     def _alarm(self, severity: Severity, code: str, text: str, *, cleared: bool = False) -> None:
         self.events.publish(Alarm(severity, code, text, self._clock.wall(), cleared))

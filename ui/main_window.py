@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
+from app.errors import UserFacingError
 from app.events import Alarm, CallState, EngineState, Severity
 from ui.actions import Actions
 from ui.help import HelpWindow
@@ -95,6 +96,7 @@ class MainWindow(QMainWindow):
         workspace.bridge.engine_changed.connect(lambda _: self._show_trouble())
         workspace.theme.changed.connect(self._refresh_tab_icons)
         self.banner.retried.connect(self.start_wanted)
+        self.banner.fresh_wanted.connect(self.begin_afresh)
         self._show_trouble()
 
     # --- pages ---------------------------------------------------------------------------------------------------
@@ -198,7 +200,30 @@ class MainWindow(QMainWindow):
         engine = self.workspace.engine
         failed = engine.state is EngineState.FAILED
         text = f"The server is not running. {engine.trouble}" if failed else engine.trouble
-        self.banner.tell(text, can_retry=failed)
+        self.banner.tell(text, can_retry=failed, damaged=failed and engine.database_damaged)
+
+    def begin_afresh(self) -> None:
+        """Ask whether to keep a damaged database aside, and begin with a new one."""
+        begin = Choice("Keep it aside and begin anew", Role.AcceptRole, "begin", self._set_database_aside)
+        ask(
+            self,
+            "dialog.damaged",
+            "Begin with a new database",
+            "The damaged database is kept in the data folder under another name. The new one has no trunks, no dial "
+            "plan and no call records, and new passwords for 100, 101 and 102.",
+            (begin, CANCEL),
+            more="A backup of the configuration (File / Backup) can be imported afterwards.",
+        )
+
+    def _set_database_aside(self) -> None:
+        try:
+            kept = self.workspace.engine.set_database_aside()
+        except UserFacingError as error:
+            tell(self, "Begin with a new database", str(error))
+            return
+        self.start_wanted.emit()
+        if kept is not None:
+            self.workspace.notice(f"The damaged database is kept as {kept}.")
 
     def _take_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Say the worst of a batch; the banner tells what lasts."""

@@ -57,6 +57,8 @@ class Banner(QFrame):
 
     retried = Signal()
     """The user wants to try again."""
+    fresh_wanted = Signal()
+    """The user wants to begin with a new database in place of a damaged one."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +69,9 @@ class Banner(QFrame):
         self._retry = QPushButton("Try again")
         self._retry.setObjectName("banner.retry")
         self._retry.clicked.connect(self.retried)
+        self._fresh = QPushButton("Begin with a new database...")
+        self._fresh.setObjectName("banner.fresh")
+        self._fresh.clicked.connect(self.fresh_wanted)
         self._mark = QLabel()
         self._theme = theme
         layout = QHBoxLayout(self)
@@ -74,6 +79,7 @@ class Banner(QFrame):
         layout.setSpacing(10)
         layout.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self._text, 1)
+        layout.addWidget(self._fresh)
         layout.addWidget(self._retry)
         theme.changed.connect(self._colour)
         self._colour()
@@ -82,8 +88,9 @@ class Banner(QFrame):
     def _colour(self) -> None:
         self._mark.setPixmap(self._theme.icon("warning", Tone.WARNING).pixmap(20, 20))
 
-    def tell(self, text: str, *, can_retry: bool) -> None:
-        """Show a text, or nothing when it is blank."""
+    def tell(self, text: str, *, can_retry: bool, damaged: bool = False) -> None:
+        """Show a text, or nothing when it is blank; `damaged` is of a database."""
         self._text.setText(text)
+        self._fresh.setVisible(damaged)
         self._retry.setVisible(can_retry)
         self.setVisible(bool(text))

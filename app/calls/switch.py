@@ -96,9 +96,8 @@ class Switch:
     ) -> None:
         """`draw` decides which of the calls a percentage or a weight means: chance, but no secret."""
         self.events = events
-        self.clock = clock
+        self.clock, self.node = clock, node
         self._wall_ahead = clock.wall() - clock.monotonic()
-        self.node = node
         self.calls: dict[str, Call] = {}
         self.counters = CallCounters()
         self.counters.on_change = self._on_counter

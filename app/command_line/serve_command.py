@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shlex
 import signal
 import sys
 from argparse import Namespace
@@ -34,7 +35,7 @@ def run(options: Namespace) -> int:
         try:
             return runner.run(_serve(options.data, sip))
         except UserFacingError as error:
-            say(str(error) + _advice(error))
+            say(str(error) + _advice(error, options))
             return 1
 
 
@@ -122,9 +123,12 @@ def _keep_damaged_database_aside(data: Path) -> None:
         say(f"{error}. It is kept as {kept}; a new one begins.")
 
 
-def _advice(error: UserFacingError) -> str:
-    from app.storage import StorageDamaged
+def _advice(error: UserFacingError, options: Namespace) -> str:
+    from app.storage import Database, StorageDamaged
 
-    if isinstance(error, StorageDamaged):
-        return "\nTo keep it aside under another name and begin a new one: python -m app serve --start-fresh"
-    return ""
+    if not isinstance(error, StorageDamaged) or not Database.is_file():
+        return ""
+    folder = shlex.quote(str(options.data))
+    return (
+        f"\nTo keep it aside under another name and begin a new one: python -m app serve --data {folder} --start-fresh"
+    )

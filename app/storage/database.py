@@ -134,11 +134,19 @@ class Database:
         self._server_lock.release()
 
     @staticmethod
-    def set_aside(data_directory: Path) -> Path | None:
+    def is_file(url: str | None = None) -> bool:
+        """Whether `open` with this url uses the data folder's own file."""
+        return not (url or os.environ.get(URL_VARIABLE))
+
+    @staticmethod
+    def set_aside(data_directory: Path, url: str | None = None) -> Path | None:
         """Keep a damaged SQLite database under another name, so that the next `open` begins a new one.
 
-        Only when the user says so. Returns the new path, None when there was nothing; StorageInUse while a server runs.
+        Only when the user says so. Returns the new path, None when there was nothing; StorageInUse while a server runs,
+        StorageError for a PostgreSQL database, which has tools of its own.
         """
+        if not Database.is_file(url):
+            raise StorageError("A PostgreSQL database cannot be kept aside from here; restore a backup of it")
         path = data_directory / FILE_NAME
         lock = FileLock(data_directory / "server.lock")
         with in_words(str(path)):
@@ -204,7 +212,9 @@ class Database:
                 pragma = f"PRAGMA quick_check('{name}')" if name else "PRAGMA quick_check(1)"
                 answer = str(connection.exec_driver_sql(pragma).scalar())
                 if answer != "ok":
-                    raise StorageDamaged(f"The database {self.place} is damaged: {answer.splitlines()[0]}")
+                    # The first line only says that the rest is about this database.
+                    words = [line for line in answer.splitlines() if not line.startswith("***")] or ["unreadable"]
+                    raise StorageDamaged(f"The database {self.place} is damaged: {words[0]}")
 
     # --- configuration ------------------------------------------------------------------------------------------------
 

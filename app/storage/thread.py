@@ -250,7 +250,7 @@ class DatabaseThread:
             try:
                 self._database.write_calls(*batch)
             except StorageError as error:
-                self._say(f"{error}. {self.waiting_records} call records wait in memory")
+                self._say(f"{error}; call records wait in memory until it can")
                 return
             except Exception as error:
                 _log.exception("call records cannot be written")

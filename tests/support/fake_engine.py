@@ -65,6 +65,7 @@ class FakeEngine:
         self.queries: list[CallQuery] = []
         self.save_error: Exception | None = None
         self.can_save = True
+        self.database_damaged = False
         self._refresh()
 
     # --- configuration -------------------------------------------------------------------------------------------

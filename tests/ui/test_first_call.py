@@ -288,6 +288,45 @@ def test_a_start_that_fails_is_told_in_the_window_and_tried_again(
 
 
 @pytest.mark.expects_log("the server did not start")
+def test_a_damaged_database_is_kept_aside_only_when_the_user_says_so(
+    run: Run, qapp: QApplication, tmp_path: Path, network: LoopbackNetwork
+) -> None:
+    data = tmp_path / "data"
+    Database.open(data).close()
+    file = data / "trunkline.sqlite3"
+    damaged = file.read_bytes()[:8192] + bytes(range(256)) * 200
+    file.write_bytes(damaged)
+
+    async def story() -> None:
+        program = Program(qapp, data, tmp_path / "window.ini", (network.address(1), 5060))
+        task = asyncio.get_running_loop().create_task(program.run())
+        banner = find(program, QLabel, "banner.text")
+        await until(banner.isVisible, "the banner")
+        assert f"The database {file} is damaged" in banner.text()
+        find(program, QPushButton, "banner.retry").click()
+        await until(lambda: program._starting is not None and program._starting.done(), "another failure")
+        find(program, QPushButton, "banner.fresh").click()
+        question = find(program, QMessageBox, "dialog.damaged")
+        assert "kept in the data folder under another name" in question.text()
+        question.findChild(QPushButton, "cancel").click()
+        assert file.read_bytes() == damaged
+        assert program.engine.state is EngineState.FAILED
+        find(program, QPushButton, "banner.fresh").click()
+        question = find(program, QMessageBox, "dialog.damaged")
+        question.findChild(QPushButton, "begin").click()
+        await until(lambda: program.engine.state is EngineState.RUNNING, "the server", 20)
+        await until(lambda: not banner.isVisible(), "the banner to go")
+        assert len(program.engine.configuration.table("local_users")) == 3
+        program.window.close()
+        await task
+        program.window.deleteLater()
+
+    run(story())
+    (kept,) = data.glob("trunkline-damaged-*.sqlite3")
+    assert kept.read_bytes() == damaged
+
+
+@pytest.mark.expects_log("the server did not start")
 def test_a_server_that_cannot_listen_is_mended_in_its_own_window(
     run: Run, qapp: QApplication, tmp_path: Path, network: LoopbackNetwork
 ) -> None:
