@@ -26,7 +26,8 @@ def cpu_seconds(pid: int) -> float:
 class Flood:
     """Sends in a thread while it is entered, and notes when it was answered.
 
-    `kind` is a method, or "nonsense". Over TCP a connection that is closed is made again as soon as that is possible.
+    `kind` is a method, "nonsense", or "keep-alive". Over TCP a connection that is closed is made again as soon as that
+    is possible.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Flood:
                 return True
             if self._socket is None:
                 self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._socket.bind((self._address, 0))
                 self._socket.settimeout(0.5)
                 self._socket.connect(self._server)
@@ -108,6 +110,8 @@ class Flood:
 
     def _message(self) -> bytes:
         number = self.sent
+        if self._kind == "keep-alive":
+            return b"\r\n\r\n"
         if self._kind == "nonsense":
             return b"\xff%d \0\r\nVia: SIP/2.0/UDP x;;;=\r\n\r\n" % number * 20
         lines = (

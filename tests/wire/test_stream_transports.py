@@ -355,6 +355,33 @@ def test_the_guard_is_asked_about_connections_and_their_messages(run: Any, calle
     run(main())
 
 
+def test_pieces_that_make_no_message_count_for_the_guard(run: Any, callers: Any) -> None:
+    """Keep-alives and dribbled bytes cost time, too; a message in one piece counts once."""
+
+    async def main() -> None:
+        asked: list[float] = []
+
+        def admit(_source: str, now: float) -> bool:
+            asked.append(now)
+            return len(asked) <= 4
+
+        host = await Host(RESPONSE, admit=admit).start("tcp")
+        caller = await callers(host.ports["tcp"])
+        caller.send(options(1))
+        await caller.expect(RESPONSE)
+        assert len(asked) == 2
+        caller.send(b"\r\n\r\n")
+        await caller.expect(RESPONSE + b"\r\n")
+        caller.send(b"OPT")
+        await until(lambda: len(asked) == 4, "the piece to be counted")
+        caller.send(b"IONS")
+        await caller.expect_end()
+        assert host.received == [options(1)]
+        await host.stop()
+
+    run(main())
+
+
 def test_a_peer_that_does_not_read_is_closed(run: Any, callers: Any) -> None:
     async def main() -> None:
         host = await Host().start("tcp")

@@ -125,6 +125,12 @@ class ConnectionTable:
         except Exception:
             log.exception("A batch of %d messages from %s was not dealt with", len(messages), flow.source)
 
+    def admits_piece(self, connection: StreamConnection) -> bool:
+        """Whether more may come from where something came that completes no message: that costs time, too."""
+        if self._admit is None or connection.outgoing:
+            return True
+        return self._admit(connection.flow.remote_host, self.monotonic())
+
     def proven(self, connection: StreamConnection) -> None:
         """It completed a message: it is no longer among the first to go."""
         self._unproven.pop(connection.number, None)

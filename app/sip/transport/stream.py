@@ -54,6 +54,9 @@ class ConnectionOwner(Protocol):
     def deliver(self, connection: StreamConnection, messages: list[bytes]) -> None:
         """Complete messages came; never empty."""
 
+    def admits_piece(self, connection: StreamConnection) -> bool:
+        """Something came that completed no message; False ends the connection."""
+
     def proven(self, connection: StreamConnection) -> None:
         """The first complete message came."""
 
@@ -102,6 +105,8 @@ class StreamConnection(asyncio.Protocol):
         self._pong_due: float | None = None
         self._pong_seen = False
         self._completed = False
+        self._was_of_use = False
+        """Whether what was read last brought a message, or the answer to a keep-alive of ours."""
 
     # -- called by asyncio ----------------------------------------------------------------------------------------
 
@@ -135,10 +140,14 @@ class StreamConnection(asyncio.Protocol):
         if self.state > ConnectionState.OPEN:
             return
         self.last_heard = self._owner.monotonic()
+        self._was_of_use = False
         if self._tls is not None:
             data = self._receive_tls(data)
         if data and self.state is ConnectionState.OPEN:
             self._take(data)
+        if not self._was_of_use and self.state <= ConnectionState.OPEN and not self._owner.admits_piece(self):
+            self.fail("too many pieces of messages")
+            return
         if self._tls is not None and self._tls.peer_closed:
             self._end(TransportError(f"{self.flow.source} closed the connection"), abort=False)
 
@@ -274,6 +283,7 @@ class StreamConnection(asyncio.Protocol):
         if data == _PONG and self._ping_every is not None:
             # Before the framer: to it the answers to two pings in a row look like a ping.
             self._pong_seen, self._pong_due = True, None
+            self._was_of_use = True
             return
         self._take_items(self._framer.feed(data))
         if self.state is not ConnectionState.OPEN:
@@ -295,6 +305,7 @@ class StreamConnection(asyncio.Protocol):
                 broken = item
         self._completed = bool(messages)
         if messages:
+            self._was_of_use = True
             if not self.proven and broken is None and any(_looks_like_sip(message) for message in messages):
                 self.proven = True
                 if not self.outgoing:
