@@ -101,11 +101,11 @@ class Talk:
             self.caller.send(_message(self._head("ACK", self.remote, f"z9hG4bK{secrets.token_hex(8)}", self.to)))
         return response
 
-    def hang_up(self) -> None:
+    def hang_up(self, seconds: float = 10.0) -> None:
         """BYE, and its answer."""
         self.sequence += 1
         self.caller.send(_message(self._head("BYE", self.remote, f"z9hG4bK{secrets.token_hex(8)}", self.to)))
-        self._wait_for(lambda text: (text.header("CSeq") or "").endswith("BYE") and text.status == 200, 10.0, "")
+        self._wait_for(lambda text: (text.header("CSeq") or "").endswith("BYE") and text.status == 200, seconds, "")
 
     def cancel(self) -> SipText:
         """Give up before the answer; the INVITE's final response."""
