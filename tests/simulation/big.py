@@ -259,6 +259,7 @@ class Big:
         document["analyze_called_numbers"] += [
             {"prefix": "5", "route_type": "external_line", "target_id": 1},
             {"prefix": "6", "route_type": "sip_trunk", "target_id": 4},
+            {"prefix": "101", "route_type": "local_user"},
         ]
         document["number_lists"] = [{"caller_prefix": "*", "called_prefix": "19", "block_percent": 50}]
         document["system"] = {"max_messages_per_second": 0, "ban_failures": 0, "max_calls": 400}

@@ -44,6 +44,7 @@ def crowd_document() -> dict[str, object]:
             {"prefix": "1", "route_type": "sip_trunk", "target_id": 1},
             {"prefix": "2", "route_type": "sip_trunk", "target_id": 2},
             {"prefix": "3", "route_type": "routing_group", "target_id": 1},
+            {"prefix": "100", "route_type": "local_user"},
         ],
     }
 
