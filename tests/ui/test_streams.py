@@ -77,6 +77,17 @@ def test_the_chosen_call_has_a_row_for_each_direction(page: LiveCallsPage, pane:
     assert tone(pane.model, 1, pane.model.column_index("jitter")) is Tone.WARNING
 
 
+def test_columns_have_room_for_figures_that_come_later(page: LiveCallsPage, engine: FakeEngine, qtbot: QtBot) -> None:
+    """The first row of a call is nearly blank; what comes a second later is not cut off."""
+    engine.set_streams(make_stream(name="1", codec="", mos=0.0, packets=0), make_stream("called", "1"))
+    page.view.select_keys(["call-1"])
+    view = page.streams.view
+    qtbot.waitUntil(lambda: view._sized)
+    for name, text in (("mos", "4.41 excellent"), ("codec", "PCMU/8000"), ("jitter", "25.5 ms")):
+        place = page.streams.model.column_index(name)
+        assert view.columnWidth(place) >= view.fontMetrics().horizontalAdvance(text) + 30, name
+
+
 def test_the_model_is_what_qt_demands(pane: StreamsPane, engine: FakeEngine, qtmodeltester: Any, qtbot: QtBot) -> None:
     qtmodeltester.check(pane.model)
     engine.set_streams(make_stream(packets=3200))

@@ -59,21 +59,23 @@ def stream_columns(number_of: Callable[[str], str]) -> list[Column[StreamRow]]:
 
     return [
         Column("side", "Direction", direction, "Whose audio it is."),
-        Column("mos", "MOS", _score, "How it sounds, from 1 (bad) to 4.5 (excellent); ITU-T G.107."),
-        Column("codec", "Codec", lambda row: text_cell(row.codec)),
+        Column("mos", "MOS", _score, "How it sounds, from 1 (bad) to 4.5 (excellent); ITU-T G.107.",
+               sample="4.41 excellent"),
+        Column("codec", "Codec", lambda row: text_cell(row.codec), sample="PCMU/8000"),
         Column("loss", "Loss", lambda row: loss_cell(row.loss_percent) if row.packets else Cell("", 0.0),
-               "Lost in the last second.", right=True),
+               "Lost in the last second.", right=True, sample="12.5 %"),
         Column("lost", "Lost", lambda row: number_cell(row.lost), "Packets lost since the beginning.", right=True),
-        Column("packets", "Packets", lambda row: number_cell(row.packets), "Since the beginning.", right=True),
+        Column("packets", "Packets", lambda row: number_cell(row.packets), "Since the beginning.", right=True,
+               sample="100000"),
         Column("rate", "Packets/s", lambda row: number_cell(row.packets_per_second, f"{row.packets_per_second:.0f}"),
                "In the last second; 50 is usual.", shown=False, right=True),
         Column("jitter", "Jitter", lambda row: jitter_cell(row.jitter_ms) if row.packets else Cell("", 0.0),
-               "How unevenly the packets come; RFC 3550.", right=True),
+               "How unevenly the packets come; RFC 3550.", right=True, sample="25.5 ms"),
         Column("round_trip", "Round trip", lambda row: round_trip_cell(row.round_trip_ms),
-               "Between here and this side, from RTCP.", right=True),
+               "Between here and this side, from RTCP.", right=True, sample="250 ms"),
         Column("bytes", "Bytes", lambda row: number_cell(row.bytes), shown=False, right=True),
         Column("last_packet", "Last packet", lambda row: number_cell(
-            row.last_packet_ago, last_packet_words(row.last_packet_ago)), right=True),
+            row.last_packet_ago, last_packet_words(row.last_packet_ago)), right=True, sample="10 s ago"),
         Column("problem", "Problem", problem),
     ]  # fmt: skip
 

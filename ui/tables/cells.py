@@ -42,6 +42,8 @@ class Column(Generic[Row]):
     """A narrow column of marks."""
     searched: bool = True
     """Whether the filter looks at it."""
+    sample: str = ""
+    """A long text of it, for rows that are still blank when the column is fitted."""
 
 
 def text_cell(text: str, tone: Tone = Tone.PLAIN, tip: str = "") -> Cell:

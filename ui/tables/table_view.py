@@ -109,10 +109,16 @@ class RowTableView(QTableView):
         header = self.horizontalHeader()
         for place, column in enumerate(self.rows.columns):
             if not column.icon_only and not header.isSectionHidden(place):
-                hint = max(self.sizeHintForColumn(place) + 12, header.sectionSizeHint(place))
+                hint = max(
+                    self.sizeHintForColumn(place) + 12, header.sectionSizeHint(place), self._room_for(column.sample)
+                )
                 header.resizeSection(place, min(hint, WIDEST))
         # Out of sight no row has been laid out yet, so that only the titles count.
         self._sized = self.rows.rowCount() > 0 and self.isVisible()
+
+    def _room_for(self, sample: str) -> int:
+        """The width of a text with a mark before it."""
+        return self.fontMetrics().horizontalAdvance(sample) + 44 if sample else 0
 
     def showEvent(self, event: QShowEvent) -> None:
         """In sight at last: fit the columns."""
