@@ -85,7 +85,7 @@ def test_columns_have_room_for_figures_that_come_later(page: LiveCallsPage, engi
     qtbot.waitUntil(lambda: view._sized)
     for name, text in (("mos", "4.41 excellent"), ("codec", "PCMU/8000"), ("jitter", "25.5 ms")):
         place = page.streams.model.column_index(name)
-        assert view.columnWidth(place) >= view.fontMetrics().horizontalAdvance(text) + 30, name
+        assert view.columnWidth(place) >= view.fontMetrics().horizontalAdvance(text) + 20, name
 
 
 def test_the_model_is_what_qt_demands(pane: StreamsPane, engine: FakeEngine, qtmodeltester: Any, qtbot: QtBot) -> None:
@@ -360,7 +360,7 @@ def test_the_curves_show_what_happened_before_the_call_was_chosen(
     assert [series.name for series in plot._series] == ["caller", "called"]
     assert [len(series.values) for series in plot._series] == [60, 60]
     low, high = plot.plot.viewRange()[0]
-    assert high - low == pytest.approx(300)
+    assert high - low == pytest.approx(120), "as far back as the call goes, in whole minutes"
     plot.show_values_at(now)
     assert "caller 4.295, called 3" in plot.findChild(QLabel, "values").text()
 

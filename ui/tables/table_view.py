@@ -116,9 +116,9 @@ class RowTableView(QTableView):
         # Out of sight no row has been laid out yet, so that only the titles count.
         self._sized = self.rows.rowCount() > 0 and self.isVisible()
 
-    def _room_for(self, sample: str) -> int:
-        """The width of a text with a mark before it."""
-        return self.fontMetrics().horizontalAdvance(sample) + 44 if sample else 0
+    def _room_for(self, sample: str, is_number: bool) -> int:
+        """The width that a column's sample wants; before words there may be a mark."""
+        return self.fontMetrics().horizontalAdvance(sample) + (22 if is_number else 44) if sample else 0
 
     def showEvent(self, event: QShowEvent) -> None:
         """In sight at last: fit the columns."""
