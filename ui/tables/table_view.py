@@ -109,9 +109,8 @@ class RowTableView(QTableView):
         header = self.horizontalHeader()
         for place, column in enumerate(self.rows.columns):
             if not column.icon_only and not header.isSectionHidden(place):
-                hint = max(
-                    self.sizeHintForColumn(place) + 12, header.sectionSizeHint(place), self._room_for(column.sample)
-                )
+                room = self._room_for(column.sample, column.right)
+                hint = max(self.sizeHintForColumn(place) + 12, header.sectionSizeHint(place), room)
                 header.resizeSection(place, min(hint, WIDEST))
         # Out of sight no row has been laid out yet, so that only the titles count.
         self._sized = self.rows.rowCount() > 0 and self.isVisible()
