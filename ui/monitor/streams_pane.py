@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import ceil
 
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
@@ -33,6 +34,8 @@ from ui.workspace import Workspace
 
 DRAWN_AFTER = 0.9
 """Seconds between two drawings of the curves."""
+SPAN_STEP = 60.0
+"""The curves reach back so many seconds, or twice, three times ... as far."""
 
 NOT_CHOSEN = "Choose a call to see its audio: a row for each direction, and curves of the last five minutes."
 SEVERAL = "Several calls are chosen. Choose one to see its audio."
@@ -254,6 +257,9 @@ class StreamsPane(QWidget):
         self._drawn_at = time.monotonic()
         history = self._workspace.stream_history
         times = history.times(call.id)
+        # As far back as the call goes: a young one would be a stroke at the edge. In steps, so that it does not creep.
+        age = times[-1] - times[0] if len(times) else 0.0
+        span = min(SECONDS, ceil(age / SPAN_STEP + 0.2) * SPAN_STEP)
         sides = {side: history.curves(call.id, side) for side in SIDES}
         drawings: list[Piece] = []
         for name, plot in self.plots.items():
@@ -261,7 +267,7 @@ class StreamsPane(QWidget):
                 Series(side, getattr(curves, name), place, dashed=place == 1)
                 for place, (side, curves) in enumerate(sides.items())
             ]
-            drawings.append(partial(plot.draw, times, series, SECONDS))
+            drawings.append(partial(plot.draw, times, series, span))
         return drawings
 
 
