@@ -10,7 +10,9 @@ from app.events import MessageTraced
 from app.sip.flow import Flow
 
 MAXIMUM_MESSAGES = 20_000
-"""The oldest messages are forgotten beyond this many; that is about 16 MiB."""
+"""The oldest messages are forgotten beyond this many."""
+MAXIMUM_BYTES = 20 * 2**20
+"""And beyond so many bytes of them: usual messages have 800 each, but a stranger's datagram may have 65,000."""
 MAXIMUM_CALLS = 5_000
 """The oldest calls' legs are forgotten beyond this many."""
 MAXIMUM_LADDER = 500
@@ -24,12 +26,17 @@ class Trace:
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._messages: deque[tuple[float, bool, Flow, bytes]] = deque(maxlen=MAXIMUM_MESSAGES)
+        self._messages: deque[tuple[float, bool, Flow, bytes]] = deque()
+        self._bytes = 0
         self._legs: OrderedDict[str, list[str]] = OrderedDict()
 
     def message(self, outgoing: bool, flow: Flow, data: bytes) -> None:
         """Keep a message that was received or is sent."""
-        self._messages.append((self._wall(), outgoing, flow, data))
+        messages = self._messages
+        messages.append((self._wall(), outgoing, flow, data))
+        self._bytes += len(data)
+        while self._bytes > MAXIMUM_BYTES or len(messages) > MAXIMUM_MESSAGES:
+            self._bytes -= len(messages.popleft()[3])
 
     def leg(self, call_id: str, sip_call_id: str) -> None:
         """A leg with this Call-ID belongs to the call."""

@@ -67,3 +67,16 @@ def test_everything_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(trace.ladder("call4")) == 10
     trace.message(False, FLOW, message("leg0"))
     assert trace.ladder("call0") == ()
+
+
+def test_large_messages_are_kept_for_a_shorter_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's datagrams may have 65,000 bytes each: memory must not depend on that."""
+    monkeypatch.setattr(trace_module, "MAXIMUM_BYTES", 100_000)
+    trace = traced()
+    trace.leg("call", "leg")
+    for _ in range(500):
+        trace.message(False, FLOW, message("leg") + b"x" * 20_000)
+    assert len(trace.ladder("call")) == 4
+    for _ in range(500):
+        trace.message(False, FLOW, message("leg"))
+    assert len(trace.ladder("call")) > 400
