@@ -113,24 +113,43 @@ class Registrar:
         if len(contacts) > MAXIMUM_CONTACTS:
             return 400, f"More than {MAXIMUM_CONTACTS} contacts", []
         changed = list(old)
+        limits = self.limits
         now = self._clock.monotonic()
         user_agent = (request.get("User-Agent") or "")[:80]
         for contact in contacts:
             uri = contact.uri
             if uri is None or not uri.is_sip:
                 return 400, "Bad Contact", []
+            text = str(uri)
             seconds = self._seconds(contact, expires)
-            same = next((each for each in changed if _same_place(each, str(uri), source)), None)
+            same = next((each for each in changed if _same_place(each, text, source)), None)
+            if 0 < seconds < limits.minimum:
+                return 423, None, [("Min-Expires", str(limits.minimum))]
+            until = now + min(seconds, limits.maximum)
             if same is not None:
+                if seconds and len(contacts) == 1 and same.flow == source:
+                    self._refresh(number, old, same, (call_id, sequence, until, user_agent))
+                    return None
                 changed.remove(same)
-            if seconds == 0:
-                continue
-            if seconds < self.limits.minimum:
-                return 423, None, [("Min-Expires", str(self.limits.minimum))]
-            seconds = min(seconds, self.limits.maximum)
-            changed.append(Binding(str(uri), source, call_id, sequence, now + seconds, user_agent))
+            if seconds:
+                changed.append(Binding(text, source, call_id, sequence, until, user_agent))
         self._replace(number, changed[-MAXIMUM_CONTACTS:])
         return None
+
+    def _refresh(
+        self, number: str, bindings: list[Binding], binding: Binding, values: tuple[str, int, float, str]
+    ) -> None:
+        """A phone that is where it was stays for longer: what nearly every REGISTER asks for."""
+        binding.call_id, binding.sequence, binding.expires_at, binding.user_agent = values
+        if bindings[-1] is not binding:
+            bindings.remove(binding)
+            bindings.append(binding)
+        # A timer that comes too early sees that and is armed again; one that came too late would not do.
+        if binding.timer is not None and binding.timer.at > binding.expires_at:
+            binding.timer.cancel()
+            self._arm(number, binding, self._clock.monotonic())
+        if self.on_change is not None:
+            self.on_change(number)
 
     def _seconds(self, contact: NameAddr, expires: int | None) -> int:
         """RFC 3261 10.2.1.1: the Contact's own parameter, then the header, then our own choice."""
@@ -159,7 +178,7 @@ class Registrar:
             self.on_change(number)
 
     def _arm(self, number: str, binding: Binding, now: float) -> None:
-        binding.timer = self._endpoint.schedule(binding.expires_at - now, lambda _now: self._expired(number, binding))
+        binding.timer = self._endpoint.schedule(binding.expires_at - now, lambda at: self._expired(number, binding, at))
 
     def _drop(self, number: str, binding: Binding) -> None:
         if binding.timer is not None:
@@ -173,7 +192,11 @@ class Registrar:
         if not numbers:
             self._sources.pop(place, None)
 
-    def _expired(self, number: str, binding: Binding) -> None:
+    def _expired(self, number: str, binding: Binding, now: float) -> None:
+        if binding.expires_at > now:
+            # It was refreshed since.
+            self._arm(number, binding, now)
+            return
         rest = [each for each in self._bindings.get(number, ()) if each is not binding]
         self._replace(number, rest)
 

@@ -254,8 +254,14 @@ class Relays:
         self._snapshots.pop(call.id, None)
         if relay is None:
             done()
-        else:
-            relay.close(done)
+            return
+
+        def finished() -> None:
+            done()
+            # They hold each other: without this they would wait for the garbage collector, with all they have.
+            call.media = None
+
+        relay.close(finished)
 
     # --- figures ------------------------------------------------------------------------------------------------------
 

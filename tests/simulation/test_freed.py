@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from simulation.crowd import BAD_WEATHER, make_crowd, random_call
+from simulation.crowd import BAD_WEATHER, Crowd, crowd_document, make_crowd, random_call
+from simulation.relayed import PaperControl
 from simulation.world import Peer, World
 
 from app.calls.call import Call
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
+from app.media.control import MediaSettings
+from app.records import Configuration
+from app.records.document import read_document
 from app.sip.dialog import Dialog
 from app.sip.message import Request, Response
 from app.sip.transaction import Transaction
@@ -49,9 +53,21 @@ def peers_forget(world: World) -> None:
             peer._incoming.clear()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_calls_of_any_kind_are_freed_without_the_collector(garbage: list[Any], seed: int) -> None:
+def relay_everything(crowd: Crowd) -> PaperControl:
+    """From now on the audio of every call goes through the switch."""
+    control = PaperControl(MediaSettings(port_first=20_000, port_last=29_999), crowd.world.clock.monotonic)
+    crowd.switch.relays.attach(control)
+    document: dict[str, Any] = crowd_document()
+    for trunk in document["sip_trunks"]:
+        trunk["relay_media"] = "yes"
+    crowd.switch.configure(read_document(document, Configuration(), replace=True))
+    return control
+
+
+@pytest.mark.parametrize(("seed", "relayed"), [(1, False), (2, False), (3, True)])
+def test_calls_of_any_kind_are_freed_without_the_collector(garbage: list[Any], seed: int, relayed: bool) -> None:
     crowd = make_crowd(seed, BAD_WEATHER)
+    control = relay_everything(crowd) if relayed else None
     before = Counter(type(each).__name__ for each in gc.get_objects() if type(each) in OF_A_CALL)
     for _ in range(500):
         random_call(crowd)
@@ -59,6 +75,9 @@ def test_calls_of_any_kind_are_freed_without_the_collector(garbage: list[Any], s
     crowd.world.advance(400)
     assert crowd.begun == 500
     assert not crowd.switch.calls
+    if control is not None:
+        assert not control.sessions
+        control.link.commands.clear()
     peers_forget(crowd.world)
     after = Counter(type(each).__name__ for each in gc.get_objects() if type(each) in OF_A_CALL)
     assert after - before == Counter()

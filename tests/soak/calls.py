@@ -7,6 +7,7 @@ import contextlib
 import random
 import secrets
 import socket
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -112,6 +113,7 @@ class Office:
         self.audio = Audio()
         self.closing = asyncio.Event()
         """Set when the calls in progress are to end now."""
+        self._began = time.monotonic()
         self._chance = random.Random(seed)
         self._talk = talk
         self._plans: dict[str, Plan] = {}
@@ -132,8 +134,11 @@ class Office:
 
     def trouble(self, text: str) -> None:
         """Something went otherwise than it must."""
+        seconds = time.monotonic() - self._began
+        if len(self.tally.troubles) < 20:
+            print(f"trouble after {seconds:.0f} s: {text}", flush=True)
         if len(self.tally.troubles) < 1000:
-            self.tally.troubles.append(text)
+            self.tally.troubles.append(f"{seconds:.0f} s: {text}")
 
     @property
     def repeats(self) -> int:

@@ -81,6 +81,56 @@ def test_refreshing_leaves_one_timer_and_one_source() -> None:
     assert r.changes == ["100"] * 21
 
 
+def test_a_refresh_for_a_shorter_time_ends_sooner() -> None:
+    r = Registry()
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "1000"))
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "60"))
+    assert r.registrar.bindings("100")[0].expires_at == r.time.now + 60
+    r.time.advance(59)
+    assert r.registrar.count("100") == 1
+    r.time.advance(2)
+    assert r.registrar.count("100") == 0
+    assert len(r.time.deadlines) == 0
+
+
+def test_a_refresh_takes_what_is_new_and_makes_the_binding_the_newest() -> None:
+    r = Registry()
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "100"))
+    r.register("100", "<sip:100@10.0.0.8>", ("Expires", "100"), host="10.0.0.8", call_id="d")
+    r.time.advance(10)
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "100"), call_id="e")
+    older, newest = r.registrar.bindings("100")
+    assert (older.contact, older.expires_at) == ("sip:100@10.0.0.8", r.time.now + 90)
+    assert (newest.contact, newest.expires_at) == ("sip:100@10.0.0.9", r.time.now + 100)
+    assert (newest.call_id, newest.sequence) == ("e", 3)
+    r.time.advance(91)
+    assert [binding.contact for binding in r.registrar.bindings("100")] == ["sip:100@10.0.0.9"]
+    r.time.advance(10)
+    assert r.registrar.registered == 0
+
+
+def test_a_refused_refresh_changes_nothing() -> None:
+    r = Registry()
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "100"))
+    (before,) = r.registrar.bindings("100")
+    until = before.expires_at
+    r.time.advance(10)
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "5"))
+    r.register("100", "<sip:100@10.0.0.9>, <tel:100>", ("Expires", "100"))
+    (after,) = r.registrar.bindings("100")
+    assert (after.expires_at, after.sequence) == (until, 1)
+
+
+def test_a_refresh_over_another_way_is_heard_from_there() -> None:
+    r = Registry()
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "100"))
+    r.register("100", "<sip:100@10.0.0.9>", ("Expires", "100"), port=40000)
+    (binding,) = r.registrar.bindings("100")
+    assert binding.flow.remote_port == 40000
+    assert r.registrar._sources == {("10.0.0.9", 40000): {"100": 1}}
+    assert len(r.time.deadlines) == 1
+
+
 def test_limits_hold_from_when_they_are_set() -> None:
     r = Registry()
     r.registrar.limits = RegistrarLimits(60, 300)

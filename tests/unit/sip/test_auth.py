@@ -545,6 +545,33 @@ def test_no_text_raises_anything_but_a_remote_error(text: str) -> None:
     DigestClient("a", "b").accept([text])
 
 
+_PARAMETER_PIECES = st.sampled_from(
+    [
+        *("Digest ", "digest ", "Digest\t", ", ", ",", " ,", " ", "=", '"', "\\", "", "x", "\t", "\x7f", "é"),
+        *('username="100"', 'realm="r"', 'nonce="n"', 'uri="sip:x"', 'response="0"', "nc=00000001", "qop=auth"),
+        *('qop="auth"', "cnonce=c", 'cnonce=""', "USERNAME=x", "algorithm=MD5", 'opaque="\\"q\\""', "stale=", "n = m"),
+        "a=b=c",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(_PARAMETER_PIECES, max_size=24).map("".join), st.booleans())
+def test_the_short_way_reads_nothing_otherwise(text: str, whole: bool) -> None:
+    if whole:
+        text = f'Digest username="100", realm="r", nonce="n", uri="u", response="0", {text}'
+    plain = auth._plain_parameters(text)
+    if plain is not None:
+        assert auth._split(text, "Authorization") == [("digest", plain)]
+
+
+def test_the_short_way_is_taken_by_what_phones_send() -> None:
+    for text in (GOOD, 'Digest username="1",realm="r",nonce="n",uri="u",response="0",algorithm=MD5'):
+        assert auth._plain_parameters(text) is not None
+    for text in ("Digest", "Basic a=b", 'Digest a="x\\"y"', "Digest a=b c=d", "Digest a=b, A=c", "Digest a=b, x"):
+        assert auth._plain_parameters(text) is None
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=40), st.text(min_size=1, max_size=40), st.text(max_size=40))
 def test_client_and_server_understand_each_other(username: str, password: str, realm: str) -> None:
