@@ -358,10 +358,13 @@ class Leg:
         handler(self, key, request)
 
     def _on_bye(self, key: Key, request: Request) -> None:
-        self.endpoint.respond(key, request.answer(200))
-        self._refuse_pending()
-        self._end()
-        self.tell(HungUp(EndCause.NORMAL, request.get("Reason") or ""))
+        try:
+            self._refuse_pending()
+            self._end()
+            self.tell(HungUp(EndCause.NORMAL, request.get("Reason") or ""))
+        finally:
+            # Last: a call whose end was confirmed to anybody has its record, whatever happens to this server now.
+            self.endpoint.respond(key, request.answer(200))
 
     def _on_offer(self, key: Key, request: Request) -> None:
         if is_too_short(request):
