@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ BUSY_SECONDS = 5.0
 
 WRITE = "trunkline_write"
 """The execution option of a connection whose transaction will write: SQLite takes its write lock at once then."""
+
+_LEAST_ROOM = 256 * 1024
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING = {
@@ -147,9 +150,19 @@ def explained(error: Exception, place: str) -> StorageError | None:
         if code in _DAMAGED:
             return StorageDamaged(f"The database {place} is damaged: {cause}")
         if code in _PASSING:
-            return StorageUnavailable(f"The database {place} cannot be used now: {_PASSING[code]}")
+            # Where SQLite cannot make one of the files beside the database it only reports an error of the disk.
+            reason = sqlite3.SQLITE_FULL if code == sqlite3.SQLITE_IOERR and _is_full(Path(place)) else code
+            return StorageUnavailable(f"The database {place} cannot be used now: {_PASSING[reason]}")
         return None
     return _explained_postgres(cause, place)
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk has no room for the smallest of SQLite's files."""
+    try:
+        return shutil.disk_usage(path.parent).free < _LEAST_ROOM
+    except OSError:
+        return False
 
 
 def _explained_postgres(cause: BaseException | None, place: str) -> StorageError | None:
