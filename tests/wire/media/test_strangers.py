@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import time
 from collections.abc import Callable
 
 import pytest
 from support.ports import LoopbackNetwork
+from support.sprayer import MARK, Sprayer
 from wire.media.audio import Call, Phone, media, run, until
 
 from app.media.control import Side, SideSettings
@@ -18,44 +17,6 @@ from app.media.rtp import build_rtp
 pytestmark = pytest.mark.wire
 
 FIRST, LAST = 30_000, 30_059
-MARK = b"stranger"
-
-
-class Sprayer:
-    """Sends well-formed RTP and RTCP to every port of the range, from several ports, and keeps what comes back."""
-
-    def __init__(self, address: str, target: str) -> None:
-        self.target = target
-        self.sockets = []
-        for _ in range(3):
-            opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            opened.setblocking(False)
-            opened.bind((address, 0))
-            self.sockets.append(opened)
-        self.number = 0
-        self.sent = 0
-        self.received = 0
-
-    def spray(self) -> None:
-        for opened in self.sockets:
-            for port in range(FIRST, LAST + 1):
-                data = build_rtp(0, self.number, self.number * 160, 0x5EA5, MARK * 20)
-                with contextlib.suppress(OSError):
-                    opened.sendto(data, (self.target, port))
-                    self.sent += 1
-            self.number += 1
-            while True:
-                try:
-                    opened.recv(4096)
-                except BlockingIOError:
-                    break
-                except OSError:
-                    continue
-                self.received += 1
-
-    def close(self) -> None:
-        for opened in self.sockets:
-            opened.close()
 
 
 async def talk_under_fire(call: Call, sprayer: Sprayer, seconds: float) -> None:
@@ -83,7 +44,7 @@ def test_nothing_leaks_where_the_address_is_right(network: LoopbackNetwork, proc
     async def main() -> None:
         relay = network.address(1)
         async with media(relay, processes=processes, first=FIRST, last=LAST) as (control, heard, _):
-            sprayer = Sprayer(network.address(11 if same_address else 66), relay)
+            sprayer = Sprayer(network.address(11 if same_address else 66), relay, FIRST, LAST)
             try:
                 for _ in range(5):
                     sprayer.spray()
@@ -121,7 +82,7 @@ def test_behind_nat_the_sip_address_is_learned_and_locked(network: LoopbackNetwo
     async def main() -> None:
         relay = network.address(1)
         async with media(relay, processes=processes, first=FIRST, last=LAST) as (control, _, _):
-            sprayer = Sprayer(network.address(66), relay)
+            sprayer = Sprayer(network.address(66), relay, FIRST, LAST)
             try:
                 phone = Phone(network.address(11))
                 source = SideSettings(relay, sip_source=network.address(11))

@@ -1,0 +1,148 @@
+"""Relayed calls of a running server under a stranger's fire, and under settings that change."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from support.documents import CALLER, CARRIER_A, SERVER, STRANGER, document
+from support.ports import LoopbackNetwork
+from support.running_engine import RunningEngine
+from support.sip_text import SipText
+from support.sprayer import MARK, Sprayer
+from support.starting import StartCaller, StartCarrier, StartEngine
+from support.udp_peers import Talk
+from support.waiting import wait_until
+from wire.media.audio import Phone, port_of
+
+pytestmark = pytest.mark.wire
+
+AUDIO_PORT = 4000
+"""What the peers' descriptions name."""
+FIRST, LAST = 20_000, 29_999
+"""The media ports of a server whose record nobody has changed."""
+
+
+class Voice:
+    """One side's audio, in a thread: fifty packets a second, and everything that comes is kept."""
+
+    def __init__(self, address: str) -> None:
+        self._phone = Phone(address)
+        self._phone.rtp.close()
+        self._phone.rtcp.close()
+        self._phone.rtp, self._phone.rtcp = self._phone._bound(AUDIO_PORT), self._phone._bound(AUDIO_PORT + 1)
+        self.target: tuple[str, int] | None = None
+        self._open = True
+        self._thread = threading.Thread(target=self._talk, daemon=True)
+        self._thread.start()
+
+    @property
+    def heard(self) -> list[bytes]:
+        return self._phone.received
+
+    def _talk(self) -> None:
+        while self._open:
+            if self.target is not None:
+                with contextlib.suppress(OSError):
+                    self._phone.say(self.target, payload_type=8)
+            self._phone.hear()
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self._open = False
+        self._thread.join(5)
+        self._phone.close()
+
+
+@contextmanager
+def voices(network: LoopbackNetwork) -> Iterator[tuple[Voice, Voice]]:
+    """The audio of the caller and of the carrier."""
+    pair = Voice(network.address(CALLER)), Voice(network.address(CARRIER_A))
+    try:
+        yield pair
+    finally:
+        for voice in pair:
+            voice.close()
+
+
+def connect(network: LoopbackNetwork, pair: tuple[Voice, Voice], talk: Talk, invite: SipText) -> tuple[int, int]:
+    """Both sides begin to talk to where they were told; our ports towards them."""
+    answer = talk.final()
+    assert answer.status == 200
+    ports = port_of(answer.body.encode()), port_of(invite.body.encode())
+    for voice, port in zip(pair, ports, strict=True):
+        voice.target = (network.address(SERVER), port)
+    return ports
+
+
+def test_who_sprays_every_port_gets_nothing_and_brings_nothing_in(
+    network: LoopbackNetwork, start_engine: StartEngine, start_carrier: StartCarrier, start_caller: StartCaller
+) -> None:
+    """All ten thousand ports, before the call, while it is set up and while it talks."""
+    start_engine(document(network, {1: {"relay_media": "yes"}}))
+    carrier, caller = start_carrier(CARRIER_A), start_caller()
+    sprayer = Sprayer(network.address(STRANGER), network.address(SERVER), FIRST, LAST, sockets=1)
+    over = threading.Event()
+
+    def spray() -> None:
+        while not over.is_set():
+            sprayer.spray()
+
+    fire = threading.Thread(target=spray, daemon=True)
+    try:
+        fire.start()
+        with voices(network) as pair:
+            wait_until(lambda: sprayer.sent > LAST - FIRST, "the first round", 20)
+            talk = caller.begin("135550")
+            connect(network, pair, talk, carrier.wait_for("INVITE"))
+            before = sprayer.sent
+            wait_until(lambda: all(len(voice.heard) > 60 for voice in pair), "audio both ways", 20)
+            wait_until(lambda: sprayer.sent > before + 3 * (LAST - FIRST), "three more rounds", 30)
+            over.set()
+            fire.join(10)
+            talk.hang_up()
+            for opened in sprayer.sockets:
+                sprayer.look(opened)
+            injected = sum(MARK in data for voice in pair for data in voice.heard)
+        assert (sprayer.received, injected) == (0, 0)
+    finally:
+        over.set()
+        fire.join(10)
+        sprayer.close()
+
+
+def test_changed_media_settings_are_in_force_at_once(
+    network: LoopbackNetwork, start_engine: StartEngine, start_carrier: StartCarrier, start_caller: StartCaller
+) -> None:
+    """Another range for the next call, another number of processes, and a shorter timeout for those that run."""
+    system = {"media_port_first": 27_000, "media_port_last": 27_099, "media_timeout": 60}
+    engine: RunningEngine = start_engine(document(network, {1: {"relay_media": "yes"}}, system=system))
+    carrier, caller = start_carrier(CARRIER_A), start_caller()
+    with voices(network) as pair:
+        first = caller.begin("135550")
+        ports = connect(network, pair, first, carrier.wait_for("INVITE"))
+        assert all(27_000 <= port <= 27_099 for port in ports)
+        wait_until(lambda: all(voice.heard for voice in pair), "audio both ways")
+        engine.change({"system": {"media_port_first": 27_200, "media_port_last": 27_299, "media_processes": 0}})
+        wait_until(
+            lambda: engine.ask(lambda engine: engine._media and engine._media.control.processes == 0), "the loop"
+        )
+        second = caller.begin("135551")
+        invite = carrier.wait_for("INVITE", 2)
+        assert second.final().status == 200
+        assert 27_200 <= port_of(invite.body.encode()) <= 27_299
+        # The first call never noticed.
+        heard = [len(voice.heard) for voice in pair]
+        wait_until(lambda: all(len(voice.heard) > count + 10 for voice, count in zip(pair, heard, strict=True)), "more")
+        # Nobody ever talked in the second one: it ends after the new time, the first one goes on.
+        engine.change({"system": {"media_timeout": 2}})
+        second.ended_by_the_other_side()
+        (row,) = engine.ask(lambda engine: engine.calls())
+        assert row.called_number == "135550"
+        first.hang_up()
+    records = engine.wait_for_calls(2)
+    assert sorted(record.end_cause for record in records) == ["media_timeout", "normal"]
