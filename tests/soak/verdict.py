@@ -27,6 +27,8 @@ class Line:
     after: float
     bound: float
     flat: bool
+    at_rest: bool = False
+    """Whether it was read without any call."""
 
 
 def judge(samples: Sequence[Sample], idle_before: Sample, idle_after: Sample) -> list[Line]:
@@ -48,7 +50,7 @@ def judge(samples: Sequence[Sample], idle_before: Sample, idle_after: Sample) ->
         lines.append(Line(f"{name}, loaded", before, after, before, abs(after - before) <= (name == "registered") * 2))
     for name in ("descriptors", "udp_ports", "tcp_listeners", "tcp_connections", "calls", "dialogs", "threads"):
         before, after = float(getattr(idle_before, name)), float(getattr(idle_after, name))
-        lines.append(Line(f"{name}, idle", before, after, before, after == before))
+        lines.append(Line(f"{name}, idle", before, after, before, after == before, at_rest=True))
     return lines
 
 
