@@ -91,6 +91,36 @@ def state_of(switch: Switch) -> LineState:
     return switch.lines.rows()[0].state
 
 
+def test_a_provider_that_is_not_heard_is_asked_again_within_a_minute_however_long_it_lasts() -> None:
+    """The outage may be this side's own, and nobody says when it is over."""
+    world = World()
+    provider = Provider(world)
+    switch = world.switch(document(register_expires=120))
+    world.advance(2)
+    world.dead.add(PROVIDER)
+    for outage in (300, 3600, 7200):
+        world.advance(outage)
+        assert state_of(switch) is LineState.RETRYING
+        world.dead.clear()
+        registered = len(provider.registered)
+        world.advance(55)
+        assert len(provider.registered) > registered
+        assert state_of(switch) is LineState.REGISTERED
+        world.dead.add(PROVIDER)
+
+
+def test_a_provider_that_says_not_now_is_asked_less_and_less() -> None:
+    """It was heard, and a crowd that comes back every minute does not help it."""
+    world = World()
+    provider = Provider(world)
+    provider.status = 503
+    world.switch(document())
+    world.advance(3600)
+    provider.received.clear()
+    world.advance(3600)
+    assert 6 <= len(provider.received) <= 12
+
+
 def test_a_line_registers_and_refreshes() -> None:
     world = World()
     provider = Provider(world)

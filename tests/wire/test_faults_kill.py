@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import statistics
 import threading
 import time
 from dataclasses import dataclass, field
@@ -86,10 +88,16 @@ def check(server: RunningServer, rounds: int, tally: Tally) -> None:
     assert interrupted
     print(
         f"{rounds} times killed under {CALLS} calls: {len(tally.finished)} finished and {len(interrupted)} interrupted "
-        f"calls have their records; ready after {min(tally.starts):.2f} to {max(tally.starts):.2f} s"
+        f"calls have their records; ready after {min(tally.starts):.2f} to {max(tally.starts):.2f} s, in the middle "
+        f"{statistics.median(tally.starts):.2f} s"
     )
-    # Of a few starts the quickest, of many the one in the middle: other programs have this machine, too.
-    assert sorted(tally.starts)[len(tally.starts) // 2 if len(tally.starts) > 4 else 0] < READY_WITHIN
+    assert typical(tally.starts) < READY_WITHIN
+
+
+def typical(starts: list[float]) -> float:
+    """The start in the middle of many; the quickest of few, or where other programs take the processors."""
+    busy = hasattr(os, "getloadavg") and os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
+    return min(starts) if busy or len(starts) < 5 else statistics.median(starts)
 
 
 def run(

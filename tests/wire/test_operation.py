@@ -152,7 +152,8 @@ def test_second_server_on_the_same_address_says_so(network: LoopbackNetwork, sta
     done = run_app("serve", "--data", str(server.data.parent / "other"), "--sip", server.sip_address)
     assert done.returncode not in (0, None)
     assert f"{network.address(SERVER)}" in done.stderr
-    assert "5060" in done.stderr
+    assert "port 5060 is in use by python" in done.stderr
+    assert f"(process {server.pid})" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 from app.sip.flow import Flow
 from app.sip.transport import ListenAddress, ListenError, ListenerState, TransportLimits, Transports
-from app.sip.transport.listening import connection_bound
+from app.sip.transport.listening import connection_bound, open_socket
 from app.sip.transport.udp import UdpListener
 
 pytestmark = pytest.mark.wire
@@ -345,6 +345,42 @@ def test_a_port_in_use_is_refused_naming_the_program_that_has_it(run_plain: Any)
         other.stdin.close()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
         again.bind(("127.0.0.1", udp_port))
+
+
+@linux_only
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+@pytest.mark.parametrize(
+    ("held", "wanted"), [("::1", "::1"), ("::1", "::"), ("::", "::1"), ("both", "127.0.0.1"), ("127.0.0.1", "0.0.0.0")]
+)
+def test_the_owner_is_named_for_every_transport_and_family(transport: Any, held: str, wanted: str) -> None:
+    """`both` is an IPv6 socket that takes IPv4, too: it stands in the way there."""
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    family = socket.AF_INET if "." in held else socket.AF_INET6
+    with socket.socket(family, kind) as other:
+        if family == socket.AF_INET6:
+            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, held != "both")
+        try:
+            other.bind(("::" if held == "both" else held, 0))
+        except OSError:
+            pytest.skip("no IPv6 here")
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        address = ListenAddress(transport, wanted, other.getsockname()[1])
+        with pytest.raises(ListenError) as caught:
+            open_socket(address, TransportLimits())
+        assert f"port {address.port} is in use by python" in str(caught.value)
+        assert f"(process {os.getpid()}, this program itself)" in str(caught.value)
+        assert not caught.value.address_missing
+
+
+@linux_only
+def test_the_owner_of_a_connection_that_has_the_port_is_named() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as connection,
+        pytest.raises(ListenError, match=f"process {os.getpid()}, this program itself"),
+    ):
+        open_socket(ListenAddress("tcp", "127.0.0.1", connection.getsockname()[1]), TransportLimits())
 
 
 def test_an_address_that_the_machine_does_not_have_is_refused_in_words(run_plain: Any) -> None:

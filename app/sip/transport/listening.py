@@ -100,8 +100,9 @@ class TransportLimits:
     else the new one is refused."""
     first_message_seconds: float = 10.0
     """An accepted connection that completed no message by then is closed (TLS handshake included)."""
-    incomplete_seconds: float = 10.0
-    """A message that is not complete this long after its first byte ends its connection."""
+    incomplete_seconds: float = 4.0
+    """A message that is not complete this long after its first byte is answered with 400 and ends its connection. By
+    then the system has repeated three times what a network lost."""
     connect_seconds: float = 5.0
     """An outgoing connection that is not up by then, TLS handshake included, fails."""
     silent_seconds: float = 7200.0

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-_TCP_LISTEN = "0A"
+_TCP_LISTEN, _TCP_TIME_WAIT = "0A", "06"
 
 
 def owner_of_port(transport: str, host: str, port: int) -> str:
@@ -32,9 +32,13 @@ def owner_of_port(transport: str, host: str, port: int) -> str:
 
 def _linux_owner(protocol: str, host: str, port: int) -> str:
     inodes: dict[str, int] = {}
-    for table in (protocol, f"{protocol}6"):
-        inodes.update(_sockets_on_port(Path("/proc/net") / table, protocol, host, port))
-    if not inodes:
+    # A connection that some program has made from this very port is in the way, too.
+    for states in ({_TCP_LISTEN}, None) if protocol == "tcp" else (None,):
+        for table in (protocol, f"{protocol}6"):
+            inodes.update(_sockets_on_port(Path("/proc/net") / table, states, host, port))
+        if inodes:
+            break
+    else:
         return ""
     wanted = {f"socket:[{inode}]" for inode in inodes}
     own = str(os.getpid())
@@ -45,15 +49,15 @@ def _linux_owner(protocol: str, host: str, port: int) -> str:
     return f"a process of {_user_name(next(iter(inodes.values())))}"
 
 
-def _sockets_on_port(table: Path, protocol: str, host: str, port: int) -> Iterator[tuple[str, int]]:
-    """The (inode, user id) of every socket of a /proc/net table that stands in the way of host and port."""
+def _sockets_on_port(table: Path, states: set[str] | None, host: str, port: int) -> Iterator[tuple[str, int]]:
+    """The (inode, user id) of every socket of a /proc/net table in these states that is in the way of host and port."""
     try:
         lines = table.read_text(encoding="ascii", errors="replace").splitlines()[1:]
     except OSError:
         return
     for line in lines:
         fields = line.split()
-        if len(fields) < 10 or (protocol == "tcp" and fields[3] != _TCP_LISTEN):
+        if len(fields) < 10 or fields[3] == _TCP_TIME_WAIT or (states is not None and fields[3] not in states):
             continue
         local_hex, _, port_hex = fields[1].partition(":")
         if int(port_hex, 16) != port:
