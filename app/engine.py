@@ -153,6 +153,8 @@ class Engine:
             self.database_damaged = isinstance(error, StorageDamaged) and Database.is_file(self._database_url)
             known = isinstance(error, UserFacingError)
             self._start_trouble = str(error) if known else "the server could not be started"
+            if self._listen_again is not None and not self._listen_again.done():
+                self._start_trouble += " It starts as soon as the address is there."
             self._change_state(EngineState.FAILED)
             raise
         self._run()
@@ -325,10 +327,13 @@ class Engine:
             "udp": self._sip[1] if self._sip is not None else system.sip_udp_port,
             "tcp": self._sip[1] if self._sip is not None else system.sip_tcp_port,
         }
+        # A socket has one family: every address of both takes two.
+        hosts = ("::", "0.0.0.0") if host == "::" else (host,)
         plain = [
-            ListenAddress("udp" if name == "udp" else "tcp", host, port)
+            ListenAddress("udp" if name == "udp" else "tcp", each, port)
             for name, port in ports.items()
             if port or self._sip is not None
+            for each in hosts
         ]
         self._start_trouble = self._tls_trouble = ""
         if system.sip_tls_port:
@@ -340,7 +345,8 @@ class Engine:
                 addresses=() if host in ("0.0.0.0", "::") else (host,),
             )
             try:
-                await transports.listen([*plain, ListenAddress("tls", host, system.sip_tls_port)], settings)
+                tls = [ListenAddress("tls", each, system.sip_tls_port) for each in hosts]
+                await transports.listen([*plain, *tls], settings)
                 return
             except (ListenError, CertificateError) as error:
                 if isinstance(error, ListenError) and error.address.transport != "tls":

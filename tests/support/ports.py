@@ -46,7 +46,8 @@ def _reservation_port() -> int:
 
 def free_udp_port(address: str) -> int:
     """A UDP port that was free on this address a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((address, 0))
         return int(probe.getsockname()[1])
 

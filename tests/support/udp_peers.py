@@ -13,6 +13,7 @@ from support.sip_text import SipText, digest_header
 from support.waiting import wait_until
 
 SDP = "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+SDP_6 = SDP.replace("IP4", "IP6")
 
 Reply = int | tuple[int, Sequence[str]]
 """A status, or a status with header lines of its own."""
@@ -209,7 +210,8 @@ class Carrier:
         self.plan: Plan = plan if plan is not None else take_everything
         self.requests: list[SipText] = []
         self._invites: dict[str, tuple[SipText, object]] = {}
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.socket(self._family, socket.SOCK_DGRAM)
         self._socket.bind((address, port))
         self._thread = threading.Thread(target=self._run, name=f"carrier {address}", daemon=True)
         self._open = True
@@ -225,7 +227,7 @@ class Carrier:
         """Be gone: from now on the port is closed."""
         if self._open:
             self._open = False
-            with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+            with contextlib.suppress(OSError), socket.socket(self._family, socket.SOCK_DGRAM) as waker:
                 waker.sendto(b"stop", (self.address, self.port))
             self._thread.join(5)
             self._socket.close()
@@ -272,8 +274,10 @@ class Carrier:
             self._invites[call_id] = (request, source)
         for reply in self.plan(request):
             status, headers = (reply, ()) if isinstance(reply, int) else reply
-            contact = (f"Contact: <sip:peer@{self.address}:{self.port}>",) if status in (180, 183, 200) else ()
-            body = SDP.format(host=self.address) if request.method == "INVITE" and status == 200 else ""
+            host = f"[{self.address}]" if ":" in self.address else self.address
+            contact = (f"Contact: <sip:peer@{host}:{self.port}>",) if status in (180, 183, 200) else ()
+            description = (SDP_6 if ":" in self.address else SDP).format(host=self.address)
+            body = description if request.method == "INVITE" and status == 200 else ""
             self._socket.sendto(answer_to(request, status, (*contact, *headers), body), source)
 
 
