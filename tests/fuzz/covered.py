@@ -22,9 +22,8 @@ import atheris  # type: ignore[import-not-found]
 with atheris.instrument_imports(include=["app"]):
     from fuzz.targets import TARGETS, seeds_of
 
+from fuzz.__main__ import keep
 from fuzz.mutation import LARGEST, Mutator
-
-FOUND = Path(__file__).resolve().parent / "found"
 
 
 def main() -> None:
@@ -42,21 +41,22 @@ def main() -> None:
             return bytes(atheris.Mutate(data, largest))
         return Mutator(source).mutate(data, seeds)[:largest]
 
+    def one(data: bytes) -> None:
+        try:
+            TARGETS[options.target](data)
+        except Exception:
+            print(f"{options.target}: {keep(options.target, data)}", file=sys.stderr, flush=True)
+            raise
+
     with tempfile.TemporaryDirectory() as folder:
         for at, seed in enumerate(seeds):
             (Path(folder) / f"seed-{at}").write_bytes(seed)
-        FOUND.mkdir(exist_ok=True)
         arguments = [
             *(sys.argv[0], f"-max_total_time={options.seconds}", f"-seed={options.seed}", f"-max_len={LARGEST}"),
-            *(
-                "-timeout=5",
-                "-rss_limit_mb=1024",
-                f"-artifact_prefix={FOUND}/{options.target}-",
-                "-print_final_stats=1",
-            ),
+            *("-timeout=5", "-rss_limit_mb=1024", "-print_final_stats=1"),
             folder,
         ]
-        atheris.Setup(arguments, TARGETS[options.target], custom_mutator=mutate)
+        atheris.Setup(arguments, one, custom_mutator=mutate)
         atheris.Fuzz()
 
 

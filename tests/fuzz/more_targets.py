@@ -31,6 +31,7 @@ from app.sip.uri import CSeq, NameAddr, Uri, Via
 Target = Callable[[bytes], None]
 LISTS = ("Via", "Contact", "Route", "Record-Route", "P-Asserted-Identity", "Diversion")
 _LENGTH = re.compile(rb"\n(?:content-length|l)[ \t]*:", re.IGNORECASE)
+_HEAD_ENDS = re.compile(rb"\n\r?\n")
 _DIGEST = DigestServer("trunkline", b"secret" * 4)
 
 
@@ -91,7 +92,7 @@ def stream(data: bytes) -> None:
     places = range(1, len(data)) if len(data) < 200 else range(1, len(data), max(1, len(data) // 40))
     bytewise = _framed([data[at : at + 1] for at in range(len(data))])
     # RFC 3261 20.14: without a Content-Length nobody can tell where a body ends; what came at once counts then.
-    if all(_LENGTH.search(item.partition(b"\r\n\r\n")[0]) for item in whole if isinstance(item, bytes)):
+    if all(_LENGTH.search(_HEAD_ENDS.split(item, 1)[0]) for item in whole if isinstance(item, bytes)):
         assert _plain(bytewise) == _plain(whole)
     for at in places:
         _framed([data[:at], data[at:]])
