@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import multiprocessing
+import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,13 +17,13 @@ from typing import Any
 
 import pytest
 from PySide6.QtGui import QAction, QPixmap
-from PySide6.QtWidgets import QApplication, QFileDialog, QTableView, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QTableView, QWidget
 from support.async_peer import AsyncPeer, until
 from support.ports import LoopbackNetwork
 from support.transports import run_on
 from wire.media.audio import Phone, port_of
 
-from app.events import CallRow, EngineState
+from app.events import EngineState
 from app.records.document import read_document
 from app.storage.calls import CallQuery
 from app.storage.database import Database
@@ -108,9 +112,10 @@ async def running(qapp: QApplication, folder: Path, sides: Sides) -> AsyncIterat
         program.window.deleteLater()
 
 
-def row_of(program: Program) -> CallRow:
-    (row,) = program.engine.calls()
-    return row
+def worker_of_this_process() -> int:
+    """The media process that has the sockets: of all of them the one with the most files open."""
+    children = [child.pid for child in multiprocessing.active_children() if child.pid]
+    return max(children, key=lambda pid: len(os.listdir(f"/proc/{pid}/fd")))
 
 
 def stream_text(page: LiveCallsPage, side: str, column: str) -> str:
@@ -137,6 +142,8 @@ def save(program: Program, page: QWidget, command: str, path: Path) -> None:
     dialog.accept()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc and kills by signal")
+@pytest.mark.expects_log("media (worker|process)")
 def test_the_window_shows_everything_of_a_relayed_call(
     request: pytest.FixtureRequest,
     qapp: QApplication,
@@ -169,6 +176,14 @@ def test_the_window_shows_everything_of_a_relayed_call(
             assert "Signal=5" in info.body
             sides.carrier.answer(info, 200, "OK")
             await until(lambda: live_text(page, "Digits") == "5", "the digit")
+
+            # The process that relays dies: the window says so, and the audio goes on.
+            heard = len(sides.carrier_phone.received)
+            os.kill(worker_of_this_process(), signal.SIGKILL)
+            notice = program.window.findChild(QLabel, "notice.text")
+            await until(lambda: "media process 1 died" in notice.text(), "the alarm")
+            await until(lambda: len(sides.carrier_phone.received) > heard + 25, "the audio", 3)
+            assert sides.carrier_phone.sources == {sides.carrier_target}
 
             # The gauges of the trunk, as curves and as files.
             overview = program.window.open_page("overview")
