@@ -77,6 +77,8 @@ OPTION_LINES: tuple[tuple[str, str], ...] = (
     ("Diversion", "<sip:99@x>;reason=unknown"),
 )
 """What callers may say beside the rest."""
+RELIABLE = (("Supported", "100rel"), ("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE, PRACK"))
+"""What those say who make another offer before the answer (RFC 3311 5.1)."""
 PHONES = {"10.0.0.100": "100", "10.0.0.101": "100", "10.0.0.102": "101"}
 """Two phones ring for 100, one for 101."""
 WEATHERS = (
@@ -96,7 +98,7 @@ DRAIN_SECONDS = 5400.0
 REGISTRATION_SECONDS = 600
 MEMORY_MAY_GROW = 8.0
 """MiB from the first half of the calls to the end."""
-_OFTEN = {"Supported": 0.15, "Allow": 0.4}
+_OFTEN = {"Supported": 0.3, "Allow": 0.6}
 """How often callers say what; the rest rarely."""
 
 
@@ -297,6 +299,7 @@ class Big:
         if chance.random() < 0.02:
             plan.answer_after = chance.uniform(30.0, 200.0)
         self._spice(plan)
+        plan.early_media |= chance.random() < 0.2
         return plan
 
     def _spice(self, plan: Plan) -> None:
@@ -426,6 +429,8 @@ class Big:
             number = chance.choice(["100", "101", "102", ""])
         body: Body | None = None if chance.random() < 0.05 else LARGE if chance.random() < 0.02 else SDP
         headers = tuple(line for line in OPTION_LINES if chance.random() < _OFTEN.get(line[0], 0.02))
+        if plan.offer_early_after is not None:
+            headers = RELIABLE
         kind = chance.random()
         if kind < 0.2:
             host = chance.choice(list(PHONES))

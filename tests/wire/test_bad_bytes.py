@@ -26,7 +26,7 @@ COPIES = 8
 PATIENCE = 0.15
 """Seconds in which a call must come on, before it is left to itself: a copy may well have broken it."""
 MEMORY_MAY_GROW = 24.0
-"""MiB from the first quarter on."""
+"""MiB in the second half: what is kept for people (ladders, rejected sources) has its full size by then."""
 REST = 40.0
 """Seconds in which everything ends that the packets have begun, before memory is looked at."""
 
@@ -126,7 +126,7 @@ def torment(network: LoopbackNetwork, server: RunningServer, packets: int, seed:
                 caller._talks.clear()
                 carrier.requests.clear()
                 carrier._invites.clear()
-            if not first and caller_socket.mutated + carrier_socket.mutated > packets / 4:
+            if not first and caller_socket.mutated + carrier_socket.mutated > packets / 2:
                 first = resident_at_rest(server, packets)
         caller._socket, carrier._socket = caller_socket._real, carrier_socket._real
         deadline = time.monotonic() + 60
