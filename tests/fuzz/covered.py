@@ -53,7 +53,7 @@ def main() -> None:
             (Path(folder) / f"seed-{at}").write_bytes(seed)
         arguments = [
             *(sys.argv[0], f"-max_total_time={options.seconds}", f"-seed={options.seed}", f"-max_len={LARGEST}"),
-            *("-timeout=5", "-rss_limit_mb=1024", "-print_final_stats=1"),
+            *("-timeout=5", "-rss_limit_mb=1024", "-print_final_stats=1", f"-artifact_prefix={folder}/"),
             folder,
         ]
         atheris.Setup(arguments, one, custom_mutator=mutate)
