@@ -129,6 +129,8 @@ class StreamRow:
     problem: str = ""
     """`one-way`, `silent`, or blank."""
     packets_per_second: float = 0.0
+    gaps: int = 0
+    """How often packets were missing, however many in a row."""
 
 
 @dataclass(frozen=True, slots=True)

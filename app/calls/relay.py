@@ -382,6 +382,7 @@ def _row(snapshot: StreamSnapshot) -> StreamRow:
         last_packet_ago=round(snapshot.last_packet_ago, 2),
         problem=snapshot.problem,
         packets_per_second=round(snapshot.packets_per_second, 1),
+        gaps=snapshot.gaps,
     )
 
 

@@ -71,6 +71,7 @@ def test_the_chosen_call_has_a_row_for_each_direction(page: LiveCallsPage, pane:
     ]  # fmt: skip
     assert text(pane, "called", "side") == "from the called side (135550)"
     assert text(pane, "called", "mos") == "3.42 poor"
+    assert text(pane, "caller", "gaps") == "0"
     mos = pane.model.column_index("mos")
     assert [tone(pane.model, row, mos) for row in (0, 1)] == [Tone.GOOD, Tone.WARNING]
     assert pane.model.index(1, mos).data(MARK_ROLE) is True

@@ -68,6 +68,8 @@ def stream_columns(number_of: Callable[[str], str]) -> list[Column[StreamRow]]:
         Column("loss", "Loss", lambda row: loss_cell(row.loss_percent) if row.packets else Cell("", 0.0),
                "Lost in the last second.", right=True, sample="12.5 %"),
         Column("lost", "Lost", lambda row: number_cell(row.lost), "Packets lost since the beginning.", right=True),
+        Column("gaps", "Gaps", lambda row: number_cell(row.gaps), "How often packets were missing, however many.",
+               shown=False, right=True),
         Column("packets", "Packets", lambda row: number_cell(row.packets), "Since the beginning.", right=True,
                sample="100000"),
         Column("rate", "Packets/s", lambda row: number_cell(row.packets_per_second, f"{row.packets_per_second:.0f}"),

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.calls.relay import _figures, _row, judged
+from app.calls.relay import _figures, _host_of, _row, judged, problem_words
 from app.media.control import StreamSnapshot
+from app.media.monitoring import Problem
 from app.media.negotiation import Side
 
 
@@ -51,3 +52,39 @@ def test_nothing_is_known_before_the_first_packet() -> None:
         "jitter_ms": 0.0,
         "loss_percent": 0.0,
     }
+
+
+def test_a_row_tells_every_figure() -> None:
+    row = _row(snapshot(side=Side.CALLED, gaps=3, lost=7, bytes=86_000, round_trip_ms=12.34, jitter_ms=1.234))
+    assert (row.side, row.gaps, row.lost, row.bytes, row.round_trip_ms, row.jitter_ms) == (
+        "called", 3, 7, 86_000, 12.3, 1.23,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("caller", "called", "words"),
+    [
+        (Problem.NONE, Problem.NONE, ""),
+        (Problem.SILENT, Problem.SILENT, "no audio comes from either side"),
+        (Problem.ONE_WAY, Problem.NONE, "one-way audio: nothing comes from the caller"),
+        (Problem.NONE, Problem.ONE_WAY, "one-way audio: nothing comes from the called side"),
+        # The other side is not expected to send: it listens only.
+        (Problem.SILENT, Problem.NONE, "no audio comes from the caller"),
+    ],
+)
+def test_what_is_wrong_with_the_audio_in_words(caller: Problem, called: Problem, words: str) -> None:
+    assert problem_words((caller, called)) == words
+
+
+@pytest.mark.parametrize(
+    ("contact", "host"),
+    [
+        ("sip:100@192.168.1.5:5060", "192.168.1.5"),
+        ("sip:100@[2001:db8::5];transport=tcp", "2001:db8::5"),
+        ("sip:100@phone.example", ""),
+        ("rubbish", ""),
+        ("", ""),
+    ],
+)
+def test_the_address_in_a_contact(contact: str, host: str) -> None:
+    assert _host_of(contact) == host
