@@ -95,7 +95,7 @@ class Database:
             database._check()
             if serving:
                 database._end_interrupted()
-                database._begin_journal()
+                database.journal = CallJournal(journal.journal_path(data_directory))
         except BaseException:
             database.close()
             raise
@@ -173,12 +173,6 @@ class Database:
                 return self._end_interrupted()
             finally:
                 self._server_lock.release()
-
-    def _begin_journal(self) -> None:
-        try:
-            self.journal = CallJournal(journal.journal_path(self.data_directory))
-        except OSError as error:
-            _log.info("calls that end within a moment of a crash may have no record: %s", error)
 
     def _end_interrupted(self) -> int:
         """Write what a server that died had not written, then mark its calls. The lock on the folder is ours."""

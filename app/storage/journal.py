@@ -26,6 +26,7 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 _FRAME = struct.Struct("<III")
 """The head of a frame: its segment's generation, its length, and the checksum of both and of the row that follows."""
 _MEMORY_FOLDER = Path("/dev/shm")
+_PREFIX = "trunkline-"
 
 
 class CallJournal:
@@ -37,10 +38,11 @@ class CallJournal:
     """
 
     def __init__(self, path: Path) -> None:
-        """Begin an empty journal. OSError where that is not possible."""
+        """Begin an empty journal in place of any that is there; the file is made for the first row."""
         self.path = path
-        self._descriptor = _open(path, os.O_RDWR | os.O_CREAT)
-        os.ftruncate(self._descriptor, 0)
+        self._descriptor = -1
+        self._ended = False
+        remove(path)
         # Only the thread's: how often it turned, and whether what came before is not in the database yet.
         self._turns = 0
         self._holds = False
@@ -66,6 +68,8 @@ class CallJournal:
             return
         frame = _FRAME.pack(generation, length, _checksum(generation, data)) + data
         try:
+            if self._descriptor < 0:
+                self._begin()
             self._write(frame)
         except OSError as error:
             if not self._complained:
@@ -73,6 +77,12 @@ class CallJournal:
                 _log.info("calls that end within a moment of a crash may have no record: %s", error)
             return
         self._offset += len(frame)
+
+    def _begin(self) -> None:
+        """OSError where the file cannot be made; a stranger's file is not used."""
+        if self._ended:
+            raise OSError("the journal is closed")
+        self._descriptor = _open(self.path, os.O_RDWR | os.O_CREAT)
 
     def _write(self, frame: bytes) -> None:
         if sys.platform == "win32":
@@ -93,14 +103,11 @@ class CallJournal:
         self._holds = False
 
     def close(self) -> None:
-        """Close the file and leave it, where there is anything in it, to the next server; twice does nothing."""
+        """Close the file and leave it to the next server; twice does nothing."""
+        self._ended = True
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor < 0:
-            return
-        empty = not os.fstat(descriptor).st_size
-        os.close(descriptor)
-        if empty:
-            remove(self.path)
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Close the file and take it away: every row is in the database."""
@@ -112,7 +119,9 @@ def journal_path(data_directory: Path) -> Path:
     """Where the journal of a data folder is: in memory where the system has files there, else in the folder."""
     if sys.platform == "linux" and os.access(_MEMORY_FOLDER, os.W_OK | os.X_OK):
         mark = hashlib.sha256(os.fsencode(os.path.realpath(data_directory))).hexdigest()[:20]
-        return _MEMORY_FOLDER / f"trunkline-{os.getuid()}-{mark}"
+        # Of the folder's owner, so that whoever looks at the records of another user's server finds them, too.
+        owner = data_directory.stat().st_uid if data_directory.exists() else os.getuid()
+        return _MEMORY_FOLDER / f"{_PREFIX}{owner}-{mark}"
     return data_directory / "calls.journal"
 
 
@@ -165,12 +174,18 @@ def _checksum(generation: int, data: bytes) -> int:
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open a journal; OSError when it is not a file of our own: others may write to the folder, too."""
+    """Open a journal; OSError when it is a stranger's file: others may write to the folder of memory, too."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags, 0o600)
     found = os.fstat(descriptor)
-    ours = not hasattr(os, "getuid") or found.st_uid == os.getuid()
-    if not stat.S_ISREG(found.st_mode) or not ours:
+    owners = {os.getuid(), _owner_of_the_folder(path)} if hasattr(os, "getuid") else {found.st_uid}
+    if not stat.S_ISREG(found.st_mode) or found.st_uid not in owners:
         os.close(descriptor)
         raise PermissionError(f"{path} belongs to somebody else")
     return descriptor
+
+
+def _owner_of_the_folder(path: Path) -> int:
+    """The user whose data folder a journal in memory is of, by its name; -1 for a journal anywhere else."""
+    number = path.name.removeprefix(_PREFIX).partition("-")[0]
+    return int(number) if path.parent == _MEMORY_FOLDER and number.isdigit() else -1

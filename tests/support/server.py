@@ -16,6 +16,8 @@ from typing import Any
 
 from support.waiting import wait_until
 
+from app.storage.journal import journal_path, remove
+
 ROOT = Path(__file__).resolve().parents[2]
 TROUBLE = re.compile(r"Traceback|\bWARNING\b|\bERROR\b|\bCRITICAL\b|Warning:|Fatal Python error")
 
@@ -95,6 +97,11 @@ class RunningServer:
         else:
             print(f"--- log of the server\n{self.log()[-8000:]}", file=sys.stderr)
             self.kill()
+        self.forget()
+
+    def forget(self) -> None:
+        """It is not started again: what a killed server leaves for the next one is taken away."""
+        remove(journal_path(self.data))
 
     def start(self, seconds: float = 30.0) -> RunningServer:
         """Start the process and wait for its ready line."""

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from support.ports import LoopbackNetwork
+from support.registrar import Registrar
 
 from app import engine as engine_module
 from app.engine import Engine
 from app.errors import UserFacingError
-from app.events import Alarm, CallRecord, EngineChanged, EngineState, Severity
-from app.records import Change, SipTrunk, System
+from app.events import Alarm, CallRecord, EngineChanged, EngineState, LineState, Severity
+from app.records import Change, ExternalLine, SipTrunk, System
 from app.storage.database import Database
 from app.storage.errors import StorageDamaged, StorageUnavailable
 
@@ -166,3 +167,31 @@ def test_a_damaged_database_is_set_aside_on_demand(tmp_path: Path, network: Loop
 def test_a_postgresql_database_is_never_set_aside(tmp_path: Path) -> None:
     with pytest.raises(UserFacingError, match="PostgreSQL"):
         Database.set_aside(tmp_path, "postgresql://host/name")
+
+
+def test_lines_register_anew_when_the_machine_has_slept(
+    tmp_path: Path, network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider has forgotten the registration meanwhile, for whose refresh the machine slept too long."""
+    slept = [100.0]
+    monkeypatch.setattr(engine_module, "LOOK_AROUND_SECONDS", 0.02)
+    monkeypatch.setattr(engine_module, "_seconds_slept", lambda: slept[0])
+    registrar = Registrar(network.address(2))
+    engine = Engine(tmp_path / "data", sip=(network.address(1), 5060))
+
+    async def steps() -> None:
+        await engine.start()
+        line = ExternalLine(id=1, account="acc", password="secret", server_address=network.address(2))
+        engine.apply([Change("external_lines", None, line)])
+        await until(lambda: engine.lines()[0].state is LineState.REGISTERED, "the registration")
+        await asyncio.sleep(0.2)
+        assert len(registrar.registers) == 1
+        slept[0] += 3600.0
+        await until(lambda: len(registrar.registers) == 2, "another one")
+        await asyncio.sleep(0.2)
+        assert len(registrar.registers) == 2
+
+    try:
+        run(engine, steps)
+    finally:
+        registrar.close()

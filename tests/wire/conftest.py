@@ -33,6 +33,7 @@ def start_server(network: LoopbackNetwork, tmp_path: Path) -> Iterator[StartServ
     yield start
     with ExitStack() as stack:
         for server in servers:
+            stack.callback(server.forget)
             if server.process is not None:
                 stack.callback(server.stop)
                 # Shown by pytest for a failed test only.

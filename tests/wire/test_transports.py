@@ -540,6 +540,25 @@ def test_on_all_addresses_the_flow_names_ours_and_answers_leave_from_it(run: Any
     run(main())
 
 
+@linux_only
+def test_what_was_to_leave_from_an_address_that_is_gone_leaves_from_another(run: Any, peer: socket.socket) -> None:
+    """The BYE of a call that began before the machine got a new address."""
+
+    async def main() -> None:
+        host = await Host(RESPONSE).start("udp", host="0.0.0.0")
+        port = peer.getsockname()[1]
+        host.transports.send(Flow("udp", "192.0.2.77", host.ports["udp"], "127.0.0.1", port), b"BYE sip:a SIP/2.0")
+        await until(lambda: peer_has(peer), "the message")
+        assert peer.recv(100) == b"BYE sip:a SIP/2.0"
+        assert not host.failures
+        await host.stop()
+
+    def peer_has(each: socket.socket) -> bool:
+        return bool(select.select([each], [], [], 0)[0])
+
+    run(main())
+
+
 def test_ipv6(run: Any) -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
