@@ -181,19 +181,21 @@ def test_dribblers_and_the_idle_are_closed_and_the_proven_stay(run: Any, callers
         half.send(options(2) + options(3)[:30])
         dribbler.send(options(4)[:10])
         await until(lambda: len(host.received) == 2, "the messages")
-        host.advance(6)
+        host.advance(3)
         dribbler.send(options(4)[10:12])
         await until(lambda: host.transports._connections.counts.open == 4, "nothing to have changed")
-        host.advance(5)
-        for gone in (idle, dribbler, half):
+        host.advance(2)
+        for gone in (dribbler, half):
             await gone.expect_end()
+        host.advance(6)
+        await idle.expect_end()
         assert half.received.startswith(RESPONSE)
         proven.send(options(5))
         await proven.expect(RESPONSE * 2)
         assert host.transports.connection_counts.timed_out == 3
         # Of those only the one that had carried messages may be in use by somebody.
         assert [str(error) for _flow, error in host.failures] == [
-            f"The connection with {host.flows[1].source} was closed: a message was not complete after 10 s"
+            f"The connection with {host.flows[1].source} was closed: a message was not complete after 4 s"
         ]
         # Two hours of silence end that one too.
         host.advance(7201)

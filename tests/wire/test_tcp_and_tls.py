@@ -148,7 +148,10 @@ def test_a_certificate_that_is_not_good_ends_the_attempt_and_says_why(
     start_sipp(refused_with(503), CALLER, called="135550").succeed()
     (record,) = first.wait_for_calls(1)
     (attempt,) = record.attempts
+    print(attempt.reason, record.trail)
     assert "certificate is not accepted" in attempt.reason, attempt
+    assert ("self" in attempt.reason) if wrong == "self-made" else ("mismatch" in attempt.reason), attempt
+    assert any("certificate is not accepted" in str(step) for step in record.trail), record.trail
     assert record.end_cause == "trunk_failed"
     assert second.calls() == []
 

@@ -199,7 +199,7 @@ def test_rfc_4475_over_tcp(tormentor: Tormentor, entry: dict[str, Any]) -> None:
 @needs_messages
 @pytest.mark.parametrize("name", sorted(INCOMPLETE))
 def test_what_is_not_complete_is_refused_when_the_stream_ends(tormentor: Tormentor, name: str) -> None:
-    """The rest is waited for, at most 10 s (test_stream_transports.py); here the peer says that none comes."""
+    """Here the peer says that no more comes."""
     entry = next(entry for entry in RFC_4475 if entry["name"] == name)
     with socket.create_connection(tormentor.server, 10) as stream:
         stream.sendall(entry["data"])
@@ -207,6 +207,26 @@ def test_what_is_not_complete_is_refused_when_the_stream_ends(tormentor: Torment
         stream.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: stream.recv(65535), b""))
     assert is_as_wished(entry, statuses(received)), f"{name}: {entry['expected']}; got {received!r}"
+
+
+@needs_messages
+def test_what_is_not_complete_on_a_stream_is_waited_for_and_then_refused(tormentor: Tormentor) -> None:
+    """Both at once, since it takes seconds: 400, and the end of the connection."""
+    with ExitStack() as stack:
+        streams = {
+            entry["name"]: (entry, stack.enter_context(socket.create_connection(tormentor.server, 10)))
+            for entry in RFC_4475
+            if entry["name"] in INCOMPLETE
+        }
+        began = time.monotonic()
+        for entry, stream in streams.values():
+            stream.sendall(entry["data"])
+        for name, (entry, stream) in streams.items():
+            received = b"".join(iter(lambda stream=stream: stream.recv(65535), b""))  # type: ignore[misc]
+            assert is_as_wished(entry, statuses(received)), f"{name}: {entry['expected']}; got {received!r}"
+        assert 3.0 < time.monotonic() - began < 8.0
+    assert len(streams) == 2
+    assert tormentor.ping() == 200
 
 
 @needs_messages
