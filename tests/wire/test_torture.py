@@ -238,3 +238,52 @@ def test_rfc_5118(tormentor: Tormentor, entry: dict[str, Any]) -> None:
     for codes in (over_udp, over_tcp):
         final = [code for code in codes if code >= 200]
         assert (final == [400]) if not entry["valid"] else (final and 400 not in final), f"got {codes}"
+
+
+@needs_messages
+def test_rfc_5118_over_ipv6(tmp_path: Path) -> None:
+    """The same from an IPv6 address to an IPv6 listener, and a server that is only there."""
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    port = free_port_of_ipv6()
+    with (
+        RunningServer(tmp_path / "data", {"sip_trunks": [{"server_address": "::1"}]}, "[::1]", port=port) as server,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as datagrams,
+    ):
+        assert server.ready["sip"] == [f"udp:[::1]:{port}", f"tcp:[::1]:{port}"]
+        datagrams.bind(("::1", 0))
+        datagrams.settimeout(10)
+        for entry in RFC_5118:
+            # The answer goes to the port of the Via; `rport` has it come back here (RFC 3581).
+            data = re.sub(rb"(?im)^(Via:[^\r\n;]*)", rb"\1;rport", entry["data"], count=1)
+            datagrams.sendto(data, ("::1", port))
+            with socket.create_connection(("::1", port), 10) as stream:
+                stream.sendall(data)
+                answers = [final_of(datagrams), final_of(stream)]
+            for status in answers:
+                assert (status == 400) is not entry["valid"], f"{entry['name']}: got {answers}"
+
+
+def final_of(connection: socket.socket) -> int:
+    """The first final status that comes."""
+    connection.settimeout(10)
+    while True:
+        found = [code for code in statuses(connection.recv(65535)) if code >= 200]
+        if found:
+            return found[0]
+
+
+def has_ipv6() -> bool:
+    """Whether the loopback has an IPv6 address."""
+    try:
+        free_port_of_ipv6()
+    except OSError:
+        return False
+    return True
+
+
+def free_port_of_ipv6() -> int:
+    """A port that was free on ::1 a moment ago, for UDP and TCP."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        probe.bind(("::1", 0))
+        return int(probe.getsockname()[1])
