@@ -616,6 +616,38 @@ def test_tls_between_two_hosts_with_and_without_verification(run: Any, tls: TlsS
     run(main())
 
 
+@pytest.mark.expects_log("the one before stays in use")
+def test_a_certificate_that_is_renewed_in_its_files_is_taken(run_plain: Any, tmp_path: Path) -> None:
+    """As programs that fetch one every few weeks do it; half of it is not taken, and what runs goes on."""
+
+    async def main() -> None:
+        made = [self_made_certificate(TlsSettings(tmp_path / name, domain=f"{name}.example")) for name in "ab"]
+        certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+        certificate.write_bytes(made[0][0].read_bytes())
+        key.write_bytes(made[0][1].read_bytes())
+        host = await Host(RESPONSE).start("tls", tls=TlsSettings(tmp_path, certificate, key))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+
+        async def shown() -> str:
+            _reader, writer = await asyncio.open_connection("127.0.0.1", host.ports["tls"], ssl=context)
+            der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            writer.close()
+            return ssl.DER_cert_to_PEM_cert(der).strip()
+
+        assert await shown() == made[0][0].read_text().strip()
+        certificate.write_bytes(made[1][0].read_bytes())
+        host.advance(31)
+        assert await shown() == made[0][0].read_text().strip()
+        key.write_bytes(made[1][1].read_bytes())
+        host.advance(31)
+        assert await shown() == made[1][0].read_text().strip()
+        await host.stop()
+
+    run_plain(main())
+
+
 def test_silent_and_broken_handshakes_are_counted_and_closed(run: Any, tls: TlsSettings, callers: Any) -> None:
     async def main() -> None:
         host = await Host(limits=TransportLimits(connections_per_address=2)).start("tls", tls=tls)

@@ -93,6 +93,18 @@ def load_contexts(settings: TlsSettings) -> TlsContexts:
     return TlsContexts(server, verifying, trusting)
 
 
+def file_stamps(settings: TlsSettings) -> tuple[object, ...]:
+    """What changes when one of the user's files does: for each, when it was written, its size and its number."""
+    stamps: list[object] = []
+    for path in (settings.certificate, settings.private_key, settings.authorities):
+        try:
+            status = path.stat() if path is not None else None
+        except OSError:
+            status = None
+        stamps.append(status and (status.st_mtime_ns, status.st_size, status.st_ino))
+    return tuple(stamps)
+
+
 def describe_certificate(path: Path) -> CertificateDescription:
     """Read the first certificate of a PEM file. Raises CertificateError."""
     certificate = _read_certificate(path)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.sip.flow import Flow, TransportName
-from app.sip.transport.certificates import TlsSettings, load_contexts
+from app.sip.transport.certificates import CertificateError, TlsSettings, file_stamps, load_contexts
 from app.sip.transport.connections import ConnectionCounts, ConnectionTable
 from app.sip.transport.listening import (
     ListenAddress,
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _SWEEP_EVERY = 1.0
 _LOOK_FOR_ADDRESS_EVERY = 5.0
+_LOOK_FOR_CERTIFICATE_EVERY = 30.0
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 5.0
 _LOCAL_ADDRESS_GOOD_FOR = 10.0
 _LOCAL_ADDRESSES = 2048
@@ -89,6 +90,9 @@ class Transports:
         """How the connections were made, by number, ended ones too: whether TLS was verified, and for which name."""
         self._timer: asyncio.TimerHandle | None = None
         self._look_for_addresses_at = 0.0
+        self._look_for_certificate_at = 0.0
+        self._tls: TlsSettings | None = None
+        self._tls_stamps: tuple[object, ...] = ()
 
     # -- listeners ------------------------------------------------------------------------------------------------
 
@@ -130,6 +134,8 @@ class Transports:
             for kept in in_the_way:
                 await self._open_again(kept)
             raise
+        self._tls = tls
+        self._tls_stamps = file_stamps(tls) if tls is not None else ()
         for kept in going:
             self._discard(kept)
         self._kept = sorted(staying + new, key=lambda kept: wanted.index(kept.wanted))
@@ -296,6 +302,9 @@ class Transports:
     def sweep(self, now: float) -> None:
         """Time out connections, send keep-alives, open failed listeners again. The loop does it every second."""
         self._connections.sweep(now)
+        if now >= self._look_for_certificate_at:
+            self._look_for_certificate_at = now + _LOOK_FOR_CERTIFICATE_EVERY
+            self._look_for_certificate()
         for flow, (interval, due) in list(self._keep_alives.items()):
             if now >= due:
                 self._keep_alives[flow] = (interval, now + interval)
@@ -313,6 +322,22 @@ class Transports:
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_SWEEP_EVERY, self._tick)
         self.sweep(self._monotonic())
+
+    def _look_for_certificate(self) -> None:
+        """Certificates are renewed every few weeks, in the same files: new connections get the new one."""
+        if self._tls is None:
+            return
+        stamps = file_stamps(self._tls)
+        if stamps == self._tls_stamps:
+            return
+        self._tls_stamps = stamps
+        try:
+            self._connections.contexts = load_contexts(self._tls)
+        except CertificateError as error:
+            # Perhaps one of two files is written already: the other one changes the stamps again.
+            log.warning("The certificate was changed, and the one before stays in use: %s", error)
+        else:
+            log.info("The certificate was changed: new connections get the new one")
 
     def _look_for_address(self, kept: _Kept, now: float) -> None:
         """A socket whose address is taken from the machine gets no error, only silence: so look whether it is here."""
