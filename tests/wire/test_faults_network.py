@@ -207,3 +207,24 @@ def test_a_server_that_starts_before_its_network_says_so_and_waits(tmp_path: Pat
         cable.add_address()
         server.become_ready(20)
         assert server.ready["sip"] == [f"udp:{OWN}:5060", f"tcp:{OWN}:5060"]
+
+
+@pytest.mark.expects_log("does not receive")
+def test_an_ipv6_address_that_goes_is_listened_on_again(tmp_path: Path) -> None:
+    """A cable that is pulled takes IPv6 addresses with it."""
+    needs_namespaces()
+    own = "2001:db8::1"
+    with ExitStack() as stack:
+        cable = Cable()
+        stack.callback(cable.close)
+        cable.add_address(own)
+        server = cable.server.call(lambda: RunningEngine(tmp_path / "data", {}, own))
+        stack.callback(server.stop)
+        listeners = server.ask(lambda each: each.listeners)
+        assert listeners == (f"udp:[{own}]:5060", f"tcp:[{own}]:5060")
+        cable.pull()
+        wait_until(lambda: not server.ask(lambda each: each.listeners), "the address to be missed", BACK_WITHIN)
+        cable.plug()
+        cable.add_address(own)
+        wait_until(lambda: server.ask(lambda each: each.listeners) == listeners, "the listeners", BACK_WITHIN)
+        assert server.ask(lambda each: each.trouble) == ""
