@@ -95,8 +95,13 @@ class Engine:
         sip: tuple[str, int] | None = None,
         clock: Clock | None = None,
         database_url: str | None = None,
+        media_niceness: int = 0,
     ) -> None:
-        """`sip` is an address and port to listen on for UDP and TCP, in place of the system record's."""
+        """`sip` is an address and port to listen on for UDP and TCP, in place of the system record's.
+
+        `media_niceness` is the scheduling priority of the media processes as nice(1) counts it, where the system lets
+        us: below 0 for a program that is busy with something else on the same processors, such as a window.
+        """
         self.data_directory = data_directory
         self.events = EventBus()
         self.configuration = Configuration()
@@ -107,6 +112,7 @@ class Engine:
         self._sip = sip
         self._clock = clock if clock is not None else Clock(time.monotonic, time.time)
         self._database_url = database_url
+        self._media_niceness = media_niceness
         self._deadlines = DeadlineHeap(self._on_earlier_deadline)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -248,6 +254,7 @@ class Engine:
             processes=system.media_processes,
             local_addresses=self._own_addresses(),
             dead_after=float(system.media_timeout),
+            niceness=self._media_niceness,
         )
 
     def _media_trouble(self, text: str) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from app.media.messages import Command, Message, Report, StreamRow
 from app.media.monitoring import Problem
 from app.media.negotiation import Side, SideSettings
 from app.media.ports import AddressPorts
+from app.media.priority import prioritise
 from app.media.sockets import bind_pair
 
 _log = logging.getLogger(__name__)
@@ -437,9 +437,8 @@ class MediaControl:
         return link
 
     def _prioritise(self, link: Link) -> None:
-        if self.settings.niceness and link.pid and hasattr(os, "setpriority"):
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, link.pid, self.settings.niceness)
+        if self.settings.niceness and link.pid:
+            prioritise(link.pid, self.settings.niceness)
 
     def _start_worker(self, slot: _Slot) -> None:
         slot.started_at = self.clock()

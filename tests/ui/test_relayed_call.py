@@ -29,7 +29,7 @@ from app.storage.calls import CallQuery
 from app.storage.database import Database
 from ui.monitor.live_calls import LiveCallsPage
 from ui.monitor.overview import OverviewPage
-from ui.program import Program
+from ui.program import MEDIA_NICENESS, Program
 
 pytestmark = pytest.mark.wire
 
@@ -179,7 +179,11 @@ def test_the_window_shows_everything_of_a_relayed_call(
 
             # The process that relays dies: the window says so, and the audio goes on.
             heard = len(sides.carrier_phone.received)
-            os.kill(worker_of_this_process(), signal.SIGKILL)
+            worker = worker_of_this_process()
+            if os.geteuid() == 0:
+                # Elsewhere the system may not let us.
+                assert os.getpriority(os.PRIO_PROCESS, worker) == MEDIA_NICENESS
+            os.kill(worker, signal.SIGKILL)
             notice = program.window.findChild(QLabel, "notice.text")
             await until(lambda: "media process 1 died" in notice.text(), "the alarm")
             await until(lambda: len(sides.carrier_phone.received) > heard + 25, "the audio", 3)
