@@ -22,6 +22,8 @@ from app.media.worker import run_worker, serve
 
 _MAXIMUM_UNSENT = 16 * 1024 * 1024
 _SOCKET_BUFFER = 1024 * 1024
+_READ_BYTES = 65_536
+"""Read at a time: room for more, made for each read, would tear holes into the heap."""
 _REAP_INTERVAL = 0.005
 _REAP_LIMIT = 5.0
 
@@ -129,7 +131,7 @@ class SocketLink:
         if control is None:
             return
         try:
-            data = control.recv(1_048_576)
+            data = control.recv(_READ_BYTES)
         except OSError as error:
             if error.errno in WOULD_BLOCK:
                 return
@@ -140,7 +142,7 @@ class SocketLink:
         while True:
             try:
                 select.select((control,), (), ())
-                data = control.recv(1_048_576)
+                data = control.recv(_READ_BYTES)
             except (OSError, ValueError) as error:
                 if isinstance(error, OSError) and error.errno in WOULD_BLOCK:
                     continue

@@ -21,6 +21,7 @@ from app.media.relay import Relay
 from app.media.sockets import WOULD_BLOCK
 
 _MAXIMUM_UNSENT = 32 * 1024 * 1024
+_READ_BYTES = 65_536
 _COMMANDS_PER_BATCH = 32
 """Commands that are carried out before packets have their turn again."""
 
@@ -86,7 +87,7 @@ class ControlChannel:
         """Read the commands that have come."""
         self.readable = False
         try:
-            data = self._control.recv(262_144)
+            data = self._control.recv(_READ_BYTES)
         except OSError as error:
             if error.errno not in WOULD_BLOCK:
                 self.closed = True

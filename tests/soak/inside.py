@@ -7,11 +7,32 @@ Every so many seconds the server's own numbers are written to FILE as one JSON o
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import sys
 from pathlib import Path
 from typing import Any
+
+
+class _Mallinfo2(ctypes.Structure):
+    """What glibc (2.33 or newer) tells of its heap."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "_")
+    ]
+
+
+def heap() -> dict[str, int]:
+    """KiB that are in use in the heap of C, and that lie free between them; nothing where that is not told."""
+    try:
+        tell = ctypes.CDLL(None).mallinfo2
+    except (OSError, AttributeError):
+        return {}
+    tell.restype = _Mallinfo2
+    told = tell()
+    return {"heap_used_kib": told.uordblks // 1024, "heap_free_kib": told.fordblks // 1024}
 
 
 def holdings(engine: Any) -> dict[str, int]:
@@ -31,6 +52,7 @@ def holdings(engine: Any) -> dict[str, int]:
         "ended": switch.metrics.ended,
         "objects": len(gc.get_objects()),
         "blocks": sys.getallocatedblocks(),
+        **heap(),
     }
 
 

@@ -45,6 +45,10 @@ class Sample:
     """Python objects that the collector knows."""
     blocks: int = 0
     """Pieces of memory that Python has allocated."""
+    heap_used_kib: int = 0
+    """Of what is larger than Python's pieces."""
+    heap_free_kib: int = 0
+    """Between them: the heap of C cannot move what is in use."""
 
 
 FIELDS = tuple(Sample.__dataclass_fields__)

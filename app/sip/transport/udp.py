@@ -155,6 +155,9 @@ class UdpListener:
         self._last_sent: dict[tuple[str, int], _Sent] = {}
         self._flows: dict[tuple[tuple[str, int], str], Flow] = {}
         self._errors_in_a_row = 0
+        # Had each datagram room for the largest, cut to its size afterwards, what is kept of them would lie 64 KiB
+        # apart, and the heap would grow to several times what is in use.
+        self._buffer = memoryview(bytearray(_LARGEST_DATAGRAM))
         self._tells_destination = False
         self._tells_time = False
         self.error_seen = False
@@ -252,16 +255,17 @@ class UdpListener:
     def read_batch(self, source: socket.socket, most: int) -> list[Datagram]:
         """Take what is there, up to `most`, in the receiver's thread. Raises OSError when the socket is dead."""
         batch: list[Datagram] = []
+        buffer = self._buffer
         try:
             if self._tells_destination:
                 for _ in range(most):
-                    data, ancillary, _flags, address = source.recvmsg(_LARGEST_DATAGRAM, 128)
-                    batch.append((data, address, _destination(ancillary)))
+                    size, ancillary, _flags, address = source.recvmsg_into([buffer], 128)
+                    batch.append((bytes(buffer[:size]), address, _destination(ancillary)))
             else:
                 host = self.address.host
                 for _ in range(most):
-                    data, address = source.recvfrom(_LARGEST_DATAGRAM)
-                    batch.append((data, address, host))
+                    size, address = source.recvfrom_into(buffer)
+                    batch.append((bytes(buffer[:size]), address, host))
         except (BlockingIOError, InterruptedError):
             self._errors_in_a_row = 0
         except OSError as error:
