@@ -12,13 +12,14 @@ A machine that stands still for a moment (a disk is flushed, memory is tidied, a
 and works it off: that is no reason to refuse anybody. Whoever gets no answer within half a second asks again (RFC 3261
 timers A and E), and what repeats itself makes an overload worse: so not longer than this.
 """
-LOADED_STRANGERS = 0.04
-LOADED_PEERS = 0.08
-LOADED_REST = 0.2
+LOADED_STRANGERS = 0.08
+LOADED_PEERS = 0.15
+LOADED_REST = 0.25
 """The same once that has happened: the calls of anybody, those of configured peers, and other beginnings.
 
 More comes in than is done, so that all that waits only grows old (as CoDel, RFC 8289, has it for packets): the queue is
-kept short, and what is taken is done quickly.
+kept short, and what is taken is done quickly. Longer than a tenth of a second for peers, so that small pauses do not
+make an overload last that is over.
 """
 CALM_AFTER = 1.0
 """Seconds without a refusal after which there is patience again."""

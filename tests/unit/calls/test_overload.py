@@ -71,7 +71,7 @@ def test_a_machine_that_stands_still_for_a_moment_refuses_nobody() -> None:
     loaded.waiting = PATIENCE_REST
     assert loaded.overload.refuses("REGISTER", PEER)
     # A second without refusals, and the patience is back.
-    loaded.waiting = 0.1
+    loaded.waiting = LOADED_PEERS
     loaded.now += CALM_AFTER
     assert loaded.overload.refuses("INVITE", PEER)
     loaded.now += CALM_AFTER + 0.01
