@@ -161,8 +161,6 @@ class Engine:
             self._start_trouble = str(error) if known else "the server could not be started"
             if self._listen_again is not None and not self._listen_again.done():
                 self._start_trouble += " It starts as soon as the address is there."
-            if self._listen_again is not None and not self._listen_again.done():
-                self._start_trouble += " It starts as soon as the address is there."
             self._change_state(EngineState.FAILED)
             raise
         self._run()

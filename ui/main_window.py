@@ -229,7 +229,7 @@ class MainWindow(QMainWindow):
         """Say the worst of a batch; the banner tells what lasts."""
         worst = max(alarms, key=lambda alarm: (alarm.severity is Severity.ERROR, alarm.at))
         more = f" (and {plural(len(alarms) - 1, 'other event')})" if len(alarms) > 1 else ""
-        self.workspace.notice(worst.text + more)
+        self.workspace.notice(worst.text + more, "Alarms", lambda: self.workspace.page_wanted.emit("alarms"))
 
     # --- layout --------------------------------------------------------------------------------------------------
 
