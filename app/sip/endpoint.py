@@ -37,6 +37,7 @@ from app.sip.transaction import (
     reply_flow,
 )
 from app.sip.transaction_tables import Timer
+from app.sip.turned_away import TurnedAway
 from app.sip.validation import ALLOWED_METHODS, check_request, check_response, stateless_tag
 
 _log = logging.getLogger(__name__)
@@ -161,6 +162,7 @@ class Endpoint:
         self._flows: dict[Key, Flow] = {}
         self._failed_until: dict[Flow, float] = {}
         self._merged = MergedRequests()
+        self._turned_away = TurnedAway()
         self._large: dict[Key, tuple[Request, Flow, Deadline]] = {}
         """Requests that went by TCP for their size and are not heard of yet, with the UDP flow that they had."""
         self._source: Flow | None = None
@@ -214,12 +216,7 @@ class Endpoint:
 
     def _receive_request(self, request: Request, source: Flow) -> None:
         request.received_from(source.remote_host, source.remote_port)
-        if (
-            request.method in _BEGINNING
-            and self.refuses is not None
-            and self.refuses(request.method, source.remote_host)
-            and self._refuse_for_overload(request, source)
-        ):
+        if request.method in _BEGINNING and self._has_no_time(request, source):
             return
         refusal = check_request(request, self.supported_options, datagram=source.transport == "udp")
         if refusal is not None:
@@ -229,6 +226,20 @@ class Endpoint:
             return
         self._source = source
         self._perform(self._layer.receive(request, source, self._monotonic()))
+
+    def _has_no_time(self, request: Request, source: Flow) -> bool:
+        """Whether a request was refused because more comes in than can be done, or a moment ago for that reason."""
+        if self.refuses is None:
+            return False
+        host, turned_away = source.remote_host, self._turned_away
+        try:
+            again = bool(turned_away) and turned_away.has(host, request.via.branch, self._monotonic())
+            if (again or self.refuses(request.method, host)) and self._refuse_for_overload(request, source):
+                turned_away.add(host, request.via.branch, self._monotonic())
+                return True
+        except RemoteError:
+            pass  # a broken Via: the validation says so
+        return False
 
     def _refuse_for_overload(self, request: Request, source: Flow) -> bool:
         """Answer 503 before anything is spent on a request; False for one of a dialog or a transaction that we have.

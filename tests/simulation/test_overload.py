@@ -8,6 +8,7 @@ from simulation.test_calls import trunks
 
 from app.events import Alarm
 from app.sip.message import Request
+from app.sip.turned_away import REMEMBERED_FOR
 
 
 def overloaded(waiting: float = 1.0) -> Wire:
@@ -35,7 +36,30 @@ def test_a_new_call_gets_503_with_a_time_to_come_back_and_costs_nothing() -> Non
     assert (again.status, again.to.tag) == (503, answer.to.tag)
     w.settle()
     assert not w.carrier.received
-    assert w.switch.overload.refused == 2
+    assert w.switch.overload.refused == 1
+
+
+@pytest.mark.expects_log("more comes in than this server can do")
+def test_a_repetition_of_what_was_refused_does_not_become_a_call() -> None:
+    """Its sender has its 503 and has given up: nobody would acknowledge what rings then."""
+    w = overloaded()
+    up = w.caller.invite("135550")
+    w.advance()
+    w.switch.overload.waiting = lambda: 0.0
+    w.advance(2.0)
+    w.caller.send(up.invite)
+    w.advance()
+    assert w.caller.statuses() == [503, 503]
+    assert not w.carrier.received
+    another, down = w.call()
+    assert down.invite.uri_text.startswith("sip:135550@")
+    another.cancel()
+    w.advance(REMEMBERED_FOR)
+    assert w.switch.endpoint._turned_away.has("192.0.2.7", up.invite.via.branch, w.world.now) is False
+    down.respond(487)
+    w.advance()
+    another.ack_failure()
+    w.settle()
 
 
 @pytest.mark.expects_log("more comes in than this server can do")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -368,7 +369,8 @@ def test_the_owner_is_named_for_every_transport_and_family(transport: Any, held:
         address = ListenAddress(transport, wanted, other.getsockname()[1])
         with pytest.raises(ListenError) as caught:
             open_socket(address, TransportLimits())
-        assert f"port {address.port} is in use by python" in str(caught.value)
+        name = Path("/proc/self/comm").read_text().strip()
+        assert f"port {address.port} is in use by {name}" in str(caught.value)
         assert f"(process {os.getpid()}, this program itself)" in str(caught.value)
         assert not caught.value.address_missing
 
