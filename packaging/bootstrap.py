@@ -277,6 +277,10 @@ def become(command: list[str]) -> int:
 # --- test --------------------------------------------------------------------------------------------------------
 
 
+ALONE = {"-s", "--pdb", "-n"}
+"""Arguments of pytest that want its process for themselves, or say how many there are."""
+
+
 def run_tests(arguments: list[str]) -> int:
     """All checks, then pytest last, so that its closing line is the end of the output; the exit code covers all."""
     long_too = "--long" in arguments
@@ -299,7 +303,10 @@ def run_tests(arguments: list[str]) -> int:
     say("--- pytest")
     # An empty marker expression lifts the "not long" of pyproject.toml.
     selection = ["-m", ""] if long_too else []
-    code = subprocess.call([str(PYTHON), "-m", "pytest", *selection, *arguments], cwd=ROOT, env=environment)
+    # Two processes: the tests with real peers mostly wait, the others mostly compute.
+    spread = [] if ALONE.intersection(arguments) else ["-n", "2", "--dist", "loadgroup"]
+    command = [str(PYTHON), "-m", "pytest", *selection, *spread, *arguments]
+    code = subprocess.call(command, cwd=ROOT, env=environment)
     return code or (1 if failed else 0)
 
 

@@ -14,6 +14,13 @@ from support.ports import LoopbackNetwork
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, those with real peers stay in one: they would disturb each other."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] in ("wire", "soak"):
+            item.add_marker(pytest.mark.xdist_group("peers"))
+
+
 @pytest.fixture(autouse=True)
 def no_unexpected_log_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """A test during which a warning was logged has failed, unless it is marked `expects_log("pattern")`."""
