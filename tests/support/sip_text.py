@@ -127,3 +127,8 @@ class SipSocket:
             if message is not None and message.status >= 200 and message.header("CSeq") == f"{self._sequence} {method}":
                 return message
         raise AssertionError(f"no final response to {method} within {seconds:g} s")
+
+
+def stands_in(number: str, text: str) -> bool:
+    """Whether a number is told anywhere in a text; the digits of a random tag or branch do not count."""
+    return re.search(rf"(?<![0-9a-f]){re.escape(number)}(?![0-9a-f])", text) is not None
