@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +20,33 @@ pytestmark = pytest.mark.wire
 
 STALL = 0.25
 WALL = time.time
+SO_TIMESTAMPNS = 35
+
+
+@pytest.fixture(autouse=True)
+def _dated() -> Iterator[None]:
+    """Hold the system to dating datagrams when they come.
+
+    Linux begins with it a moment after the first socket on the machine has asked, from a work queue; until then it
+    dates a datagram when that is read, and nothing seems to have waited.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        asking.bind(("127.0.0.1", 0))
+        for _ in range(200):
+            asking.sendto(b"?", asking.getsockname())
+            time.sleep(0.01)
+            _data, ancillary, _flags, _source = asking.recvmsg(16, 256)
+            (came,) = (data for level, kind, data in ancillary if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS))
+            seconds, nanoseconds = struct.unpack("@qq", came)
+            if time.time() - seconds - nanoseconds * 1e-9 > 0.005:
+                break
+        else:
+            pytest.fail("the system does not date datagrams when they come")
+        yield
 
 
 @pytest.fixture(params=LOOPS)
