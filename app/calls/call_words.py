@@ -53,7 +53,7 @@ def cause_of_rejection(status: int) -> EndCause:
 
 def is_hold(body: Body) -> bool:
     """Whether an answer puts the call on hold (RFC 3264 8.4, and the old form with the zero address)."""
-    if not body.content_type.lower().startswith("application/sdp"):
+    if not body.is_description:
         return False
     content = body.content
     return (
@@ -69,7 +69,7 @@ _DIGITS = frozenset("0123456789*#ABCD")
 
 def digit_of(body: Body) -> str:
     """The DTMF digit of an INFO body, blank where there is none (application/dtmf-relay, application/dtmf)."""
-    kind = body.content_type.partition(";")[0].strip().lower()
+    kind = body.media_type
     text = body.content[:200].decode("ascii", "replace")
     if kind == "application/dtmf-relay":
         for line in text.splitlines():

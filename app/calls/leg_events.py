@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from app.sip.multipart import SESSION_TYPE
+
 
 class EndCause(StrEnum):
     """Why a call ended, as its record says."""
@@ -30,7 +32,18 @@ class Body(NamedTuple):
     """A message body with its type."""
 
     content_type: str
+    """The Content-Type as the peer wrote it, with its parameters."""
     content: bytes
+
+    @property
+    def media_type(self) -> str:
+        """The type without its parameters, in lower case: case has no meaning in it (RFC 3261 7.3.1)."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+    @property
+    def is_description(self) -> bool:
+        """Whether this is a session description (SDP)."""
+        return self.media_type == SESSION_TYPE
 
 
 class FailureKind(StrEnum):

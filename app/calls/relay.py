@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SDP = "application/sdp"
 DIGIT_MILLISECONDS = 160
 
 
@@ -48,11 +47,6 @@ class Place(NamedTuple):
     flow: Flow
     contact: str = ""
     """The Contact of a phone's registration."""
-
-
-def is_sdp(body: Body) -> bool:
-    """Whether a body is a session description."""
-    return body.content_type.partition(";")[0].strip().lower() == SDP
 
 
 class CallRelay:
@@ -71,7 +65,7 @@ class CallRelay:
 
     def cross(self, leg: Leg, body: Body, *, is_offer: bool) -> Body:
         """A body of this leg as the other side shall get it. RemoteError (400, 488, 491) when it cannot be used."""
-        if not is_sdp(body):
+        if not body.is_description:
             return body
         side = self._side(leg)
         source = leg.flow.remote_host
@@ -181,7 +175,7 @@ class Relays:
             first = relay.cross(call.caller, offer, is_offer=True)
         else:
             first = Body(offer.content_type, crossed)
-        if not is_sdp(offer):
+        if not offer.is_description:
             return [first] * len(places)
         return [first, *(relay.offer_at(place.flow, first) for place in places[1:])]
 
@@ -194,7 +188,7 @@ class Relays:
             return False
         source = call.caller.flow.remote_host
         offer = call.caller.offer_body
-        signalled = connection_address(offer.content) if offer is not None and is_sdp(offer) else ""
+        signalled = connection_address(offer.content) if offer is not None and offer.is_description else ""
         for flow, contact in places:
             # A phone will most likely name the address for its audio that it named for its calls.
             expected = _host_of(contact) or flow.remote_host

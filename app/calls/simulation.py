@@ -25,10 +25,11 @@ from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.records import Configuration, LocalUser, Transport
 from app.sip.flow import Flow
+from app.sip.multipart import SESSION_TYPE
 from app.sip.transport.transports import local_address
 from app.sip.uri import escape_user
 
-SAMPLE_OFFER = Body("application/sdp", b"")
+SAMPLE_OFFER = Body(SESSION_TYPE, b"")
 """Stands for the caller's session description, which is passed on as it comes."""
 
 

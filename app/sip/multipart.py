@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 SESSION_TYPE = "application/sdp"
+"""The media type of a session description (RFC 8866)."""
 MAXIMUM_PARTS = 16
 """Parts of one body that are looked at; further ones are as if they were not there."""
 MAXIMUM_DEPTH = 3

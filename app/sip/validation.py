@@ -171,8 +171,8 @@ def _check_session_body(request: Request, accepted_types: Sequence[str]) -> Resp
             return _refuse(request, 415, "the body is encoded", headers=[("Accept-Encoding", "identity")])
     if request.method == "INVITE" and "Accept" in request.first_values:
         ranges = {value.partition(";")[0].rstrip(" \t").lower() for value in request.values("Accept")}
-        if ranges.isdisjoint(("application/sdp", "application/*", "*/*")):
-            return _refuse(request, 406, "Accept does not name application/sdp")
+        if ranges.isdisjoint((SESSION_TYPE, "application/*", "*/*")):
+            return _refuse(request, 406, f"Accept does not name {SESSION_TYPE}")
     return None
 
 

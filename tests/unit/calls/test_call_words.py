@@ -111,7 +111,9 @@ def test_digits_of_info(kind: str, content: bytes, digit: str) -> None:
 )
 def test_hold(content: bytes, held: bool) -> None:
     assert is_hold(Body("application/sdp", content)) is held
+    assert is_hold(Body("Application/SDP ; charset=utf-8", content)) is held
     assert not is_hold(Body("text/plain", content))
+    assert not is_hold(Body("application/sdp-bundle", content))
 
 
 def test_which_failures_move_on() -> None:
