@@ -27,7 +27,7 @@ from app.records import Configuration, LocalUser, Transport
 from app.sip.flow import Flow
 from app.sip.multipart import SESSION_TYPE
 from app.sip.transport.transports import local_address
-from app.sip.uri import escape_user
+from app.sip.uri import MAGIC_COOKIE, escape_user
 
 SAMPLE_OFFER = Body(SESSION_TYPE, b"")
 """Stands for the caller's session description, which is passed on as it comes."""
@@ -158,6 +158,6 @@ def _simulated(
         body=SAMPLE_OFFER,
         session_expires=system.session_expires,
     )
-    invite.prepend("Via", f"SIP/2.0/{transport.value.upper()} {own};branch=z9hG4bKsimulated;rport")
+    invite.prepend("Via", f"SIP/2.0/{transport.value.upper()} {own};branch={MAGIC_COOKIE}simulated;rport")
     text = invite.to_bytes().decode("utf-8", "replace")
     return SimulatedTarget(target.name, record.caption(), target.caller_number, target.called_number, text)

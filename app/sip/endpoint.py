@@ -13,7 +13,6 @@ from app.sip.message import MessageError, Request, Response, parse
 from app.sip.random_text import random_hex
 from app.sip.reaching import DEFAULT_PORTS, LARGEST_DATAGRAM, Streams, living_flow, port_of_answer, port_of_next_hop
 from app.sip.transaction import (
-    MAGIC_COOKIE,
     AckReceived,
     Arm,
     Deliver,
@@ -38,6 +37,7 @@ from app.sip.transaction import (
 )
 from app.sip.transaction_tables import Timer
 from app.sip.turned_away import TurnedAway
+from app.sip.uri import MAGIC_COOKIE
 from app.sip.validation import ALLOWED_METHODS, check_request, check_response, stateless_tag
 
 _log = logging.getLogger(__name__)

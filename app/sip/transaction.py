@@ -15,7 +15,6 @@ from app.sip.flow import Flow
 from app.sip.message import Request, Response
 from app.sip.transaction_effects import (
     CAUSES,
-    MAGIC_COOKIE,
     AckReceived,
     Arm,
     Cause,
@@ -49,9 +48,9 @@ from app.sip.transaction_tables import (
     TransactionKind,
     first_delay,
 )
+from app.sip.uri import MAGIC_COOKIE
 
 __all__ = [
-    "MAGIC_COOKIE",
     "AckReceived",
     "Arm",
     "Cause",
@@ -148,6 +147,7 @@ _INPUT_REQUEST, _INPUT_ACK, _INPUT_TRANSPORT_ERROR = Input.REQUEST, Input.ACK, I
 
 _TIMERS: tuple[Timer, ...] = tuple(Timer)
 _TIMER_INPUTS: tuple[Input, ...] = tuple(Input[f"TIMER_{timer.name}"] for timer in Timer)
+_COOKIE_IN_LOWER_CASE = MAGIC_COOKIE.lower()
 _RELIEVING_METHODS = frozenset({"BYE", "CANCEL"})
 """Requests that make room: they are still admitted a little beyond the limit."""
 
@@ -554,7 +554,7 @@ def _server_identity(request: Request, method: str) -> tuple[object, ...]:
     via = request.via
     branch = via.branch
     # RFC 4475 3.2.1: the cookie with nothing behind it identifies nothing.
-    if branch is not None and len(branch) > 7 and (branch[:7] == MAGIC_COOKIE or branch[:7].lower() == "z9hg4bk"):
+    if branch is not None and len(branch) > 7 and (branch[:7] == MAGIC_COOKIE or branch[:7].lower() == _COOKIE_IN_LOWER_CASE):
         return _SERVER, branch, via.sent_by.lower(), method
     return _full_identity(request, method)
 

@@ -10,9 +10,6 @@ from app.sip.flow import Flow
 from app.sip.message import Request, Response
 from app.sip.transaction_tables import Input, Timer
 
-MAGIC_COOKIE = "z9hG4bK"
-"""What every branch of RFC 3261 begins with (8.1.1.7); compared without regard to case, as all tokens are."""
-
 
 class Role(IntEnum):
     """Which end of a transaction this is."""

@@ -20,6 +20,9 @@ MAXIMUM_PARAMETERS = 100
 MAXIMUM_CACHED_LENGTH = 128
 """Only URIs up to this many characters are remembered, so that the memory of the cache stays below 2 MiB."""
 
+MAGIC_COOKIE = "z9hG4bK"
+"""What every branch of RFC 3261 begins with (8.1.1.7); compared without regard to case, as all tokens are."""
+
 _SIP_SCHEMES = ("sip", "sips")
 _ILLEGAL_IN_URI = re.compile(r'[\x00-\x20<>"\x7f]')
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -20,7 +20,7 @@ from app.sip.message import (
     Response,
 )
 from app.sip.multipart import SESSION_TYPE, is_multipart, session_part
-from app.sip.uri import quote_display_name
+from app.sip.uri import MAGIC_COOKIE, quote_display_name
 
 _KNOWN_METHODS_TEXT = "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE"
 KNOWN_METHODS: frozenset[str] = frozenset(_KNOWN_METHODS_TEXT.split())
@@ -45,7 +45,6 @@ ACCEPT = ", ".join((*ACCEPTED_TYPES, *ACCEPTED_COVERS))
 """The Accept header of what tells a peer what this server takes (RFC 3261 20.1)."""
 KNOWN_SCHEMES: frozenset[str] = frozenset(("sip", "sips", "tel"))
 """Schemes that a Request-URI may have; any other gets 416."""
-MAGIC_COOKIE = "z9hG4bK"
 
 _METHOD = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _SESSION_METHODS = frozenset(("INVITE", "UPDATE", "PRACK"))
