@@ -554,7 +554,11 @@ def _server_identity(request: Request, method: str) -> tuple[object, ...]:
     via = request.via
     branch = via.branch
     # RFC 4475 3.2.1: the cookie with nothing behind it identifies nothing.
-    if branch is not None and len(branch) > 7 and (branch[:7] == MAGIC_COOKIE or branch[:7].lower() == _COOKIE_IN_LOWER_CASE):
+    if (
+        branch is not None
+        and len(branch) > 7
+        and (branch[:7] == MAGIC_COOKIE or branch[:7].lower() == _COOKIE_IN_LOWER_CASE)
+    ):
         return _SERVER, branch, via.sent_by.lower(), method
     return _full_identity(request, method)
 
