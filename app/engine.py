@@ -39,6 +39,7 @@ from app.events import (
     TrunkRow,
     UserRow,
 )
+from app.hosts import WILDCARDS
 from app.media.control import MediaSettings
 from app.media.service import MediaService
 from app.records import (
@@ -262,7 +263,7 @@ class Engine:
     def _own_addresses(self) -> tuple[str, ...]:
         """The addresses that are listened on by name; none where the server listens on all."""
         host = self._sip[0] if self._sip is not None else self.configuration.system.sip_address
-        return () if host in ("0.0.0.0", "::") else (host,)
+        return () if host in WILDCARDS else (host,)
 
     async def stop(self) -> None:
         """End every call, tell the peers, write every record and close everything; takes a few seconds at most."""
@@ -349,7 +350,7 @@ class Engine:
                 certificate=Path(system.tls_certificate) if system.tls_certificate else None,
                 private_key=Path(system.tls_private_key) if system.tls_private_key else None,
                 domain=system.domain,
-                addresses=() if host in ("0.0.0.0", "::") else (host,),
+                addresses=() if host in WILDCARDS else (host,),
             )
             try:
                 tls = [ListenAddress("tls", each, system.sip_tls_port) for each in hosts]
@@ -428,7 +429,7 @@ class Engine:
             last = before.get(host, registered_from if everywhere else way)
             if last != way:
                 _log.info("%s is reached from %s now, not from %s any more", host, way, last)
-                if way not in ("0.0.0.0", "::"):
+                if way not in WILDCARDS:
                     switch.lines.way_changed(host)
         slept, self._slept = self._slept, _seconds_slept()
         if self._slept - slept > SLEPT_SECONDS:

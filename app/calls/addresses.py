@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 
+from app.hosts import WILDCARDS, bracketed
 from app.records import System
 from app.sip.flow import Flow
 
 MAXIMUM_REMEMBERED = 20_000
 """So many peers' answers are remembered; then all are forgotten and worked out again."""
 
-_WILDCARDS = ("0.0.0.0", "::", "")
+_NO_ADDRESS = (*WILDCARDS, "")
 
 
 def _other_family(external: str, local: str) -> bool:
@@ -20,11 +21,6 @@ def _other_family(external: str, local: str) -> bool:
         return ipaddress.ip_address(external).version != ipaddress.ip_address(local).version
     except ValueError:
         return False
-
-
-def bracketed(host: str) -> str:
-    """An IPv6 address in brackets, everything else as it is."""
-    return f"[{host}]" if ":" in host else host
 
 
 class Addresses:
@@ -48,7 +44,7 @@ class Addresses:
         self._remembered.clear()
         self._sent_by.clear()
         names = {system.domain, system.external_signalling_address, system.sip_address, "localhost"}
-        self._own_names = {name.lower() for name in names if name and name not in _WILDCARDS}
+        self._own_names = {name.lower() for name in names if name and name not in _NO_ADDRESS}
 
     def is_local(self, host: str) -> bool:
         """Whether an address is inside the local networks; a host name is not."""
@@ -73,7 +69,7 @@ class Addresses:
         external = self._system.external_signalling_address
         if external and not self.is_local(remote_host):
             return bracketed(external)
-        if local_host in _WILDCARDS:
+        if local_host in _NO_ADDRESS:
             local_host = self._local_address_towards(remote_host)
             self._own_names.add(local_host)
         return bracketed(local_host)
@@ -90,7 +86,7 @@ class Addresses:
     def media_addresses(self, remote_host: str, flow: Flow) -> tuple[str, str]:
         """(the local address to bind for audio towards a peer, the address to tell it)."""
         local = flow.local_host
-        if local in _WILDCARDS:
+        if local in _NO_ADDRESS:
             local = self._local_address_towards(remote_host)
         external = self._system.external_media_address
         if not external or self.is_local(remote_host) or _other_family(external, local):

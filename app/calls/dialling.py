@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from app.calls.addresses import Addresses, bracketed
+from app.calls.addresses import Addresses
 from app.calls.called_leg import CalledLeg
 from app.calls.counters import CallCounters, Counted, Hold
 from app.calls.destinations import Destinations, Ways
@@ -24,6 +24,7 @@ from app.calls.registrar import Registrar
 from app.calls.relay import Place, Relays
 from app.calls.trace import Trace
 from app.calls.trunks import Trunks
+from app.hosts import bracketed
 from app.records import Configuration, ExternalLine, LocalUser, RouteType, SipTrunk
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
 from app.sip.uri import escape_user

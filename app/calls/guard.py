@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.events import Ban
+from app.hosts import format_host_port
 from app.records import AddressAction, AddressList, Configuration
 
 MAXIMUM_SOURCES = 50_000
@@ -225,7 +226,7 @@ class Guard:
 
     def _bar(self, host: str, port: int, reason: str, now: float) -> None:
         """Ban one phone of an address."""
-        name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        name = format_host_port(host, port)
         self._barred[host, port] = name
         self._list(Ban(name, reason, self._wall(), self._wall() + self._ban_seconds), now + self._ban_seconds)
 

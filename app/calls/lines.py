@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.calls.addresses import bracketed
 from app.calls.challenges import answer_challenge, is_stale, realms_of
 from app.calls.counters import CallCounters, Counted
 from app.calls.destinations import Destinations
 from app.calls.outgoing import USER_AGENT, host_port_of
 from app.events import Alarm, EventBus, LineChanged, LineRow, LineState, Severity
+from app.hosts import bracketed
 from app.records import Configuration, ExternalLine
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
 from app.sip.message import Request, Response, parse_seconds

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.calls.addresses import bracketed
 from app.calls.identity import CallerIdentity, identity_headers
 from app.calls.leg_events import Body
 from app.calls.session_timer import offer_as_client
 from app.dialplan.decision import DialTarget
+from app.hosts import bracketed
 from app.records import ExternalLine, SipTrunk, Transport
 from app.records.trunks import OutgoingFields
 from app.sip.endpoint import ALLOW

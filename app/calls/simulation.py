@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.calls.addresses import Addresses, bracketed
+from app.calls.addresses import Addresses
 from app.calls.destinations import DEFAULT_PORTS
 from app.calls.identity import CallerIdentity
 from app.calls.leg_events import Body
@@ -23,6 +23,7 @@ from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision
 from app.dialplan.live import IdleState, LiveState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
+from app.hosts import bracketed
 from app.records import Configuration, LocalUser, Transport
 from app.sip.flow import Flow
 from app.sip.multipart import SESSION_TYPE

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from app.events import MessageTraced
+from app.hosts import format_host_port
 from app.sip.flow import Flow
 
 MAXIMUM_MESSAGES = 20_000
@@ -54,8 +55,7 @@ class Trace:
         for at, outgoing, flow, data in self._messages:
             match = _CALL_ID.search(data)
             if match is not None and match[1].rstrip() in wanted:
-                host = f"[{flow.local_host}]" if ":" in flow.local_host else flow.local_host
-                local = f"{flow.transport}:{host}:{flow.local_port}"
+                local = f"{flow.transport}:{format_host_port(flow.local_host, flow.local_port)}"
                 text = data.decode("utf-8", "replace")
                 found.append(MessageTraced(call_id, at, outgoing, local, flow.source, text))
                 if len(found) >= MAXIMUM_LADDER:

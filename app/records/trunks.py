@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
+from app.hosts import format_host_port
 from app.records.base import Record, Shown
 from app.records.types import (
     MAX_ID,
@@ -29,11 +30,6 @@ INCOMING = "Incoming call"
 
 DEFAULT_FAILOVER_STATUSES = (408, 500, 501, 502, 503, 504, 513, 580)
 """A final answer among these makes the call go on to the next trunk; busy and not found are the peer's true answer."""
-
-
-def format_host_port(host: str, port: int) -> str:
-    """`192.0.2.8:5060`, with brackets around IPv6."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class OutgoingFields(Record):

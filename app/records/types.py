@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
+from app.hosts import unbracketed
+
 MAX_ID = 2**31 - 1
 """The highest id, and the highest whole number that any field can hold: what every database has room for."""
 
@@ -104,11 +106,8 @@ _ALL_DIGITS_AND_DOTS = re.compile(r"[0-9.]+")
 
 def check_ip_address(text: str) -> str:
     """An IPv4 or IPv6 address in its usual spelling; brackets around IPv6 are taken off."""
-    bare = text.strip()
-    if bare.startswith("[") and bare.endswith("]"):
-        bare = bare[1:-1]
     try:
-        return str(ipaddress.ip_address(bare))
+        return str(ipaddress.ip_address(unbracketed(text.strip())))
     except ValueError:
         raise ValueError(f"'{text}' is not an IP address") from None
 

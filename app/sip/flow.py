@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from app.hosts import format_host_port
+
 TransportName = Literal["udp", "tcp", "tls"]
 
 
@@ -31,5 +33,4 @@ class Flow(NamedTuple):
     @property
     def source(self) -> str:
         """The peer in the notation of logs and tables, `udp:192.0.2.1:5060` (IPv6 in brackets)."""
-        host = f"[{self.remote_host}]" if ":" in self.remote_host else self.remote_host
-        return f"{self.transport}:{host}:{self.remote_port}"
+        return f"{self.transport}:{format_host_port(self.remote_host, self.remote_port)}"

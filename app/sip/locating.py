@@ -8,6 +8,7 @@ from enum import Enum
 from ipaddress import ip_address
 from typing import NamedTuple, TypeAlias
 
+from app.hosts import unbracketed
 from app.sip.flow import TransportName
 
 DEFAULT_PORTS: dict[TransportName, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -136,7 +137,7 @@ def locate(
 
 def located_literally(name: str, port: int | None, transport: TransportName | None) -> Located | None:
     """The result where the name is an IP address, with brackets or without, and nothing is to be looked up."""
-    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    bare = unbracketed(name)
     try:
         ip_address(bare)
     except ValueError:

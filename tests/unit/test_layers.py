@@ -18,6 +18,7 @@ PURE = [
     "app/events.py",
     "app/errors.py",
     "app/clock.py",
+    "app/hosts.py",
     "app/dialplan/*.py",
     "app/sip/uri.py",
     "app/sip/flow.py",

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from app.errors import UserFacingError
+from app.hosts import WILDCARDS, format_host_port
 from app.sip.flow import TransportName
 from app.sip.transport.port_owner import owner_of_port
 
@@ -34,13 +35,12 @@ class ListenAddress(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.transport}:{host}:{self.port}"
+        return f"{self.transport}:{format_host_port(self.host, self.port)}"
 
     @property
     def is_wildcard(self) -> bool:
         """Whether this listens on every address of its family."""
-        return self.host in ("0.0.0.0", "::")
+        return self.host in WILDCARDS
 
 
 class ListenError(UserFacingError):
@@ -130,11 +130,6 @@ def family_of(host: str) -> socket.AddressFamily | None:
     except (OSError, ValueError):
         return None
     return socket.AF_INET6
-
-
-def bare_host(host: str) -> str:
-    """An IP address as the socket functions want it: without the brackets that IPv6 has in SIP."""
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def open_socket(address: ListenAddress, limits: TransportLimits) -> socket.socket:

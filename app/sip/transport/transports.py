@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from app.hosts import unbracketed
 from app.sip.flow import Flow, TransportName
 from app.sip.transport.certificates import CertificateError, TlsSettings, file_stamps, load_contexts
 from app.sip.transport.connections import ConnectionCounts, ConnectionTable
@@ -20,7 +21,6 @@ from app.sip.transport.listening import (
     TransportError,
     TransportLimits,
     address_is_here,
-    bare_host,
     family_of,
 )
 from app.sip.transport.stream import StreamListener
@@ -217,7 +217,7 @@ class Transports:
         The flow's local port is the listener's, which belongs in Via and Contact. With `tls_verify` the peer's
         certificate must be good and be for `server_name`, or else for the address.
         """
-        host = bare_host(host)
+        host = unbracketed(host)
         kept = self._listener_for(transport, host)
         if kept is None:
             return None
@@ -252,10 +252,10 @@ class Transports:
 
     def no_flow_reason(self, transport: TransportName, host: str) -> str:
         """Why `flow_to` gives none, for a person to read; empty when it would give one."""
-        family = family_of(bare_host(host))
+        family = family_of(unbracketed(host))
         if family is None:
             return f"{host!r} is not an IP address"
-        if self._listener_for(transport, bare_host(host)) is not None:
+        if self._listener_for(transport, unbracketed(host)) is not None:
             return ""
         name = "IPv6" if family == socket.AF_INET6 else "IPv4"
         return f"there is no listener for {transport.upper()} over {name}: set one under Data / System"

@@ -8,7 +8,7 @@ import pytest
 from support.calling import configured
 
 from app.calls import addresses as addresses_module
-from app.calls.addresses import Addresses, bracketed
+from app.calls.addresses import Addresses
 from app.sip.flow import Flow
 
 
@@ -99,8 +99,3 @@ def test_an_address_of_a_wildcard_listener_is_ours() -> None:
     known = addresses()
     everywhere = flow("8.8.8.8")
     assert known.is_own_host("192.168.1.5", everywhere)
-
-
-def test_brackets() -> None:
-    assert bracketed("::1") == "[::1]"
-    assert bracketed("10.0.0.1") == "10.0.0.1"

@@ -1,0 +1,21 @@
+"""How the host of an address is written: IPv6 in brackets where a port or a URI follows, and which hosts mean all."""
+
+from __future__ import annotations
+
+WILDCARDS = ("0.0.0.0", "::")
+"""To listen on these is to listen on every address of their family."""
+
+
+def bracketed(host: str) -> str:
+    """An IPv6 address in brackets, everything else as it is."""
+    return f"[{host}]" if ":" in host else host
+
+
+def unbracketed(host: str) -> str:
+    """An IP address as the socket functions want it: without the brackets that IPv6 has in SIP."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def format_host_port(host: str, port: int) -> str:
+    """`192.0.2.8:5060`, with brackets around IPv6."""
+    return f"{bracketed(host)}:{port}"
