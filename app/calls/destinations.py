@@ -8,9 +8,8 @@ from typing import NamedTuple, Protocol
 
 from app.records import Configuration, ExternalLine, SipTrunk, Transport
 from app.records.trunks import OutgoingFields
-from app.sip.flow import Flow, TransportName
+from app.sip.flow import DEFAULT_PORTS, Flow, TransportName
 
-DEFAULT_PORTS = {Transport.UDP: 5060, Transport.TCP: 5060, Transport.TLS: 5061}
 MAXIMUM_WAYS = 8
 """So many addresses of one server are tried in one call; all of them are known as the server's."""
 MISSED_FOR = 60.0

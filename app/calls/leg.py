@@ -32,6 +32,7 @@ from app.calls.session_timer import (
 )
 from app.sip.dialog import AcceptedRetransmission, Dialog, DialogState
 from app.sip.endpoint import ALLOW, DialogKey, Endpoint
+from app.sip.flow import DEFAULT_PORTS
 from app.sip.message import Message, Request, Response
 from app.sip.multipart import SESSION_TYPE, is_multipart, session_part
 from app.sip.transaction import cancel_for
@@ -91,7 +92,7 @@ def next_hop(uri_host: str, uri_port: int | None, flow: Flow, is_phone: bool = F
     names is behind NAT, even where both are private (a network inside the office, a VPN).
     """
     host = uri_host.strip("[]")
-    port = uri_port or (5061 if flow.transport == "tls" else 5060)
+    port = uri_port or DEFAULT_PORTS[flow.transport]
     if (host == flow.remote_host and port == flow.remote_port) or flow.transport != "udp":
         return flow
     try:

@@ -12,12 +12,12 @@ from app.hosts import bracketed
 from app.records import ExternalLine, SipTrunk, Transport
 from app.records.trunks import OutgoingFields
 from app.sip.endpoint import ALLOW
+from app.sip.flow import DEFAULT_PORTS
 from app.sip.message import Request
 from app.sip.uri import escape_user, quote_display_name
 
 USER_AGENT = "Trunkline"
 MAXIMUM_FORWARDS = 70
-_DEFAULT_PORTS = {Transport.UDP: 5060, Transport.TCP: 5060, Transport.TLS: 5061}
 ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 """The From of a caller who must not be known (RFC 3323 4.1.1.3)."""
 
@@ -39,7 +39,7 @@ def host_port_of(record: OutgoingFields) -> str:
     """
     host = bracketed(record.server_address)
     is_address = ":" in record.server_address or record.server_address.replace(".", "").isdigit()
-    if not is_address and record.server_port == _DEFAULT_PORTS[record.transport]:
+    if not is_address and record.server_port == DEFAULT_PORTS[record.transport]:
         return host
     return f"{host}:{record.server_port}"
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.calls.addresses import Addresses
-from app.calls.destinations import DEFAULT_PORTS
 from app.calls.identity import CallerIdentity
 from app.calls.leg_events import Body
 from app.calls.outgoing import (
@@ -25,7 +24,7 @@ from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.hosts import bracketed
 from app.records import Configuration, LocalUser, Transport
-from app.sip.flow import Flow
+from app.sip.flow import DEFAULT_PORTS, Flow
 from app.sip.multipart import SESSION_TYPE
 from app.sip.transport.transports import local_address
 from app.sip.uri import MAGIC_COOKIE, escape_user

@@ -40,8 +40,8 @@ from app.errors import RemoteError
 from app.events import Alarm, BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample, Severity
 from app.records import Configuration, ExternalLine, LocalUser, RouteType
 from app.sip.endpoint import ALLOW, Endpoint, new_tag
+from app.sip.flow import DEFAULT_PORTS
 from app.sip.random_text import random_hex
-from app.sip.reaching import DEFAULT_PORTS
 from app.sip.uri import Uri, UriError
 from app.sip.validation import ACCEPT
 

@@ -9,9 +9,8 @@ from ipaddress import ip_address
 from typing import NamedTuple, TypeAlias
 
 from app.hosts import unbracketed
-from app.sip.flow import TransportName
+from app.sip.flow import DEFAULT_PORTS, TransportName
 
-DEFAULT_PORTS: dict[TransportName, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}
 SUPPORTED: tuple[TransportName, ...] = ("udp", "tcp", "tls")
 _SRV_PREFIXES: dict[TransportName, str] = {"udp": "_sip._udp.", "tcp": "_sip._tcp.", "tls": "_sips._tcp."}
 _NAPTR_SERVICES: dict[str, TransportName] = {"sip+d2u": "udp", "sip+d2t": "tcp", "sips+d2t": "tls"}

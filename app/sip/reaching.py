@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from app.errors import RemoteError
-from app.sip.flow import Flow
+from app.sip.flow import DEFAULT_PORTS, Flow
 from app.sip.message import Request
 from app.sip.transaction import Key
 
 LARGEST_DATAGRAM = 1300
 """Bytes of a request that still goes by UDP where the path's MTU is not known (RFC 3261 18.1.1)."""
-
-DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
 class Streams(Protocol):

@@ -23,10 +23,9 @@ import dns.rdatatype
 import dns.resolver
 
 from app.errors import UserFacingError
-from app.sip.flow import TransportName
+from app.sip.flow import DEFAULT_PORTS, TransportName
 from app.sip.locating import (
     ADDRESS_TYPES,
-    DEFAULT_PORTS,
     SUPPORTED,
     Answer,
     Located,

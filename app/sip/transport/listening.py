@@ -17,9 +17,6 @@ from app.hosts import WILDCARDS, format_host_port
 from app.sip.flow import TransportName
 from app.sip.transport.port_owner import owner_of_port
 
-SIP_PORT = 5060
-SIPS_PORT = 5061
-
 _ADDRESS_IN_USE = {errno.EADDRINUSE, 10048}
 _ADDRESS_NOT_HERE = {errno.EADDRNOTAVAIL, 10049}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, 10013}
