@@ -103,6 +103,11 @@ class Located:
     """False where the domain itself says that it does not offer such a service."""
 
     @property
+    def is_poor(self) -> bool:
+        """Whether to ask again soon: there is no target, or perhaps fewer than in truth."""
+        return self.error is not None or self.uncertain
+
+    @property
     def addresses(self) -> frozenset[str]:
         """The addresses of all targets."""
         return frozenset(target.host for target in self.targets)

@@ -82,8 +82,7 @@ class _Entry:
 
 def good_for(located: Located) -> float:
     """The seconds after which a name should be looked up again: its TTL within bounds, soon where something failed."""
-    bad = located.error is not None or located.uncertain
-    return NEGATIVE_TTL if bad else min(max(located.ttl, SHORTEST_TTL), LONGEST_TTL)
+    return NEGATIVE_TTL if located.is_poor else min(max(located.ttl, SHORTEST_TTL), LONGEST_TTL)
 
 
 def read_nameservers(text: str) -> list[tuple[str, int]] | None:
@@ -245,7 +244,7 @@ class Resolver:
             entry.answer = located
             ttl = good_for(located)
             entry.good_until = now + ttl
-            entry.refresh_at = now + ttl * (1.0 if located.error is not None or located.uncertain else _REFRESH_AFTER)
+            entry.refresh_at = now + ttl * (1.0 if located.is_poor else _REFRESH_AFTER)
             if located.targets:
                 entry.succeeded_at = now
             if self._entries.get(key) is entry:
