@@ -232,10 +232,15 @@ class Endpoint:
         if self.refuses is None:
             return False
         host, turned_away = source.remote_host, self._turned_away
+        anybody = bool(turned_away)
+        if not anybody and not self.refuses(request.method, host):
+            return False  # as nearly always: neither the Via nor the clock is read for it
         try:
-            again = bool(turned_away) and turned_away.has(host, request.via.branch, self._monotonic())
-            if (again or self.refuses(request.method, host)) and self._refuse_for_overload(request, source):
-                turned_away.add(host, request.via.branch, self._monotonic())
+            branch, now = request.via.branch, self._monotonic()
+            if anybody and not turned_away.has(host, branch, now) and not self.refuses(request.method, host):
+                return False
+            if self._refuse_for_overload(request, source):
+                turned_away.add(host, branch, now)
                 return True
         except RemoteError:
             pass  # a broken Via: the validation says so
