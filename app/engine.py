@@ -34,7 +34,6 @@ from app.events import (
     MessageTraced,
     RejectedSource,
     Sampled,
-    Severity,
     StreamRow,
     TrunkRow,
     UserRow,
@@ -257,7 +256,7 @@ class Engine:
         )
 
     def _media_trouble(self, text: str) -> None:
-        self._alarm(Severity.ERROR, "media_worker", text)
+        self._alarm("media_worker", text)
         _log.error("%s", text)
 
     def _own_addresses(self) -> tuple[str, ...]:
@@ -371,7 +370,7 @@ class Engine:
                 await self._listen(wanted)
             except UserFacingError as error:
                 self._start_trouble = str(error)
-                self._alarm(Severity.ERROR, "listener", str(error))
+                self._alarm("listener", str(error))
                 _log.error("cannot listen as the record says, staying at %s: %s", before.sip_address, error)
             else:
                 if self.state is EngineState.FAILED:
@@ -411,7 +410,7 @@ class Engine:
         text = (
             f"listening on {status.address} again" if cleared else f"not listening on {status.address}: {status.error}"
         )
-        self._alarm(Severity.INFORMATION if cleared else Severity.ERROR, "listener", text, cleared=cleared)
+        self._alarm("listener", text, cleared=cleared)
         if cleared and self._switch is not None:
             self._switch.lines.register_now()
         self._change_state(self.state)
@@ -546,14 +545,11 @@ class Engine:
 
     def _on_trouble(self, text: str | None) -> None:
         self._database_trouble = text or ""
-        if text is None:
-            self._alarm(Severity.INFORMATION, "database", "the database works again", cleared=True)
-        else:
-            self._alarm(Severity.ERROR, "database", text)
+        self._alarm("database", text or "the database works again", cleared=text is None)
         self._change_state(self.state)
 
-    def _alarm(self, severity: Severity, code: str, text: str, *, cleared: bool = False) -> None:
-        self.events.publish(Alarm(severity, code, text, self._clock.wall(), cleared))
+    def _alarm(self, code: str, text: str, *, cleared: bool = False) -> None:
+        self.events.publish(Alarm.about(code, text, self._clock.wall(), cleared=cleared))
 
     def problems(self) -> tuple[Problem, ...]:
         """What is odd in the configuration: every problem with its record and field."""

@@ -413,6 +413,20 @@ class Alarm(Event):
     """True when the trouble is over."""
     values: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def about(
+        cls,
+        code: str,
+        text: str,
+        at: float,
+        *,
+        cleared: bool = False,
+        severity: Severity = Severity.ERROR,
+        **values: Any,
+    ) -> Alarm:
+        """An alarm of this severity or, `cleared`, the information that it is over; `at` is wall clock seconds."""
+        return cls(Severity.INFORMATION if cleared else severity, code, text, at, cleared, values)
+
 
 E = TypeVar("E", bound=Event)
 

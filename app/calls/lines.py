@@ -11,7 +11,7 @@ from app.calls.challenges import answer_challenge, is_stale, realms_of
 from app.calls.counters import CallCounters, Counted
 from app.calls.destinations import Destinations
 from app.calls.outgoing import USER_AGENT, host_port_of
-from app.events import Alarm, EventBus, LineChanged, LineRow, LineState, Severity
+from app.events import Alarm, EventBus, LineChanged, LineRow, LineState
 from app.hosts import bracketed
 from app.records import Configuration, ExternalLine
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
@@ -398,9 +398,8 @@ class Lines:
         if watch.missed is missed:
             return
         watch.missed = missed
-        severity = Severity.ERROR if missed else Severity.INFORMATION
         text = f"External line {self._records[line_id].caption()} {words}"
-        self._events.publish(Alarm(severity, "line_down", text, self._clock.wall(), not missed, {"line": line_id}))
+        self._events.publish(Alarm.about("line_down", text, self._clock.wall(), cleared=not missed, line=line_id))
 
     def _back_off(self, watch: _Watch, first: float, longest: float = LONGEST_BACK_OFF) -> float:
         """RFC 5626 4.5: twice as long after each failure, somewhere between half of it and all of it."""

@@ -11,7 +11,7 @@ from app.calls.addresses import Addresses
 from app.calls.leg_events import Body, EndCause
 from app.dialplan.request import SourceKind
 from app.errors import RemoteError
-from app.events import Alarm, EventBus, Severity, StreamRow, StreamsChanged, TrunkMedia
+from app.events import Alarm, EventBus, StreamRow, StreamsChanged, TrunkMedia
 from app.media.addresses import parse_address, relay_reason
 from app.media.control import (
     MediaCallbacks,
@@ -324,7 +324,7 @@ class Relays:
 
     def _on_worker_failed(self, failure: WorkerFailure) -> None:
         text = f"media process {failure.worker + 1} died ({failure.reason}); {failure.sessions} calls are set up again"
-        self._events.publish(Alarm(Severity.ERROR, "media_worker", text, self._clock.wall()))
+        self._events.publish(Alarm.about("media_worker", text, self._clock.wall()))
         _log.error("%s", text)
 
     def _on_worker_restored(self, restored: WorkerRestored) -> None:
@@ -332,7 +332,7 @@ class Relays:
             f"media process {restored.worker + 1} works again: {restored.sessions} calls went without audio "
             f"for {restored.seconds:.1f} s"
         )
-        self._events.publish(Alarm(Severity.INFORMATION, "media_worker", text, self._clock.wall(), cleared=True))
+        self._events.publish(Alarm.about("media_worker", text, self._clock.wall(), cleared=True))
 
 
 def judged(snapshot: StreamSnapshot) -> StreamSnapshot:

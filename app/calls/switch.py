@@ -489,8 +489,8 @@ class Switch:
         else:
             text = f"the overload is over; {refused} requests got 503"
             _log.info("%s", text)
-        severity = Severity.WARNING if active else Severity.INFORMATION
-        self.events.publish(Alarm(severity, "overload", text, self.clock.wall(), not active))
+        at = self.clock.wall()
+        self.events.publish(Alarm.about("overload", text, at, cleared=not active, severity=Severity.WARNING))
 
     def _on_bans(self) -> None:
         if self.events.wanted(BansChanged):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.calls.counters import CallCounters, Counted, RateLimit
 from app.calls.destinations import Destinations
 from app.calls.outgoing import USER_AGENT, host_port_of
-from app.events import Alarm, EventBus, Severity, TrunkChanged, TrunkRow, TrunkState
+from app.events import Alarm, EventBus, TrunkChanged, TrunkRow, TrunkState
 from app.records import Configuration, SipTrunk
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
 from app.sip.message import Request, Response
@@ -194,16 +194,7 @@ class Trunks:
                 text = f"SIP trunk {caption} is no longer watched as it was"
             else:
                 text = f"SIP trunk {caption} is back" if cleared else f"SIP trunk {caption} is down: {reason}"
-            self._events.publish(
-                Alarm(
-                    Severity.INFORMATION if cleared else Severity.ERROR,
-                    "trunk_down",
-                    text,
-                    self._clock.wall(),
-                    cleared,
-                    {"trunk": trunk_id},
-                )
-            )
+            self._events.publish(Alarm.about("trunk_down", text, self._clock.wall(), cleared=cleared, trunk=trunk_id))
 
     def _clear_alarm(self, trunk_id: int) -> None:
         """The trunk is deleted, or becomes another peer: that it was down is over."""
