@@ -39,6 +39,7 @@ from app.events import (
     UserRow,
 )
 from app.hosts import WILDCARDS
+from app.listening import ListeningPlace
 from app.media.control import MediaSettings
 from app.media.service import MediaService
 from app.records import (
@@ -53,14 +54,7 @@ from app.records import (
 from app.sip.flow import Flow, TransportName
 from app.sip.locating import Located
 from app.sip.resolver import NAMESERVERS_VARIABLE, Resolver, good_for, read_nameservers
-from app.sip.transport.certificates import CertificateError, TlsSettings
-from app.sip.transport.listening import (
-    ListenAddress,
-    ListenError,
-    ListenerState,
-    ListenerStatus,
-    address_is_here,
-)
+from app.sip.transport.listening import ListenError, ListenerState, ListenerStatus
 from app.sip.transport.transports import Transports
 from app.storage.calls import CallQuery
 from app.storage.database import Database
@@ -108,8 +102,8 @@ class Engine:
         self.state = EngineState.STOPPED
         self.database_damaged = False
         """Whether the start failed because of a damaged database that `set_database_aside` could keep aside."""
-        self._start_trouble = self._tls_trouble = self._database_trouble = ""
-        self._sip = sip
+        self._start_trouble = self._database_trouble = ""
+        self._place = ListeningPlace(data_directory, sip)
         self._clock = clock if clock is not None else Clock(time.monotonic, time.time)
         self._database_url = database_url
         self._media_niceness = media_niceness
@@ -152,14 +146,14 @@ class Engine:
             await self._listen(self.configuration.system)
             await self._start_media()
         except BaseException as error:
-            if not (mendable and isinstance(error, ListenError)):
+            goes_on = error if mendable and isinstance(error, ListenError) else None
+            if goes_on is None:
                 await self._stop_parts()
-            elif error.address_missing:
-                self._listen_again = self._loop.create_task(self._listen_with_address(self.configuration.system))
             self.database_damaged = isinstance(error, StorageDamaged) and Database.is_file(self._database_url)
             known = isinstance(error, UserFacingError)
             self._start_trouble = str(error) if known else "the server could not be started"
-            if self._listen_again is not None and not self._listen_again.done():
+            if goes_on is not None and goes_on.address_missing:
+                self._listen_again = self._loop.create_task(self._listen_with_address(self.configuration.system))
                 self._start_trouble += " It starts as soon as the address is there."
             self._change_state(EngineState.FAILED)
             raise
@@ -181,13 +175,17 @@ class Engine:
             for status in states
             if status.state is not ListenerState.LISTENING
         ]
-        return "; ".join(filter(None, [self._start_trouble, *down, self._tls_trouble, self._database_trouble]))
+        return "; ".join(filter(None, [self._start_trouble, *down, self._place.tls_trouble, self._database_trouble]))
 
     @property
     def waits_for_address(self) -> bool:
         """Whether the server is not running only because this machine does not have the address to listen on."""
-        waits = self._listen_again is not None and not self._listen_again.done()
-        return waits and self.state is EngineState.FAILED
+        return self._seeks_a_place and self.state is EngineState.FAILED
+
+    @property
+    def _seeks_a_place(self) -> bool:
+        """Whether the server is about to listen elsewhere, or at an address that it waits for."""
+        return self._listen_again is not None and not self._listen_again.done()
 
     def _run(self) -> None:
         collector.ease()
@@ -250,7 +248,7 @@ class Engine:
             port_first=system.media_port_first,
             port_last=system.media_port_last,
             processes=system.media_processes,
-            local_addresses=self._own_addresses(),
+            local_addresses=self._place.own_addresses(system),
             dead_after=float(system.media_timeout),
             niceness=self._media_niceness,
         )
@@ -258,11 +256,6 @@ class Engine:
     def _media_trouble(self, text: str) -> None:
         self._alarm("media_worker", text)
         _log.error("%s", text)
-
-    def _own_addresses(self) -> tuple[str, ...]:
-        """The addresses that are listened on by name; none where the server listens on all."""
-        host = self._sip[0] if self._sip is not None else self.configuration.system.sip_address
-        return () if host in WILDCARDS else (host,)
 
     async def stop(self) -> None:
         """End every call, tell the peers, write every record and close everything; takes a few seconds at most."""
@@ -325,42 +318,10 @@ class Engine:
         return tuple(str(address) for address in self._transports.listening) if self._transports is not None else ()
 
     async def _listen(self, system: System) -> None:
-        """Listen where the record, or the command line, says; without TLS, where only that fails, and say so."""
-        transports = self._transports
-        if transports is None:
-            return
-        host = self._sip[0] if self._sip is not None else system.sip_address
-        ports = {
-            "udp": self._sip[1] if self._sip is not None else system.sip_udp_port,
-            "tcp": self._sip[1] if self._sip is not None else system.sip_tcp_port,
-        }
-        # A socket has one family: every address of both takes two.
-        hosts = ("::", "0.0.0.0") if host == "::" else (host,)
-        plain = [
-            ListenAddress("udp" if name == "udp" else "tcp", each, port)
-            for name, port in ports.items()
-            if port or self._sip is not None
-            for each in hosts
-        ]
-        self._start_trouble = self._tls_trouble = ""
-        if system.sip_tls_port:
-            settings = TlsSettings(
-                data_folder=self.data_directory,
-                certificate=Path(system.tls_certificate) if system.tls_certificate else None,
-                private_key=Path(system.tls_private_key) if system.tls_private_key else None,
-                domain=system.domain,
-                addresses=() if host in WILDCARDS else (host,),
-            )
-            try:
-                tls = [ListenAddress("tls", each, system.sip_tls_port) for each in hosts]
-                await transports.listen([*plain, *tls], settings)
-                return
-            except (ListenError, CertificateError) as error:
-                if isinstance(error, ListenError) and error.address.transport != "tls":
-                    raise
-                self._tls_trouble = f"SIP over TLS is off: {error}"
-                _log.warning("%s", self._tls_trouble)
-        await transports.listen(plain, None)
+        """Listen where the record, or the command line, says; nowhere while stopped. Raises ListenError."""
+        if self._transports is not None:
+            self._start_trouble = ""
+            await self._place.listen(self._transports, system)
 
     async def _listen_anew(self, before: System) -> None:
         """The record names other addresses: move there, or stay and say why; again where it changed meanwhile."""
@@ -379,7 +340,7 @@ class Engine:
             if self._switch is not None:
                 self._switch.lines.own_address_changed()
             self._change_state(self.state)
-            if _listening_of(wanted) == _listening_of(self.configuration.system):
+            if not self._place.differs(wanted, self.configuration.system):
                 return
 
     async def _listen_with_address(self, tried: System) -> None:
@@ -387,8 +348,7 @@ class Engine:
         while self.state in (EngineState.STARTING, EngineState.FAILED):
             await asyncio.sleep(WAIT_FOR_ADDRESS_SECONDS)
             wanted = self.configuration.system
-            host = self._sip[0] if self._sip is not None else wanted.sip_address
-            if not address_is_here(host) and _listening_of(wanted) == _listening_of(tried):
+            if not self._place.is_here(wanted) and not self._place.differs(wanted, tried):
                 continue
             tried = wanted
             try:
@@ -398,7 +358,7 @@ class Engine:
                 _log.error("%s", error)
                 self._change_state(self.state)
                 missing = isinstance(error, ListenError) and error.address_missing
-                if not missing and _listening_of(wanted) == _listening_of(self.configuration.system):
+                if not missing and not self._place.differs(wanted, self.configuration.system):
                     return
             else:
                 await self._start_media()
@@ -422,7 +382,7 @@ class Engine:
         if switch is None or transports is None or self.state is not EngineState.RUNNING:
             return
         before, self._ways = self._ways, {}
-        everywhere = not self._own_addresses()
+        everywhere = not self._place.own_addresses(self.configuration.system)
         for host, registered_from in switch.lines.providers().items():
             way = self._ways[host] = transports.look_up_local_address(host)
             last = before.get(host, registered_from if everywhere else way)
@@ -527,10 +487,9 @@ class Engine:
             self._switch.configure(configuration)
         if self._database is not None:
             self._database.keep_calls(configuration.system.call_record_days)
-        moves = _listening_of(before) != _listening_of(configuration.system)
-        # One that moves already looks itself whether the record has changed again.
-        is_moving = self._listen_again is not None and not self._listen_again.done()
-        if moves and not is_moving and self._loop is not None:
+        # One that seeks a place already looks itself whether the record has changed again.
+        moves = self._place.differs(before, configuration.system) and not self._seeks_a_place
+        if moves and self._loop is not None:
             self._listen_again = self._loop.create_task(self._listen_anew(before))
         if self._media is not None:
             self._media.apply(self._media_settings())
@@ -617,10 +576,9 @@ class Engine:
         """What would happen to a call now, with this configuration or another one that is only thought of."""
         switch = self._switch if configuration is None else None
         meant = configuration or self.configuration
-        if self._sip is not None:
-            host, port = self._sip
-            own = {"sip_address": host, "sip_udp_port": port, "sip_tcp_port": port}
-            meant = replace(meant, system=meant.system.model_copy(update=own))
+        system = self._place.meant(meant.system)
+        if system is not meant.system:
+            meant = replace(meant, system=system)
         plan, live = (switch.plan, switch.live) if switch is not None else (None, None)
         return simulate(meant, source, caller_number, called_number, live, plan=plan, phone_of=self._phone_of)
 
@@ -664,14 +622,3 @@ def _wants_relay(configuration: Configuration) -> bool:
         *configuration.records(LocalUser),
     ]
     return any(record.enabled and record.relay_media is not RelayMedia.NO for record in records)
-
-
-def _listening_of(system: System) -> tuple[object, ...]:
-    return (
-        system.sip_address,
-        system.sip_udp_port,
-        system.sip_tcp_port,
-        system.sip_tls_port,
-        system.tls_certificate,
-        system.tls_private_key,
-    )
