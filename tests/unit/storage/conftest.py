@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.database_loop import DatabaseLoop
 
 from app.events import Attempt, CallRecord
 from app.storage.database import Database
@@ -20,6 +21,12 @@ def no_database_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests use SQLite files of their own, whatever the developer's environment says."""
     monkeypatch.delenv("TRUNKLINE_DATABASE_URL", raising=False)
     monkeypatch.delenv("TRUNKLINE_NODE", raising=False)
+
+
+@pytest.fixture
+def loop() -> DatabaseLoop:
+    """What a database thread tells its news to."""
+    return DatabaseLoop()
 
 
 @pytest.fixture

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import queue
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.database_loop import DatabaseLoop
 
 from app.events import CallRecord
-from app.records import Change, Configuration, SipTrunk
+from app.records import Change, SipTrunk
 from app.storage import thread as thread_module
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
@@ -43,28 +42,6 @@ class Disk:
         self._run("PRAGMA max_page_count=1000000")
 
 
-class Loop:
-    """Stands for the event loop, and keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.callbacks: queue.Queue[Callable[[], None]] = queue.Queue()
-        self.configurations: list[Configuration] = []
-        self.troubles: list[str | None] = []
-
-    def run_until(self, condition: Callable[[], Any], what: str) -> None:
-        until = time.monotonic() + 15
-        while not condition():
-            try:
-                self.callbacks.get(timeout=max(0.01, until - time.monotonic()))()
-            except queue.Empty:
-                raise AssertionError(f"waited in vain for {what}") from None
-
-
-@pytest.fixture
-def loop() -> Loop:
-    return Loop()
-
-
 @pytest.fixture
 def database(open_database: Callable[..., Database]) -> Database:
     database = open_database(serving=True)
@@ -78,14 +55,11 @@ def disk(database: Database) -> Disk:
 
 
 @pytest.fixture
-def worker(disk: Disk, database: Database, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseThread]:
+def worker(
+    disk: Disk, database: Database, loop: DatabaseLoop, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DatabaseThread]:
     monkeypatch.setattr(thread_module, "_RETRY_SECONDS", 0.02)
-    worker = DatabaseThread(
-        database,
-        loop.callbacks.put,
-        lambda configuration, _: loop.configurations.append(configuration),
-        loop.troubles.append,
-    )
+    worker = loop.thread(database)
     yield worker
     worker.stop()
 
@@ -97,7 +71,7 @@ def big(number: int) -> SipTrunk:
 
 @pytest.mark.expects_log(LOGGED)
 def test_records_wait_until_there_is_room_and_none_is_lost(
-    worker: DatabaseThread, disk: Disk, loop: Loop, call: Maker
+    worker: DatabaseThread, disk: Disk, loop: DatabaseLoop, call: Maker
 ) -> None:
     disk.fill()
     for number in range(200):
@@ -115,7 +89,9 @@ def test_records_wait_until_there_is_room_and_none_is_lost(
     assert worker.waiting_records == 0
 
 
-def test_a_change_is_refused_whole_and_does_not_stay_in_effect(worker: DatabaseThread, disk: Disk, loop: Loop) -> None:
+def test_a_change_is_refused_whole_and_does_not_stay_in_effect(
+    worker: DatabaseThread, disk: Disk, loop: DatabaseLoop
+) -> None:
     """What the window shows is what the next start finds."""
     disk.fill()
     told: list[Exception | None] = []
@@ -124,7 +100,7 @@ def test_a_change_is_refused_whole_and_does_not_stay_in_effect(worker: DatabaseT
     assert isinstance(told[0], StorageUnavailable)
     assert str(told[0]).endswith("cannot be used now: the disk is full")
     loop.run_until(lambda: loop.configurations, "the configuration that is on disk")
-    assert loop.configurations[0].records(SipTrunk) == ()
+    assert loop.configurations[0][0].records(SipTrunk) == ()
     disk.make_room()
     worker.save([Change("sip_trunks", None, big(7))], told.append)
     loop.run_until(lambda: len(told) == 2, "the answer")
@@ -136,7 +112,7 @@ def test_a_change_is_refused_whole_and_does_not_stay_in_effect(worker: DatabaseT
     assert found[0][1] == 2, "one change was saved, one was not"
 
 
-def test_a_change_that_comes_after_a_refused_one_stays(worker: DatabaseThread, disk: Disk, loop: Loop) -> None:
+def test_a_change_that_comes_after_a_refused_one_stays(worker: DatabaseThread, disk: Disk, loop: DatabaseLoop) -> None:
     disk.fill()
     told: list[Exception | None] = []
 
@@ -150,14 +126,14 @@ def test_a_change_that_comes_after_a_refused_one_stays(worker: DatabaseThread, d
     assert isinstance(told[0], StorageUnavailable)
     assert told[1] is None
     loop.run_until(lambda: loop.configurations, "the configuration")
-    assert [each.id for each in loop.configurations[-1].records(SipTrunk)] == [2]
+    assert [each.id for each in loop.configurations[-1][0].records(SipTrunk)] == [2]
 
 
 @pytest.mark.expects_log(LOGGED)
 def test_what_waits_at_the_end_is_written_by_the_next_server(
     worker: DatabaseThread,
     disk: Disk,
-    loop: Loop,
+    loop: DatabaseLoop,
     call: Maker,
     open_database: Callable[..., Database],
 ) -> None:

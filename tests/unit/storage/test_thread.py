@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.database_loop import DatabaseLoop
 
 from app.errors import RecordErrors
 from app.events import CallRecord
-from app.records import Change, Configuration, LocalUser, SipTrunk
+from app.records import Change, LocalUser, SipTrunk
 from app.storage import thread as thread_module
 from app.storage.calls import CallQuery
 from app.storage.database import Database
@@ -22,26 +22,6 @@ from app.storage.thread import DatabaseThread
 
 Maker = Callable[..., CallRecord]
 Opener = Callable[..., Database]
-
-
-class Loop:
-    """Stands for the event loop: callbacks wait here until the test runs them."""
-
-    def __init__(self) -> None:
-        self.callbacks: queue.Queue[Callable[[], None]] = queue.Queue()
-        self.configurations: list[tuple[Configuration, int]] = []
-        self.troubles: list[str | None] = []
-
-    def post(self, callback: Callable[[], None]) -> None:
-        self.callbacks.put(callback)
-
-    def run_until(self, condition: Callable[[], Any], what: str) -> None:
-        until = time.monotonic() + 15
-        while not condition():
-            try:
-                self.callbacks.get(timeout=max(0.01, until - time.monotonic()))()
-            except queue.Empty:
-                raise AssertionError(f"waited in vain for {what}") from None
 
 
 class SpyDatabase:
@@ -68,11 +48,6 @@ class SpyDatabase:
 
 
 @pytest.fixture
-def loop() -> Loop:
-    return Loop()
-
-
-@pytest.fixture
 def spy(open_database: Opener) -> SpyDatabase:
     database = open_database(serving=True)
     database.load()
@@ -80,20 +55,15 @@ def spy(open_database: Opener) -> SpyDatabase:
 
 
 @pytest.fixture
-def worker(spy: SpyDatabase, loop: Loop) -> Iterator[DatabaseThread]:
-    worker = DatabaseThread(
-        spy.database,
-        loop.post,
-        lambda configuration, version: loop.configurations.append((configuration, version)),
-        loop.troubles.append,
-    )
+def worker(spy: SpyDatabase, loop: DatabaseLoop) -> Iterator[DatabaseThread]:
+    worker = loop.thread(spy.database)
     yield worker
     spy.gate.set()
     spy.failure = None
     worker.stop()
 
 
-def ask(worker: DatabaseThread, loop: Loop, function: Callable[[Database], Any]) -> Any:
+def ask(worker: DatabaseThread, loop: DatabaseLoop, function: Callable[[Database], Any]) -> Any:
     answers: list[tuple[Any, Exception | None]] = []
     worker.submit(function, lambda result, error: answers.append((result, error)))
     loop.run_until(lambda: answers, "the answer of a job")
@@ -113,7 +83,7 @@ def test_a_record_is_written_at_once_when_nothing_else_is_to_do(
 
 
 def test_records_are_gathered_while_one_batch_is_written(
-    worker: DatabaseThread, spy: SpyDatabase, call: Maker, loop: Loop
+    worker: DatabaseThread, spy: SpyDatabase, call: Maker, loop: DatabaseLoop
 ) -> None:
     spy.gate.clear()
     worker.call_started(call(id="first", ended=0))
@@ -130,14 +100,14 @@ def test_records_are_gathered_while_one_batch_is_written(
     assert worker.waiting_records == 0
 
 
-def test_a_query_finds_what_was_given_before_it(worker: DatabaseThread, loop: Loop, call: Maker) -> None:
+def test_a_query_finds_what_was_given_before_it(worker: DatabaseThread, loop: DatabaseLoop, call: Maker) -> None:
     for number in range(50):
         worker.call_ended(call(id=f"{number:02}", started=float(number)))
     found = ask(worker, loop, lambda database: database.calls(CallQuery(limit=1)))
     assert [each.id for each in found] == ["49"]
 
 
-def test_jobs_run_in_order_and_tell_their_errors(worker: DatabaseThread, loop: Loop) -> None:
+def test_jobs_run_in_order_and_tell_their_errors(worker: DatabaseThread, loop: DatabaseLoop) -> None:
     told: list[Any] = []
     worker.submit(lambda _: 1, lambda result, error: told.append((result, error)))
 
@@ -152,13 +122,13 @@ def test_jobs_run_in_order_and_tell_their_errors(worker: DatabaseThread, loop: L
 
 
 @pytest.mark.expects_log("a job on the database failed")
-def test_a_fault_in_a_job_is_logged_and_ends_nothing(worker: DatabaseThread, loop: Loop) -> None:
+def test_a_fault_in_a_job_is_logged_and_ends_nothing(worker: DatabaseThread, loop: DatabaseLoop) -> None:
     with pytest.raises(ZeroDivisionError):
         ask(worker, loop, lambda _: 1 // 0)
     assert ask(worker, loop, lambda database: database.version()) == 1
 
 
-def test_changes_are_saved_and_reported(worker: DatabaseThread, loop: Loop, spy: SpyDatabase) -> None:
+def test_changes_are_saved_and_reported(worker: DatabaseThread, loop: DatabaseLoop, spy: SpyDatabase) -> None:
     done: list[Exception | None] = []
     trunk = SipTrunk(id=1, server_address="192.0.2.8")
     worker.save([Change("sip_trunks", None, trunk)], done.append)
@@ -169,7 +139,7 @@ def test_changes_are_saved_and_reported(worker: DatabaseThread, loop: Loop, spy:
 
 
 def test_another_programs_change_arrives_within_two_seconds(
-    worker: DatabaseThread, loop: Loop, open_database: Opener
+    worker: DatabaseThread, loop: DatabaseLoop, open_database: Opener
 ) -> None:
     other = open_database()
     other.update(lambda base: base.with_changes([Change("local_users", None, LocalUser(id=9, number="200"))]))
@@ -182,7 +152,7 @@ def test_another_programs_change_arrives_within_two_seconds(
 
 
 def test_a_change_on_its_way_is_on_top_of_what_arrives(
-    worker: DatabaseThread, loop: Loop, open_database: Opener
+    worker: DatabaseThread, loop: DatabaseLoop, open_database: Opener
 ) -> None:
     """The server must not forget for a moment what its user has just entered."""
     other = open_database()
@@ -207,7 +177,7 @@ def test_a_change_on_its_way_is_on_top_of_what_arrives(
 
 @pytest.mark.expects_log("is full|written again")
 def test_records_wait_in_memory_while_the_disk_is_full(
-    worker: DatabaseThread, loop: Loop, spy: SpyDatabase, call: Maker, monkeypatch: pytest.MonkeyPatch
+    worker: DatabaseThread, loop: DatabaseLoop, spy: SpyDatabase, call: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread_module, "_RETRY_SECONDS", 0.02)
     spy.failure = StorageUnavailable("The disk is full")
@@ -228,7 +198,7 @@ def test_records_wait_in_memory_while_the_disk_is_full(
 
 @pytest.mark.expects_log("is full|written again|are lost")
 def test_beyond_the_bound_the_newest_are_lost_with_an_alarm(
-    worker: DatabaseThread, loop: Loop, spy: SpyDatabase, call: Maker, monkeypatch: pytest.MonkeyPatch
+    worker: DatabaseThread, loop: DatabaseLoop, spy: SpyDatabase, call: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread_module, "_RETRY_SECONDS", 0.02)
     monkeypatch.setattr(thread_module, "MAX_WAITING_RECORDS", 10)
@@ -244,7 +214,7 @@ def test_beyond_the_bound_the_newest_are_lost_with_an_alarm(
 
 
 def test_stopping_writes_everything_that_waits(
-    worker: DatabaseThread, loop: Loop, spy: SpyDatabase, call: Maker, open_database: Opener
+    worker: DatabaseThread, loop: DatabaseLoop, spy: SpyDatabase, call: Maker, open_database: Opener
 ) -> None:
     spy.gate.clear()
     for number in range(3000):
@@ -271,7 +241,7 @@ def test_stopping_says_when_records_could_not_be_written(worker: DatabaseThread,
 
 
 def test_too_many_jobs_fail_at_once(
-    worker: DatabaseThread, loop: Loop, spy: SpyDatabase, call: Maker, monkeypatch: pytest.MonkeyPatch
+    worker: DatabaseThread, loop: DatabaseLoop, spy: SpyDatabase, call: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread_module, "MAX_WAITING_JOBS", 2)
     spy.gate.clear()
@@ -288,7 +258,7 @@ def test_too_many_jobs_fail_at_once(
 
 
 def test_old_calls_are_deleted_little_by_little(
-    worker: DatabaseThread, loop: Loop, spy: SpyDatabase, call: Maker
+    worker: DatabaseThread, loop: DatabaseLoop, spy: SpyDatabase, call: Maker
 ) -> None:
     """The records of `call` are years old."""
     for number in range(2500):
