@@ -209,7 +209,7 @@ class Big:
         self.tally = Tally()
         self.world.recorder = self.tally  # type: ignore[assignment]
         self.document = self._document()
-        self.world.ways[SERVER] = StreamWays(self.world, *SERVER)  # type: ignore[assignment]
+        self.world.ways[SERVER] = StreamWays(self.world, *SERVER)
         self.switch: Switch = self.world.switch(self.document)
         self.world.failed[SERVER[0]] = self.switch.flow_failed
         self.media = PaperControl(MediaSettings(*MEDIA_PORTS), self.world.clock.monotonic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from simulation.world import World
+from simulation.world import DatagramWays, World
 
 from app.sip.flow import Flow
 
@@ -108,33 +108,22 @@ class StreamWorld(World):
                 receiver(data, back)
 
 
-class StreamWays:
-    """The transports of a switch in a world with connections (Ways)."""
+class StreamWays(DatagramWays):
+    """The transports of a switch in a world with connections."""
 
     def __init__(self, world: StreamWorld, host: str, port: int) -> None:
+        super().__init__(host, port)
         self._world = world
-        self._host = host
-        self._port = port
-        self.kept_alive: dict[Flow, float] = {}
 
     def flow_to(
         self, transport: str, host: str, port: int, tls_verify: bool = True, server_name: str | None = None
     ) -> Flow | None:
-        if transport == "udp":
-            return Flow("udp", self._host, self._port, host, port)
-        return self._world.connect(self._host, self._port, host, port) if transport == "tcp" else None
+        if transport == "tcp":
+            return self._world.connect(self._host, self._port, host, port)
+        return super().flow_to(transport, host, port, tls_verify, server_name)
 
     def is_open(self, flow: Flow) -> bool:
         return flow.connection in self._world.connections
 
     def flow_again(self, flow: Flow, port: int) -> Flow | None:
         return self._world.connect(self._host, self._port, flow.remote_host, port)
-
-    def add_alias(self, flow: Flow, port: int) -> None:
-        """Every connection is used for every port of its host."""
-
-    def keep_alive(self, flow: Flow, interval: float | None) -> None:
-        if interval is None:
-            self.kept_alive.pop(flow, None)
-        else:
-            self.kept_alive[flow] = interval

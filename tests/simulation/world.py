@@ -84,7 +84,7 @@ class World:
         """Hosts that neither hear nor say anything any more."""
         self.log: list[tuple[float, Flow, bytes]] = []
         self.keep_log = False
-        self.ways: dict[tuple[str, int], _Ways] = {}
+        self.ways: dict[tuple[str, int], DatagramWays] = {}
         """The transports of each switch, by its address."""
 
     def send(self, flow: Flow, data: bytes) -> None:
@@ -133,7 +133,7 @@ class World:
             clock=self.clock,
             deadlines=self.deadlines,
             send=self.send,
-            ways=self.ways.setdefault((host, port), _Ways(host, port)),
+            ways=self.ways.setdefault((host, port), DatagramWays(host, port)),
             local_address_towards=lambda _host: host,
             lookup=None,
             events=self.events,
@@ -150,7 +150,9 @@ class World:
         return switch
 
 
-class _Ways:
+class DatagramWays:
+    """The transports of a switch in a world without connections (Ways)."""
+
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
@@ -168,7 +170,7 @@ class _Ways:
         return None
 
     def add_alias(self, flow: Flow, port: int) -> None:
-        """There are no connections here."""
+        """A connection, where there are any, is used for every port of its host."""
 
     def keep_alive(self, flow: Flow, interval: float | None) -> None:
         if interval is None:
