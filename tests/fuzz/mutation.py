@@ -6,6 +6,8 @@ import random
 import re
 from collections.abc import Sequence
 
+from support.sip_pieces import PIECES
+
 NUMBERS = (
     b"0",
     b"-1",
@@ -19,67 +21,6 @@ NUMBERS = (
     b"\xd9\xa3",
 )
 """The edges of what a number may be, and what looks like one and is none."""
-PIECES = (
-    *(
-        b"\r\n",
-        b"\n",
-        b"\r",
-        b"\r\n ",
-        b"\r\n\r\n",
-        b"\x00",
-        b"\xff",
-        b'"',
-        b'\\"',
-        b"<",
-        b">",
-        b"<>",
-        b";",
-        b";;",
-        b",",
-    ),
-    *(
-        b":",
-        b"::",
-        b"=",
-        b"@",
-        b"%",
-        b"%00",
-        b"%zz",
-        b" ",
-        b"\t",
-        b"*",
-        b"[",
-        b"]",
-        b"[::1]",
-        b"sip:",
-        b"sips:",
-        b"tel:",
-    ),
-    *(b";tag=", b";branch=", b"z9hG4bK", b"SIP/2.0", b";lr", b";maddr=255.255.255.255", b";rport=1", b";received=x"),
-    *(
-        b"Contact: *\r\n",
-        b"Via: SIP/2.0/UDP x\r\n",
-        b"l: 3\r\n",
-        b"Content-Length: 99999\r\n",
-        b"To: <sip:x@y>;tag=z\r\n",
-    ),
-    *(b"Require: 100rel\r\n", b"Require: nothing\r\n", b"Max-Forwards: 0\r\n", b"Expires: 0\r\n", b"CSeq: 1 BYE\r\n"),
-    *(
-        b"Record-Route: <sip:h>\r\n",
-        b"Route: <sip:h;lr>\r\n",
-        b"Session-Expires: 90\r\n",
-        b"RSeq: 1\r\n",
-        b"RAck: 1 1 INVITE\r\n",
-    ),
-    *(b"Authorization: Digest x\r\n", b"Replaces: x;to-tag=a;from-tag=b\r\n", b"Content-Type: multipart/mixed\r\n"),
-    *(
-        b"m=audio 0 RTP/AVP 0\r\n",
-        b"c=IN IP4 0.0.0.0\r\n",
-        b"c=IN IP6 ::\r\n",
-        b"a=inactive\r\n",
-        b"a=rtpmap:96 x/0\r\n",
-    ),
-)
 _NUMBER = re.compile(rb"\d+")
 _LINE_BREAK = re.compile(rb"\r?\n")
 LARGEST = 20_000
