@@ -12,7 +12,6 @@ its own, which is not counted. Compare only figures of one machine.
 from __future__ import annotations
 
 import argparse
-import pstats
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from support.ports import LoopbackNetwork
+from support.profiling import add_profile_option, print_profile, profiler_options
 from support.server import RunningServer
 
 from tests.bench.calls.runs import SERVER, TRANSPORTS, document, median_run, run_once
@@ -132,12 +132,6 @@ def measure_peak(server: RunningServer, network: LoopbackNetwork, options: argpa
     print(f"highest rate held: {held:.0f} calls/s (Asterisk 425, Sippy 225, FreeSWITCH under 100, Kamailio 2,100)")
 
 
-def print_profile(path: Path) -> None:
-    """Where the time of the server's main thread went."""
-    statistics_ = pstats.Stats(str(path))
-    statistics_.sort_stats("tottime").print_stats(45)
-
-
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     rates = {"type": lambda text: [float(rate) for rate in text.split(",")], "default": [50.0, 200.0]}
@@ -148,14 +142,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5, help="length of a run (5)")
     parser.add_argument("--talk", type=int, default=500, help="milliseconds from answer to BYE (500)")
     parser.add_argument("--peak", action="store_true", help="raise the rate until it is no longer held")
-    parser.add_argument("--profile", type=Path, help="run the server under cProfile, write it here and print it")
+    add_profile_option(parser)
     return parser.parse_args()
 
 
 def main() -> int:
     options = parse_arguments()
     network = LoopbackNetwork()
-    profiler = ("-m", "cProfile", "-o", str(options.profile.resolve())) if options.profile else ()
+    profiler = profiler_options(options.profile)
     with tempfile.TemporaryDirectory() as folder:
         floor = floor_ms(network)
         print(f"floor: plain Python receives {MESSAGES_IN} and sends {MESSAGES_OUT} datagrams in {floor:.2f} ms")
@@ -170,8 +164,7 @@ def main() -> int:
             if options.peak:
                 measure_peak(server, network, options)
     network.close()
-    if options.profile:
-        print_profile(options.profile)
+    print_profile(options.profile)
     return 1 if failures else 0
 
 

@@ -9,7 +9,6 @@ phones refresh after half the time that they have, as most do; the second row ha
 from __future__ import annotations
 
 import argparse
-import pstats
 import statistics
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from support.ports import LoopbackNetwork
+from support.profiling import add_profile_option, print_profile, profiler_options
 from support.server import RunningServer
 
 from tests.bench.registrations.runs import SERVER, Registrations, document, register
@@ -69,21 +69,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--expires", type=int, default=60, help="seconds of a registration (60)")
     parser.add_argument("--seconds", type=float, default=30, help="length of a run (30)")
     parser.add_argument("--runs", type=int, default=3, help="the median counts (3)")
-    parser.add_argument("--profile", type=Path, help="run the server under cProfile, write it here and print it")
+    add_profile_option(parser)
     return parser.parse_args()
 
 
 def main() -> int:
     options = parse_arguments()
     network = LoopbackNetwork()
-    profiler = ("-m", "cProfile", "-o", str(options.profile.resolve())) if options.profile else ()
     with tempfile.TemporaryDirectory() as folder:
         server = RunningServer(
             Path(folder) / "data",
             document(options.phones),
             network.address(SERVER),
             expected=("more comes in than this server can do",),
-            interpreter_options=profiler,
+            interpreter_options=profiler_options(options.profile),
         )
         with server:
             register(server, network, options.phones, 200, options.phones, options.expires)  # warm, everybody is there
@@ -92,8 +91,7 @@ def main() -> int:
             if not options.profile:
                 peak(server, network, options.phones)
     network.close()
-    if options.profile:
-        pstats.Stats(str(options.profile)).sort_stats("tottime").print_stats(45)
+    print_profile(options.profile)
     print(f"{share:.1%} of a core for {options.phones} phones at {options.expires} s (goal: under {GOAL_SHARE:.0%})")
     return 0 if share < GOAL_SHARE else 1
 
