@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from simulation.raw import DELAY, OTHER_SDP, RawDialog, Wire, hang_up
+from simulation.raw import DELAY, OTHER_SDP, RawDialog, RawPeer, Wire, hang_up
 from simulation.relayed import RelayedWire, audio
 from simulation.test_calls import trunks
 from simulation.world import HOLD, SDP
@@ -226,12 +226,17 @@ def test_the_called_side_refuses_the_call_while_an_early_offer_waits(by_caller: 
     assert (w.caller if by_caller else w.carrier).statuses("UPDATE") == [487]
 
 
+def offer_to_one_that_forgot(w: Wire, side: RawDialog, other: RawPeer) -> None:
+    """One side makes an early offer; the other one knows nothing of the dialog."""
+    side.request("UPDATE", NEW_OFFER)
+    w.advance()
+    other.ok(other.requests("UPDATE")[0], 481)
+    w.advance()
+
+
 def test_a_caller_that_is_gone_is_found_by_an_early_offer() -> None:
     w, up, down = early_media()
-    down.request("UPDATE", NEW_OFFER)
-    w.advance()
-    w.caller.ok(w.caller.requests("UPDATE")[0], 481)
-    w.advance()
+    offer_to_one_that_forgot(w, down, w.caller)
     assert up.answer.status == 480
     up.ack_failure()
     assert w.carrier.requests("CANCEL")
@@ -241,10 +246,7 @@ def test_a_caller_that_is_gone_is_found_by_an_early_offer() -> None:
 
 def test_a_called_side_that_knows_nothing_of_an_early_offer_may_still_answer_the_call() -> None:
     w, up, down = early_media()
-    up.request("UPDATE", NEW_OFFER)
-    w.advance()
-    w.carrier.ok(w.carrier.requests("UPDATE")[0], 481)
-    w.advance()
+    offer_to_one_that_forgot(w, up, w.carrier)
     assert w.caller.statuses("UPDATE") == [500]
     answered(w, up, down)
 

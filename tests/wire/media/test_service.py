@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 import pytest
 from support.ports import LoopbackNetwork
@@ -20,6 +22,31 @@ def settings_of(network: LoopbackNetwork, processes: int) -> MediaSettings:
     return MediaSettings(30_000, 30_019, processes, (network.address(1),), spare_worker=False)
 
 
+@dataclass(frozen=True)
+class Running:
+    """A service that relays, and what it told its owner."""
+
+    service: MediaService
+    settings: MediaSettings
+    attached: list[MediaControl]
+    troubles: list[str]
+
+
+@asynccontextmanager
+async def running(network: LoopbackNetwork, processes: int) -> AsyncIterator[Running]:
+    attached: list[MediaControl] = []
+    troubles: list[str] = []
+    service = MediaService(attached.append, troubles.append, time.monotonic)
+    settings = settings_of(network, processes)
+    await service.start(settings)
+    try:
+        yield Running(service, settings, attached, troubles)
+    finally:
+        await service.stop()
+        while Phone.opened:
+            Phone.opened.pop().close()
+
+
 def new_call(control: MediaControl, network: LoopbackNetwork, number: int) -> Call:
     relay = network.address(1)
     return Call(control, relay, Phone(network.address(11 + number)), Phone(network.address(111 + number)))
@@ -30,12 +57,8 @@ def test_another_number_of_processes(network: LoopbackNetwork, before: int, afte
     """New calls go through the new processes, those that run keep theirs until they end; no port is lost."""
 
     async def main() -> None:
-        attached: list[MediaControl] = []
-        troubles: list[str] = []
-        service = MediaService(attached.append, troubles.append, time.monotonic)
-        settings = settings_of(network, before)
-        await service.start(settings)
-        try:
+        async with running(network, before) as media:
+            service, settings, attached = media.service, media.settings, media.attached
             old = await new_call(attached[0], network, 0).negotiate().connect()
             service.apply(replace(settings, processes=after))
             await until(lambda: len(attached) == 2, "the new processes")
@@ -52,13 +75,9 @@ def test_another_number_of_processes(network: LoopbackNetwork, before: int, afte
             await until(lambda: not attached[0].worker_pids and not attached[0]._slots, "the old processes to end")
             assert attached[1].ports_available(network.address(1)) == 2
             await new_call(attached[1], network, 5).negotiate().connect()
-            assert troubles == []
+            assert media.troubles == []
             for call in calls:
                 call.close()
-        finally:
-            await service.stop()
-            while Phone.opened:
-                Phone.opened.pop().close()
 
     run(main())
 
@@ -68,22 +87,13 @@ def test_processes_that_do_not_start(network: LoopbackNetwork, monkeypatch: pyte
     """All stays as it was, and it is said."""
 
     async def main() -> None:
-        attached: list[MediaControl] = []
-        troubles: list[str] = []
-        service = MediaService(attached.append, troubles.append, time.monotonic)
-        settings = settings_of(network, 0)
-        await service.start(settings)
-        try:
+        async with running(network, 0) as media:
             monkeypatch.setattr(control_module, "_START_TIMEOUT", 0.0)
-            service.apply(replace(settings, processes=1))
-            await until(lambda: troubles, "the trouble to be told")
-            assert "stays 0" in troubles[0]
-            assert service.control is attached[0] and len(attached) == 1
-            call = await new_call(attached[0], network, 0).negotiate().connect()
+            media.service.apply(replace(media.settings, processes=1))
+            await until(lambda: media.troubles, "the trouble to be told")
+            assert "stays 0" in media.troubles[0]
+            assert media.service.control is media.attached[0] and len(media.attached) == 1
+            call = await new_call(media.attached[0], network, 0).negotiate().connect()
             call.close()
-        finally:
-            await service.stop()
-            while Phone.opened:
-                Phone.opened.pop().close()
 
     run(main())
