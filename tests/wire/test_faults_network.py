@@ -164,30 +164,26 @@ def test_a_new_address_is_told_to_the_provider(start_site: StartSite) -> None:
 @pytest.mark.long
 def test_a_network_that_was_away_for_minutes_is_got_over_in_a_minute(start_site: StartSite) -> None:
     """Long enough that whoever waits longer after each failure would wait too long; one way is cut far beyond."""
-    cables = [start_site(ANY, expires=60, real=True), start_site(OWN, expires=60, real=True)]
-    addresses = [start_site(ANY, expires=60, real=True), start_site(OWN, expires=60, real=True)]
-    beyond = [
-        start_site(ANY, expires=60, real=True),
-        start_site(OWN, expires=60, real=True),
-        start_site(OWN, "tcp", expires=60, real=True),
+    ways = ((ANY, "udp"), (OWN, "udp"))
+    faults = (
+        (Cable.pull, Cable.plug, ways),
+        (Cable.take_address, Cable.add_address, ways),
+        (Cable.cut_beyond, Cable.mend_beyond, (*ways, (OWN, "tcp"))),
+    )
+    sites = [
+        (start_site(listen, transport, expires=60, real=True), begin, end)
+        for begin, end, listeners in faults
+        for listen, transport in listeners
     ]
-    for site in cables:
-        site.cable.pull()
-    for site in addresses:
-        site.cable.take_address()
-    for site in beyond:
-        site.cable.cut_beyond()
+    for site, begin, _end in sites:
+        begin(site.cable)
     time.sleep(240)
-    for site in (*cables, *addresses, *beyond):
+    for site, _begin, _end in sites:
         site.registered = len(site.registrar.registers)
-    for site in cables:
-        site.cable.plug()
-    for site in addresses:
-        site.cable.add_address()
-    for site in beyond:
-        site.cable.mend_beyond()
+    for site, _begin, end in sites:
+        end(site.cable)
     back = time.monotonic()
-    for site in (*cables, *addresses, *beyond):
+    for site, _begin, _end in sites:
         check_that_it_comes_back(site, back)
 
 
