@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import socket
-import time
 from collections.abc import Callable, Sequence
 
 from support.sip_text import SipText, digest_header
+from support.waiting import until
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
     "m=audio 40000 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
 )
-
-
-async def until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
-    """Let the loop run until the condition holds; AssertionError naming what was waited for."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        await asyncio.sleep(0.01)
 
 
 class AsyncPeer:

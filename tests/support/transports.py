@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
+from support.waiting import until  # noqa: F401 - for the tests of transports
 
 from app.sip.flow import Flow
 from app.sip.transport import ListenAddress, TlsSettings, TransportLimits, Transports
@@ -119,14 +120,6 @@ class Host:
 
     def _on_failure(self, flow: Flow, error: Exception) -> None:
         self.failures.append((flow, error))
-
-
-async def until(condition: Callable[[], object], what: str, seconds: float = 5.0) -> None:
-    """Let the loop run until the condition holds; AssertionError naming what was waited for."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        await asyncio.sleep(0.005)
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

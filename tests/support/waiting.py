@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,3 +19,14 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 10.0, pau
             return value
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}; last seen: {value!r}"
         time.sleep(pause)
+
+
+async def until(condition: Callable[[], T], what: str, seconds: float = 10.0, pause: float = 0.005) -> T:
+    """As `wait_until`, while the loop of the caller goes on turning."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}; last seen: {value!r}"
+        await asyncio.sleep(pause)

@@ -25,8 +25,9 @@ from PySide6.QtWidgets import (
     QTableView,
     QWidget,
 )
-from support.async_peer import SDP, AsyncPeer, until
+from support.async_peer import SDP, AsyncPeer
 from support.ports import LoopbackNetwork
+from support.waiting import until
 
 from app.events import EngineState
 from app.records import Configuration, System

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from PySide6.QtGui import QAction, QPixmap
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QTableView, QWidget
-from support.async_peer import AsyncPeer, until
+from support.async_peer import AsyncPeer
 from support.ports import LoopbackNetwork
 from support.transports import run_on
+from support.waiting import until
 from wire.media.audio import Phone, port_of
 
 from app.events import EngineState

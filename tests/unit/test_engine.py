@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support.calling import request
 from support.ports import LoopbackNetwork
+from support.waiting import until
 
 from app.dialplan.request import Source
 from app.engine import Engine
@@ -75,15 +76,6 @@ def run(tmp_path: Path, steps: Steps, *, sip: tuple[str, int] | None = None, sta
     asyncio.run(whole())
     assert engine.state is EngineState.STOPPED
     return engine
-
-
-async def until(condition: Callable[[], Any], what: str, seconds: float = 5.0) -> None:
-    """Let the loop turn until something holds."""
-    for _ in range(int(seconds / 0.01)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
 async def ask(peer: socket.socket, host: str, port: int, method: str = "OPTIONS") -> Response:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.ports import LoopbackNetwork
 from support.registrar import Registrar
+from support.waiting import until
 
 from app import engine as engine_module
 from app.engine import Engine
@@ -20,15 +20,6 @@ from app.storage.database import Database
 from app.storage.errors import StorageDamaged, StorageUnavailable
 
 MISSING = "192.0.2.77"
-
-
-async def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> None:
-    """Let the loop turn until something holds."""
-    for _ in range(int(seconds / 0.01)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
 def run(engine: Engine, steps: Callable[[], Awaitable[None]]) -> None:

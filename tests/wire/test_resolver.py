@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from support.name_server import REFUSED, SERVER_FAILURE, SILENT, NameServer
-from support.transports import LOOPS, run_on, until
+from support.transports import LOOPS, run_on
+from support.waiting import until
 
 from app.sip import resolver as resolver_module
 from app.sip.locating import Located, Target

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.transports import LOOPS, Host, options, run_on, until
+from support.transports import LOOPS, Host, options, run_on
+from support.waiting import until
 
 from app.sip.flow import Flow
 from app.sip.transport import CertificateError, ListenError, TlsSettings, TransportLimits, self_made_certificate

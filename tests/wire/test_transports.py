@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.transports import LOOPS, Host, options, run_on, until
-from support.waiting import wait_until
+from support.transports import LOOPS, Host, options, run_on
+from support.waiting import until, wait_until
 
 from app.sip.flow import Flow
 from app.sip.transport import ListenAddress, ListenError, ListenerState, TransportLimits, Transports

@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
@@ -37,17 +37,6 @@ def run(main: Coroutine[Any, Any, T], seconds: float = 40) -> T:
             return await main
 
     return asyncio.run(limited())
-
-
-async def until(condition: Callable[[], T], what: str, seconds: float = 10.0) -> T:
-    """The first true value of the condition; AssertionError after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}; last seen {value!r}"
-        await asyncio.sleep(0.005)
 
 
 class Phone:

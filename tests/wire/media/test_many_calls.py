@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.ports import LoopbackNetwork
-from wire.media.audio import media, run, until
+from support.waiting import until
+from wire.media.audio import media, run
 
 from app.media.control import MediaReport, Side, SideSettings
 from tests.bench.relay.__main__ import measure

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from support.ports import LoopbackNetwork
 from support.transports import LOOPS, run_on
-from wire.media.audio import Call, Phone, media, run, until
+from support.waiting import until
+from wire.media.audio import Call, Phone, media, run
 
 from app.media import control as control_module
 from app.media import link

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 from support.ports import LoopbackNetwork
-from wire.media.audio import Call, Phone, run, until
+from support.waiting import until
+from wire.media.audio import Call, Phone, run
 
 from app.media import control as control_module
 from app.media.control import MediaControl, MediaSettings, Side

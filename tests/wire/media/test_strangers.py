@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 from support.ports import LoopbackNetwork
 from support.sprayer import MARK, Sprayer
-from wire.media.audio import Call, Phone, media, run, until
+from support.waiting import until
+from wire.media.audio import Call, Phone, media, run
 
 from app.media.control import Side, SideSettings
 from app.media.rtp import build_rtp

@@ -10,7 +10,8 @@ import time
 
 import pytest
 from support.ports import LoopbackNetwork
-from wire.media.audio import Call, Phone, media, run, until
+from support.waiting import until
+from wire.media.audio import Call, Phone, media, run
 
 from app.media import control as control_module
 from app.media.control import Side, SideSettings
