@@ -15,6 +15,7 @@ from support.office import busy_office
 
 from ui.bridge import Bridge
 from ui.main_window import MainWindow
+from ui.monitor.overview import OverviewPage
 from ui.settings import Settings
 from ui.theme import Theme, ThemeMode
 from ui.workspace import Workspace
@@ -83,3 +84,12 @@ def screenshot(output_folder: Path, qtbot: QtBot) -> Callable[[QWidget, str], QP
         return picture
 
     return save
+
+
+@pytest.fixture
+def overview(window: MainWindow, qtbot: QtBot) -> OverviewPage:
+    """The page of that name, shown."""
+    page = window.open_page("overview")
+    assert isinstance(page, OverviewPage)
+    qtbot.waitUntil(page.isVisible)
+    return page

@@ -34,14 +34,6 @@ Screenshot = Callable[[QWidget, str], QPixmap]
 
 
 @pytest.fixture
-def overview(window: MainWindow, qtbot: QtBot) -> OverviewPage:
-    page = window.open_page("overview")
-    assert isinstance(page, OverviewPage)
-    qtbot.waitUntil(page.isVisible)
-    return page
-
-
-@pytest.fixture
 def audio(overview: OverviewPage) -> OverviewPage:
     """The overview in its audio view."""
     overview.findChild(QAction, "view.audio").trigger()

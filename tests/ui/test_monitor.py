@@ -298,14 +298,6 @@ def test_alarms_are_kept_the_newest_first_even_while_the_page_is_closed(
 # --- overview --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def overview(window: MainWindow, qtbot: QtBot) -> OverviewPage:
-    page = window.open_page("overview")
-    assert isinstance(page, OverviewPage)
-    qtbot.waitUntil(page.isVisible)
-    return page
-
-
 def test_each_trunk_has_a_gauge_that_programs_can_read(
     overview: OverviewPage, engine: FakeEngine, window: MainWindow, qtbot: QtBot
 ) -> None:

@@ -8,7 +8,7 @@ from html import escape
 from app.events import CallRecord
 from app.records import Configuration
 from ui.monitor.record_audio import NOT_MEASURED, audio_account
-from ui.tables.cells import Cell, Column, blank_cell, number_cell, state_cell, text_cell, time_cell
+from ui.tables.cells import Cell, Column, blank_cell, number_cell, state_cell, status_cell, text_cell, time_cell
 from ui.theme import Colours, Tone
 from ui.words import duration, full_time, name_words
 
@@ -64,7 +64,7 @@ def record_columns(configuration: Callable[[], Configuration]) -> list[Column[Ca
         ),
         Column("source", "Source", lambda row: name(row.source)),
         Column("target", "Target", lambda row: name(row.target)),
-        Column("status", "Status", lambda row: number_cell(row.status, str(row.status or "")), right=True),
+        Column("status", "Status", lambda row: status_cell(row.status), right=True),
         Column("sent_number", "Sent", lambda row: text_cell(row.sent_number), "As it left this server.", shown=False),
         Column("ended_by", "Ended by", lambda row: text_cell(row.ended_by), shown=False),
         Column("ended", "Ended", lambda row: time_cell(row.ended), shown=False),

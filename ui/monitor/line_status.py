@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.events import LineRow
 from ui.monitor.live_page import LivePage
 from ui.monitor.state_words import line_state_cell
-from ui.tables.cells import Column, number_cell, share_cell, text_cell
+from ui.tables.cells import Column, number_cell, share_cell, status_cell, text_cell
 from ui.tables.table_page import Needs
 from ui.workspace import Workspace
 
@@ -18,7 +18,7 @@ LINE_COLUMNS: list[Column[LineRow]] = [
     Column(
         "last_status",
         "Last status",
-        lambda row: number_cell(row.last_status, str(row.last_status) if row.last_status else ""),
+        lambda row: status_cell(row.last_status),
         "The provider's last answer to REGISTER.",
         right=True,
     ),

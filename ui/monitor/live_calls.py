@@ -15,7 +15,7 @@ from ui.monitor.ladder import LadderDialog
 from ui.monitor.live_page import LivePage
 from ui.monitor.state_words import call_state_cell
 from ui.monitor.streams_pane import StreamsPane
-from ui.tables.cells import Cell, Column, blank_cell, duration_cell, number_cell, text_cell, time_cell
+from ui.tables.cells import Cell, Column, blank_cell, duration_cell, number_cell, status_cell, text_cell, time_cell
 from ui.tables.table_page import Needs
 from ui.theme import Tone
 from ui.words import name_words, natural_key
@@ -61,7 +61,7 @@ def call_columns(configuration: Callable[[], Configuration]) -> list[Column[Call
         Column(
             "status",
             "Status",
-            lambda row: number_cell(row.status, str(row.status) if row.status else ""),
+            lambda row: status_cell(row.status),
             "The last SIP status of the called side.",
             right=True,
         ),

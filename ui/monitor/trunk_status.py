@@ -10,7 +10,7 @@ from app.events import GaugeSample, TrunkMedia, TrunkRow
 from ui.monitor.audio_words import score_cell, score_words
 from ui.monitor.live_page import LivePage
 from ui.monitor.state_words import trunk_state_cell
-from ui.tables.cells import Cell, Column, number_cell, share_cell, text_cell, time_cell
+from ui.tables.cells import Cell, Column, number_cell, share_cell, status_cell, text_cell, time_cell
 from ui.workspace import Workspace
 
 MEDIA_COLUMNS = ("relayed", "mos")
@@ -44,7 +44,7 @@ def trunk_columns(media_of: Callable[[int], TrunkMedia | None]) -> list[Column[T
         Column(
             "last_status",
             "Status",
-            lambda row: number_cell(row.last_status, str(row.last_status) if row.last_status else ""),
+            lambda row: status_cell(row.last_status),
             "The last SIP status that the peer sent.",
             right=True,
         ),

@@ -61,6 +61,11 @@ def number_cell(value: float, text: str | None = None, tone: Tone = Tone.PLAIN, 
     return Cell(str(value) if text is None else text, value, tone, tip)
 
 
+def status_cell(status: int) -> Cell:
+    """A SIP status; blank while there is none."""
+    return number_cell(status, str(status or ""))
+
+
 def address_cell(text: str, tone: Tone = Tone.PLAIN, tip: str = "") -> Cell:
     """An IP address or network, sorted by its value."""
     return Cell(text, address_key(text), tone, tip)
