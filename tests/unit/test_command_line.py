@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.call_records import T0, call_record
 from support.ports import LoopbackNetwork
 
 from app import __version__
@@ -23,12 +24,11 @@ from app.command_line.arguments import default_data_folder
 from app.command_line.output import printable, table
 from app.command_line.serve_command import read_sip_address
 from app.errors import RecordErrors
-from app.events import Attempt, CallRecord
+from app.events import Attempt
 from app.logging_setup import LineFormatter
 from app.storage.database import FILE_NAME, Database
 
 ROOT = Path(__file__).resolve().parents[2]
-T0 = 1_700_000_000.0
 
 
 class Result(NamedTuple):
@@ -242,18 +242,12 @@ def _write_calls(data: Path, count: int = 3, **values: Any) -> None:
     database.write_calls(
         [],
         [
-            CallRecord(
+            call_record(
+                T0 + number,
                 **{
                     "id": f"{number:04}",
-                    "node": "n",
-                    "started": T0 + number,
                     "answered": 0.0 if number % 2 else T0 + number + 2,
                     "ended": T0 + number + 70,
-                    "caller_number": "100",
-                    "called_number": "135550",
-                    "sent_number": "135550",
-                    "source": "user:100",
-                    "target": "trunk:1",
                     "status": 486 if number % 2 else 200,
                     "end_cause": "busy" if number % 2 else "normal",
                     "ended_by": "called",
@@ -261,7 +255,7 @@ def _write_calls(data: Path, count: int = 3, **values: Any) -> None:
                     "trail": ("called number: 13",),
                     "attempts": (Attempt("trunk:1", "135550", T0, 200, "200 OK"),),
                     **values,
-                }
+                },
             )
             for number in range(count)
         ],

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from support.call_records import call_record
 from support.ports import LoopbackNetwork
 from support.registrar import Registrar
 from support.waiting import until
@@ -14,7 +15,7 @@ from support.waiting import until
 from app import engine as engine_module
 from app.engine import Engine
 from app.errors import UserFacingError
-from app.events import Alarm, CallRecord, EngineChanged, EngineState, LineState, Severity
+from app.events import Alarm, EngineChanged, EngineState, LineState, Severity
 from app.records import Change, ExternalLine, SipTrunk, System
 from app.storage.database import Database
 from app.storage.errors import StorageDamaged, StorageUnavailable
@@ -30,27 +31,6 @@ def run(engine: Engine, steps: Callable[[], Awaitable[None]]) -> None:
             await engine.stop()
 
     asyncio.run(whole())
-
-
-def record(number: int) -> CallRecord:
-    return CallRecord(
-        id=f"call-{number}",
-        node="",
-        started=1.7e9,
-        answered=1.7e9 + 1,
-        ended=1.7e9 + 2,
-        caller_number="1",
-        called_number="2",
-        sent_number="2",
-        source="trunk:1",
-        target="trunk:2",
-        status=200,
-        end_cause="normal",
-        ended_by="caller",
-        talk_seconds=1.0,
-        trail=("x" * 500,),
-        attempts=(),
-    )
 
 
 def limit_pages(database: Database, *, full: bool) -> None:
@@ -77,7 +57,7 @@ def test_a_full_disk_is_told_as_long_as_it_lasts(tmp_path: Path, network: Loopba
         thread.submit(lambda database: limit_pages(database, full=True), lambda *_: done.append(1))
         await until(lambda: done, "the full disk")
         for number in range(100):
-            thread.call_ended(record(number))
+            thread.call_ended(call_record(id=f"call-{number}", node="", trail=("x" * 500,)))
         await until(lambda: alarms, "the alarm")
         assert (alarms[0].severity, alarms[0].code, alarms[0].cleared) == (Severity.ERROR, "database", False)
         assert "the disk is full; call records wait in memory" in engine.trouble

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.call_records import call_record
 from support.documents import CALLER, CARRIER_A, CARRIER_B, document
 from support.ports import LoopbackNetwork
 from support.server import run_app
@@ -16,7 +17,6 @@ from support.starting import StartCaller, StartCarrier, StartEngine, StartServer
 from support.udp_peers import invites_get
 from support.waiting import wait_until
 
-from app.events import Attempt, CallRecord
 from app.storage.database import Database
 from app.storage.export import as_csv, as_json
 
@@ -93,7 +93,7 @@ def test_old_call_records_are_deleted_when_their_time_is_over(
     network: LoopbackNetwork, tmp_path: Path, start_engine: StartEngine
 ) -> None:
     now = time.time()
-    old, young = (_record(name, now - days * 86400) for name, days in (("old", 40), ("young", 5)))
+    old, young = (call_record(now - days * 86400, id=name) for name, days in (("old", 40), ("young", 5)))
     database = Database.open(tmp_path / "data-0")
     database.write_calls([], [old, young])
     database.close()
@@ -101,24 +101,3 @@ def test_old_call_records_are_deleted_when_their_time_is_over(
     assert {record.id for record in engine.calls()} == {"old", "young"}
     engine.change({"system": {"call_record_days": 30}})
     wait_until(lambda: {record.id for record in engine.calls()} == {"young"}, "the end of the old record", 20)
-
-
-def _record(name: str, started: float) -> CallRecord:
-    return CallRecord(
-        id=name,
-        node="test",
-        started=started,
-        answered=started + 1,
-        ended=started + 2,
-        caller_number="1",
-        called_number="2",
-        sent_number="2",
-        source="trunk:3",
-        target="trunk:1",
-        status=200,
-        end_cause="normal",
-        ended_by="caller",
-        talk_seconds=1.0,
-        trail=("decision",),
-        attempts=(Attempt("trunk:1", "2", started, 200, "200 OK"),),
-    )

@@ -20,10 +20,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from support.call_records import T0, call_record
 from support.waiting import wait_until
 
 from app.errors import RecordErrors
-from app.events import Attempt, CallRecord
+from app.events import CallRecord
 from app.records import Change, Configuration, LocalUser, SipTrunk
 from app.storage import migrations
 from app.storage.calls import CallQuery
@@ -136,25 +137,17 @@ def open_node(url: str, tmp_path: Path) -> Iterator[Callable[..., Database]]:
 
 
 def record(call_id: str, **values: Any) -> CallRecord:
-    defaults: dict[str, Any] = {
+    fields: dict[str, Any] = {
+        "id": call_id,
         "node": "",
-        "started": 1_700_000_000.0,
-        "answered": 1_700_000_001.5,
-        "ended": 1_700_000_010.25,
-        "caller_number": "100",
+        "answered": T0 + 1.5,
+        "ended": T0 + 10.25,
         "called_number": "13Ü_5%0",
-        "sent_number": "135550",
-        "source": "user:100",
-        "target": "trunk:1",
-        "status": 200,
-        "end_cause": "normal",
-        "ended_by": "caller",
         "talk_seconds": 8.75,
         "trail": ("one 'two' %s",),
-        "attempts": (Attempt("trunk:1", "135550", 1_700_000_000.5, 200, "200 OK"),),
         "media": ({"codec": "PCMA"},),
     }
-    return CallRecord(id=call_id, **{**defaults, **values})
+    return call_record(**(fields | values))
 
 
 def add(number: int, address: str = "192.0.2.8") -> Change:
@@ -229,7 +222,7 @@ def test_call_records(open_node: Callable[..., Database]) -> None:
     database.write_calls([begun], [record("a")])
     database.write_calls([begun], [])
     assert database.calls() == [record("a", node=database.node)]
-    many = [record(f"{number:03}", started=1_700_000_000.0 + number % 7, status=486) for number in range(50)]
+    many = [record(f"{number:03}", started=T0 + number % 7, status=486) for number in range(50)]
     database.write_calls([], many)
     found = list(database.all_calls(CallQuery(statuses=(486,), limit=9)))
     assert [each.id for each in found] == [

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.call_records import T0, call_record
 from support.database_loop import DatabaseLoop
 
-from app.events import Attempt, CallRecord
+from app.events import CallRecord
 from app.storage.database import Database
-
-T0 = 1_700_000_000.0
 
 
 @pytest.fixture(autouse=True)
@@ -63,26 +61,11 @@ def call() -> Callable[..., CallRecord]:
         started = T0 + values.pop("started", 0.0)
         answered = values.pop("answered", 1.0)
         ended = values.pop("ended", 10.0)
-        defaults: dict[str, Any] = {
-            "id": secrets.token_hex(8),
-            "node": "n",
-            "caller_number": "100",
-            "called_number": "135550",
-            "sent_number": "135550",
-            "source": "user:100",
-            "target": "trunk:1",
-            "status": 200,
-            "end_cause": "normal",
-            "ended_by": "caller",
-            "talk_seconds": 9.0,
-            "trail": ("analyze called number: 13 to SIP trunk 1",),
-            "attempts": (Attempt("trunk:1", "135550", started, 200, "200 OK"),),
-        }
-        return CallRecord(
-            started=started,
+        return call_record(
+            started,
             answered=started + answered if answered else 0.0,
             ended=started + ended if ended else 0.0,
-            **{**defaults, **values},
+            **values,
         )
 
     return make
