@@ -14,8 +14,12 @@ from support.ports import LoopbackNetwork
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, those with real peers stay in one: they would disturb each other."""
+    """Where several processes run the tests, those with real peers stay in one: they would disturb each other.
+
+    First, so that xdist finds the groups when its own turn comes.
+    """
     for item in items:
         if item.path.relative_to(ROOT / "tests").parts[0] in ("wire", "soak"):
             item.add_marker(pytest.mark.xdist_group("peers"))
