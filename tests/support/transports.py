@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
-from support.waiting import until  # noqa: F401 - for the tests of transports
 
 from app.sip.flow import Flow
 from app.sip.transport import ListenAddress, TlsSettings, TransportLimits, Transports

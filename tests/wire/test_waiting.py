@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from support.transports import LOOPS, Host, options, run_on, until
+from support.transports import LOOPS, Host, options, run_on
+from support.waiting import until
 
 from app.sip.flow import Flow
 from app.sip.transport import TransportLimits
@@ -73,6 +75,38 @@ class Watched(Host):
         self.waited.append((len(batch), self.transports.queue_waiting()))
 
 
+class Slow(Watched):
+    """Needs its time for each message, so that those behind it wait."""
+
+    EACH = 0.005
+
+    def __init__(self, *, limits: TransportLimits) -> None:
+        Host.__init__(self, limits=limits)
+        self.waited = []
+
+    def _on_messages(self, batch: list[tuple[bytes, Flow]]) -> None:
+        for _ in batch:
+            time.sleep(self.EACH)
+        super()._on_messages(batch)
+
+
+@contextlib.asynccontextmanager
+async def slow_host(*transports: str) -> AsyncIterator[Slow]:
+    """One that reads little at once, so that few messages are many."""
+    host = await Slow(limits=TransportLimits(stream_read=2000)).start(*transports)
+    try:
+        yield host
+    finally:
+        await host.stop()
+
+
+@contextlib.asynccontextmanager
+async def peers_of(host: Host, count: int) -> AsyncIterator[list[socket.socket]]:
+    """So many connections to it."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(socket.create_connection(("127.0.0.1", host.ports["tcp"]))) for _ in range(count)]
+
+
 def stand_still() -> None:
     """What a long piece of work does to the loop."""
     time.sleep(STALL)
@@ -99,6 +133,48 @@ def test_what_waited_while_the_loop_stood_still_is_known_and_a_queue_that_emptie
             await asyncio.sleep(0.05)
         assert [waited for _count, waited in host.waited[-3:]] == [0.0] * 3
         await host.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("connections", [1, 30])
+def test_what_comes_over_connections_waits_too(run: Any, connections: int) -> None:
+    """Many messages of one peer that come faster than they are taken, or one of each of many peers at once."""
+
+    async def main() -> None:
+        async with slow_host("tcp") as host, peers_of(host, connections) as opened:
+            for number, each in enumerate(opened):
+                each.sendall(options(number))
+            await until(lambda: len(host.received) == connections, "the first of each")
+            host.waited.clear()
+            for number in range(60):
+                opened[number % connections].sendall(options(100 + number))
+            stand_still()
+            await until(lambda: len(host.received) == connections + 60, "what was sent")
+            assert 30 * Slow.EACH <= max(waited for _count, waited in host.waited) < 60 * Slow.EACH + 1.0
+            assert host.transports.queue_waiting() == 0.0, "outside of a delivery nothing waits"
+            # The next ones come one by one, and none waits.
+            host.waited.clear()
+            for number in range(3):
+                await asyncio.sleep(0.02)
+                opened[0].sendall(options(200 + number))
+                await until(lambda number=number: len(host.waited) > number, "one more")
+            assert max(waited for _count, waited in host.waited) < 30 * Slow.EACH
+
+    run(main())
+
+
+def test_a_connection_that_brings_much_lets_the_others_have_their_turn(run: Any, peer: socket.socket) -> None:
+    async def main() -> None:
+        async with slow_host("tcp", "udp") as host, peers_of(host, 2) as (much, little):
+            much.sendall(b"".join(map(options, range(200))))
+            little.sendall(options(500))
+            peer.sendto(options(501), ("127.0.0.1", host.ports["udp"]))
+            await until(lambda: len(host.received) == 202, "what was sent")
+            order = [int(data.partition(b"Call-ID: ")[2].partition(b"\r")[0]) for data in host.received]
+            assert order.index(500) < 100, "the other connection waited"
+            assert order.index(501) < 100, "the datagram waited"
+            assert [number for number in order if number < 200] == list(range(200)), "nothing is lost or turned around"
 
     run(main())
 

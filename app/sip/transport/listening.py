@@ -88,6 +88,8 @@ class TransportLimits:
     """Bytes between the reader thread and the loop, likewise."""
     send_queue: int = 1000
     """Datagrams that wait because the system's send buffer is full; further ones fail."""
+    stream_read: int = 16 * 1024
+    """Bytes taken from one connection, some 25 messages, before the others have their turn."""
     connections: int = 2000
     """Stream connections in all (never more than half the descriptors that the process may have). At the bound, the
     oldest one that never completed a message is closed, else the one that is silent for longest (over a minute), else

@@ -47,6 +47,8 @@ class ConnectionOwner(Protocol):
 
     limits: TransportLimits
     monotonic: Callable[[], float]
+    buffer: memoryview
+    """Where what is read lies until the connection has taken it, at once; one serves all."""
 
     def accepted(self, connection: StreamConnection) -> bool:
         """A peer connected; False refuses it."""
@@ -67,7 +69,7 @@ class ConnectionOwner(Protocol):
         """Its descriptor is given back; may come without `ended` for a connection that was refused."""
 
 
-class StreamConnection(asyncio.Protocol):
+class StreamConnection(asyncio.BufferedProtocol):
     """One connection. Its owner calls `write`, `close`, `abort` and, every second, `overdue` and `keep_alive`."""
 
     def __init__(
@@ -91,6 +93,10 @@ class StreamConnection(asyncio.Protocol):
         self.proven = False
         """Whether the peer ever completed a message."""
         self.last_heard = now
+        self.left_some = False
+        """Whether more may have been there than was read last."""
+        self.standing_since = 0.0
+        """For its owner: since when more comes than is taken, 0 while that is not so."""
         self.connecting: asyncio.Task[None] | None = None
         self._owner = owner
         self._tls = tls
@@ -135,11 +141,20 @@ class StreamConnection(asyncio.Protocol):
         if self.outgoing:
             self._receive_tls(b"")
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Where the next bytes are to go."""
+        return self._owner.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes came, at any cut."""
         if self.state > ConnectionState.OPEN:
             return
+        buffer = self._owner.buffer
+        data = bytes(buffer[:nbytes])
         self.last_heard = self._owner.monotonic()
+        self.left_some = nbytes == len(buffer)
+        if self.left_some:
+            self._let_others_read()
         self._was_of_use = False
         if self._tls is not None:
             data = self._receive_tls(data)
@@ -150,6 +165,16 @@ class StreamConnection(asyncio.Protocol):
             return
         if self._tls is not None and self._tls.peer_closed:
             self._end(TransportError(f"{self.flow.source} closed the connection"), abort=False)
+
+    def _let_others_read(self) -> None:
+        """Read on in the next turn of the loop: libuv (uvloop) itself would read 32 times before it looks elsewhere."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         """The peer sends nothing more, but may still read: a message that it did not finish is answered with 400."""

@@ -178,11 +178,13 @@ class Transports:
         }
 
     def queue_waiting(self) -> float:
-        """Seconds that what some UDP listener reads now has waited to be read; 0 while their queues empty."""
+        """Seconds that what is being dealt with now has waited to be read; 0 while the queues empty."""
         now = self._monotonic()
-        return max(
-            (kept.listener.waiting(now) for kept in self._kept if isinstance(kept.listener, UdpListener)), default=0.0
-        )
+        waiting = self._connections.waiting(now)
+        for kept in self._kept:
+            if isinstance(kept.listener, UdpListener):
+                waiting = max(waiting, kept.listener.waiting(now))
+        return waiting
 
     # -- sending --------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """How many calls a server completes when it is offered more than it can take.
 
-    python -m tests.bench.overload [--factor 3] [--seconds 10] [--talk 500] [--peak CALLS_PER_SECOND]
+    python -m tests.bench.overload [--transport udp] [--factor 3] [--seconds 10] [--talk 500] [--peak CALLS_PER_SECOND]
 
 The peak is the most calls per second that were completed at any rate offered, found by raising the rate; then a
 multiple of it is offered. What the server does not take it must refuse with 503, and what it takes it must complete:
@@ -71,11 +71,23 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def offer(server: RunningServer, network: LoopbackNetwork, rate: float, seconds: float, talk: int) -> Offer:
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The server, and how SIPp on both sides speaks with it."""
+
+    server: RunningServer
+    network: LoopbackNetwork
+    talk: int
+    """Milliseconds from answer to BYE."""
+    tcp: bool
+
+
+def offer(between: Between, rate: float, seconds: float) -> Offer:
     """Offer so many calls per second for so long."""
+    server, network = between.server, between.network
     calls = max(1, round(rate * seconds))
     with tempfile.TemporaryDirectory() as folder:
-        common = {"keep_messages": False, "seconds": int(seconds) + 60}
+        common = {"keep_messages": False, "seconds": int(seconds) + 60, "tcp": between.tcp}
         carrier = Sipp(
             Path(folder) / "carrier",
             HERE.parent / "calls" / "carrier.xml",
@@ -94,7 +106,7 @@ def offer(server: RunningServer, network: LoopbackNetwork, rate: float, seconds:
             calls=calls,
             rate=rate,
             limit=100_000,
-            options=("-d", str(talk)),
+            options=("-d", str(between.talk)),
             **common,
         )
         began, at_first = time.monotonic(), cpu_seconds(server.pid)
@@ -150,9 +162,9 @@ def go_before_others(pid: int) -> None:
         os.setpriority(os.PRIO_PROCESS, pid, -10)
 
 
-def document(network: LoopbackNetwork) -> dict[str, object]:
+def document(network: LoopbackNetwork, transport: str) -> dict[str, object]:
     """Two trunks without practical limits, and prefix 13 to the carrier."""
-    limits = {"max_outgoing_calls": 100000, "max_incoming_calls": 100000}
+    limits = {"max_outgoing_calls": 100000, "max_incoming_calls": 100000, "transport": transport}
     return {
         "sip_trunks": [
             {"id": 1, "description": "Carrier", "server_address": network.address(CARRIER), **limits},
@@ -172,12 +184,12 @@ def report(made: Offer) -> Offer:
     return made
 
 
-def find_peak(server: RunningServer, network: LoopbackNetwork, talk: int, seconds: float) -> Offer:
+def find_peak(between: Between, seconds: float) -> Offer:
     """The most completed calls per second over rising rates, until two in a row bring no more."""
-    best, rate, in_vain = report(offer(server, network, 200, seconds, talk)), 200.0, 0
+    best, rate, in_vain = report(offer(between, 200, seconds)), 200.0, 0
     while in_vain < 2:
         rate *= 1.4
-        made = report(offer(server, network, rate, seconds, talk))
+        made = report(offer(between, rate, seconds))
         in_vain = 0 if made.completed > best.completed else in_vain + 1
         best = max(best, made, key=lambda each: each.completed)
     return best
@@ -185,6 +197,7 @@ def find_peak(server: RunningServer, network: LoopbackNetwork, talk: int, second
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp", help="on both sides (udp)")
     parser.add_argument("--factor", type=float, default=3, help="what is offered, in peaks (3)")
     parser.add_argument("--seconds", type=float, default=10, help="length of the overload (10)")
     parser.add_argument("--talk", type=int, default=500, help="milliseconds from answer to BYE (500)")
@@ -198,24 +211,25 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         RunningServer(
-            Path(folder) / "data", document(network), network.address(SERVER), expected=("WARNING",)
+            Path(folder) / "data", document(network, options.transport), network.address(SERVER), expected=("WARNING",)
         ) as server,
     ):
         go_before_others(server.pid)
-        offer(server, network, 20, 1, options.talk)  # warm: imports, caches, files
+        between = Between(server, network, options.talk, options.transport == "tcp")
+        offer(between, 20, 1)  # warm: imports, caches, files
         seconds = min(5.0, options.seconds)
         if options.peak:
-            best = report(offer(server, network, options.peak, seconds, options.talk))
+            best = report(offer(between, options.peak, seconds))
         else:
-            best = find_peak(server, network, options.talk, seconds)
+            best = find_peak(between, seconds)
         peak = options.peak or best.completed
-        made = report(offer(server, network, peak * options.factor, options.seconds, options.talk))
+        made = report(offer(between, peak * options.factor, options.seconds))
         time.sleep(6)  # until the overload is over
-        again = report(offer(server, network, 50, 2, options.talk))
+        again = report(offer(between, 50, 2))
         hurt_part = 1.0
         for _ in range(3):  # other programs stop the server, too: the best of three
             with hiccups(server.pid):
-                hurt = report(offer(server, network, peak * HICCUP_RATE, options.seconds, options.talk))
+                hurt = report(offer(between, peak * HICCUP_RATE, options.seconds))
             hurt_part = min(hurt_part, hurt.refused / (hurt.rate * options.seconds))
             if hurt_part < HICCUP_GOAL:
                 break
