@@ -304,7 +304,7 @@ def run_tests(arguments: list[str]) -> int:
     # An empty marker expression lifts the "not long" of pyproject.toml.
     selection = ["-m", ""] if long_too else []
     # Two processes: the tests with real peers mostly wait, the others mostly compute.
-    spread = [] if ALONE.intersection(arguments) else ["-n", "2", "--dist", "loadgroup"]
+    spread = [] if ALONE.intersection(arguments) else ["-n", "2"]
     command = [str(PYTHON), "-m", "pytest", *selection, *spread, *arguments]
     code = subprocess.call(command, cwd=ROOT, env=environment)
     return code or (1 if failed else 0)

@@ -7,22 +7,28 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.ports import LoopbackNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
+WITH_PEERS = ("tests/wire/", "tests/soak/")
+"""Where the tests lie that use real peers, fixed ports and addresses of the machine."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, those with real peers stay in one: they would disturb each other.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes run the tests, those with real peers stay in one: they would disturb each other."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    First, so that xdist finds the groups when its own turn comes.
-    """
-    for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in ("wire", "soak"):
-            item.add_marker(pytest.mark.xdist_group("peers"))
+    class PeersTogether(LoadScopeScheduling):  # type: ignore[misc]
+        """Gives out one test after the other, and all that need real peers in one piece, first."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return "peers" if nodeid.startswith(WITH_PEERS) else nodeid
+
+    return PeersTogether(config, log)
 
 
 @pytest.fixture(autouse=True)
