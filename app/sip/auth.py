@@ -329,9 +329,10 @@ class DigestServer:
     """Challenges and checks for one realm.
 
     `secret` (at least 16 random bytes) is made anew at each start, since nonces are dated in monotonic time. A nonce
-    must be used for the first time within `lifetime` seconds, and may be used again, with a higher count each time,
-    for `reuse_lifetime` seconds. At most `capacity` used nonces are remembered: beyond it the one that was not used for
-    the longest time becomes stale, and so does every unused nonce that is as old.
+    must be used for the first time within `lifetime` seconds, for the second time within `second_use_within`, and may
+    be used again, with a higher count each time, for `reuse_lifetime` seconds: most phones ask for a new one each time,
+    and theirs need not be remembered for so long. At most `capacity` used nonces are remembered: beyond it the one that
+    was not used for the longest time becomes stale, those used once first, and so does every unused nonce as old.
     """
 
     def __init__(
@@ -340,6 +341,7 @@ class DigestServer:
         secret: bytes,
         *,
         lifetime: float = 60.0,
+        second_use_within: float = 600.0,
         reuse_lifetime: float = 3600.0,
         capacity: int = 65536,
         algorithms: Sequence[DigestAlgorithm] = (DigestAlgorithm.SHA_256, DigestAlgorithm.MD5),
@@ -351,6 +353,8 @@ class DigestServer:
         self.realm = realm
         self._secret = secret[:64]
         self._lifetime = lifetime
+        # What is forgotten earlier than that could be used for the first time once more.
+        self._second_use_within = min(max(second_use_within, lifetime), reuse_lifetime)
         self._reuse_lifetime = reuse_lifetime
         self._capacity = capacity
         self._algorithms = {algorithm.value.lower(): algorithm for algorithm in algorithms}
@@ -360,12 +364,14 @@ class DigestServer:
             for algorithm in algorithms
         )
         self._decoy = secrets.token_hex(8)
-        self._used: OrderedDict[bytes, int] = OrderedDict()
+        self._used_once: OrderedDict[bytes, int] = OrderedDict()
+        self._used_again: OrderedDict[bytes, int] = OrderedDict()
+        """The last count of each, those first that were not used for the longest time."""
         self._oldest_ms = 0
 
     def __len__(self) -> int:
         """How many used nonces are remembered."""
-        return len(self._used)
+        return len(self._used_once) + len(self._used_again)
 
     def challenge(self, now: float, stale: bool = False, client: str = "") -> list[str]:
         """The values of the WWW-Authenticate or Proxy-Authenticate header lines, strongest algorithm first.
@@ -448,39 +454,41 @@ class DigestServer:
             return "the nonce is not ours, or was given to somebody else"
         made_ms = int.from_bytes(payload[:6], "big")
         age = now - made_ms / 1000
-        last_count = self._used.get(payload)
-        if last_count is None:
-            # A nonce without qop (RFC 2069) has no count: the first use is the only one.
-            if age > self._lifetime or made_ms <= self._oldest_ms:
+        for used, good_for in ((self._used_once, self._second_use_within), (self._used_again, self._reuse_lifetime)):
+            last_count = used.get(payload)
+            if last_count is None:
+                continue
+            if age > good_for:
+                del used[payload]
                 return "the nonce is too old"
-        elif age > self._reuse_lifetime:
-            del self._used[payload]
-            return "the nonce is too old"
-        elif credentials.nonce_count <= last_count:
-            return "the nonce count has been used"
-        return ""
+            return "" if credentials.nonce_count > last_count else "the nonce count has been used"
+        # A nonce without qop (RFC 2069) has no count: the first use is the only one.
+        return "the nonce is too old" if age > self._lifetime or made_ms <= self._oldest_ms else ""
 
     def _use_nonce(self, credentials: Credentials, now: float) -> None:
         """Remember that the nonce was used up to this count."""
         payload = urlsafe_b64decode(credentials.nonce)[:14]
-        if payload in self._used:
-            self._used.move_to_end(payload)
-        else:
-            self._forget_expired(now)
-            if len(self._used) >= self._capacity:
-                forgotten, _ = self._used.popitem(last=False)
-                # Whether a nonce of that age has been used cannot be told any more.
-                self._oldest_ms = max(self._oldest_ms, int.from_bytes(forgotten[:6], "big"))
-        self._used[payload] = credentials.nonce_count or 0xFFFFFFFF
+        count = credentials.nonce_count or 0xFFFFFFFF
+        if self._used_once.pop(payload, None) is not None or payload in self._used_again:
+            self._used_again[payload] = count
+            self._used_again.move_to_end(payload)
+            return
+        _forget_older(self._used_once, now - self._second_use_within)
+        _forget_older(self._used_again, now - self._reuse_lifetime)
+        if len(self) >= self._capacity:
+            forgotten, _ = (self._used_once or self._used_again).popitem(last=False)
+            # Whether a nonce of that age has been used cannot be told any more.
+            self._oldest_ms = max(self._oldest_ms, int.from_bytes(forgotten[:6], "big"))
+        self._used_once[payload] = count
 
-    def _forget_expired(self, now: float) -> None:
-        """Drop nonces that could not be used again anyway, as far as they stand first."""
-        used = self._used
-        while used:
-            payload = next(iter(used))
-            if now - int.from_bytes(payload[:6], "big") / 1000 <= self._reuse_lifetime:
-                return
-            del used[payload]
+
+def _forget_older(used: OrderedDict[bytes, int], made: float) -> None:
+    """Drop nonces that are from before that time and could not be used again anyway, as far as they stand first."""
+    while used:
+        payload = next(iter(used))
+        if int.from_bytes(payload[:6], "big") / 1000 >= made:
+            return
+        del used[payload]
 
 
 def _network_of(client: str) -> str:

@@ -386,6 +386,31 @@ def test_expired_nonces_make_room_without_making_others_stale() -> None:
     assert len(server) == 1
 
 
+def test_a_nonce_that_is_not_used_again_is_not_remembered_for_long_and_can_never_be_used_again() -> None:
+    server = make_server(lifetime=60, second_use_within=300, reuse_lifetime=3600)
+    once, again = (credentials_for(server.challenge(1000.0)[0]) for _ in range(2))
+    for value in (once, again):
+        assert check(server, value, 1000.0).outcome is AuthOutcome.OK
+    assert check(server, once, 1299.0).outcome is AuthOutcome.STALE, "it is remembered as used"
+    for number in range(1, 4000, 10):
+        at = 1000.0 + number
+        check(server, credentials_for(server.challenge(at)[0]), at)
+        assert check(server, once, at).outcome is AuthOutcome.STALE
+    assert len(server) <= 32, "one each ten seconds, for 300 seconds"
+
+
+def test_a_nonce_that_is_used_again_stays_good() -> None:
+    server = make_server(lifetime=60, second_use_within=300, reuse_lifetime=3600)
+    challenge = server.challenge(1000.0)[0]
+    for count, at in enumerate((1000.0, 1300.0, 2900.0, 4600.0), 1):
+        assert check(server, credentials_for(challenge, count=count), at).outcome is AuthOutcome.OK
+        check(server, credentials_for(server.challenge(at)[0]), at)
+    assert check(server, credentials_for(challenge, count=5), 4601.0).outcome is AuthOutcome.STALE
+    late = server.challenge(5000.0)[0]
+    assert check(server, credentials_for(late, count=1), 5000.0).outcome is AuthOutcome.OK
+    assert check(server, credentials_for(late, count=2), 5301.0).outcome is AuthOutcome.STALE
+
+
 def test_failed_credentials_leave_nothing_behind() -> None:
     server = make_server()
     for number in range(50):
