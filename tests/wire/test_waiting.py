@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -17,12 +15,12 @@ from support.waiting import until
 
 from app.sip.flow import Flow
 from app.sip.transport import TransportLimits
+from app.sip.transport.udp import _ask_for_time, _waited
 
 pytestmark = pytest.mark.wire
 
 STALL = 0.25
 WALL = time.time
-SO_TIMESTAMPNS = 35
 
 
 @pytest.fixture(autouse=True)
@@ -32,19 +30,16 @@ def _dated() -> Iterator[None]:
     Linux begins with it a moment after the first socket on the machine has asked, from a work queue; until then it
     dates a datagram when that is read, and nothing seems to have waited.
     """
-    if sys.platform != "linux":
-        yield
-        return
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        if not _ask_for_time(asking):
+            yield
+            return
         asking.bind(("127.0.0.1", 0))
         for _ in range(200):
             asking.sendto(b"?", asking.getsockname())
             time.sleep(0.01)
             _data, ancillary, _flags, _source = asking.recvmsg(16, 256)
-            (came,) = (data for level, kind, data in ancillary if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS))
-            seconds, nanoseconds = struct.unpack("@qq", came)
-            if time.time() - seconds - nanoseconds * 1e-9 > 0.005:
+            if _waited(ancillary, time.time()) > 0.005:
                 break
         else:
             pytest.fail("the system does not date datagrams when they come")
