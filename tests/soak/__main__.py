@@ -2,9 +2,10 @@
 
     python -m tests.soak [--minutes 60] [--rate 20] [--seed N] [--talk 1,12] [--every 10] [--keep FOLDER]
 
-A hundred phones register, refresh, leave and come back over UDP and TCP; calls go between trunks (UDP, TCP, relayed
-with audio), from and to phones, and are refused, cancelled, left unanswered and taken over by the next trunk. The
-samples are kept as a CSV file. The exit code is 0 when everything was flat and every record there.
+A hundred phones register, refresh, leave and come back by UDP, TCP and TLS; calls go between trunks (UDP, TCP, TLS,
+relayed with audio), from and to phones, and are refused, cancelled, left unanswered and taken over by the next trunk.
+By TLS each side verifies the other's certificate. The samples are kept as a CSV file. The exit code is 0 when
+everything was flat and every record there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from soak.calls import Office, document
 from soak.verdict import Line, judge, recorded
 from soak.watch import FIELDS, Sample, look, row
+from support.certificates import Authority
 from support.ports import LoopbackNetwork
 from support.server import RunningServer
 
@@ -107,13 +109,15 @@ def _words(sample: Sample, office: Office) -> str:
 def soak(settings: Settings) -> bool:
     """Run it and print the table; whether all is well."""
     network = LoopbackNetwork()
-    office = Office(network.address, settings.seed, settings.talk)
+    authority = Authority(settings.folder / "authority")
+    office = Office(network.address, authority, settings.seed, settings.talk)
     told = str(settings.folder / "inside.json"), str(min(5.0, settings.every))
     server = RunningServer(
         settings.folder / "data",
-        document(network.address),
+        document(network.address, authority),
         network.address(1),
         expected=("more comes in than this server can do",),
+        environment={"SSL_CERT_FILE": str(authority.path)},
         interpreter_options=("-m", "tests.soak.inside", *told),
     )
     server.start()

@@ -13,13 +13,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from soak.audio import Audio, Stream
-from soak.peers import Message, NoResponse, Side, Station
+from soak.peers import PORTS, Message, NoResponse, Side, Station
+from support.certificates import Authority
 from support.sip_text import digest_header
 
 CALLER, CARRIER, SPARE, RELAYED, STREAM, DEAD, STRANGER, FIRST_PHONE = 20, 10, 11, 12, 13, 14, 66, 100
+SECURE_CALLER, SECURE = 21, 15
 """Last bytes of the addresses."""
-PHONES, TCP_PHONES, RESTLESS_PHONES = 100, 10, 10
-"""All of them; the last ones register over TCP; those before them unregister and come back."""
+PHONES, RESTLESS_PHONES, TCP_PHONES, TLS_PHONES = 100, 10, 10, 5
+"""All of them; the last ones register by TLS, those before them by TCP; those before these unregister and come back."""
+UDP_PHONES = PHONES - TCP_PHONES - TLS_PHONES
 EXPIRES = 60
 """Seconds of a registration; phones refresh after half of it."""
 LONG_TALK = (100.0, 200.0)
@@ -36,9 +39,11 @@ def sdp(address: str, port: int) -> str:
     )
 
 
-def document(address: Callable[[int], str]) -> dict[str, object]:
-    """The configuration: a caller's trunk, six carriers' and the phones."""
+def document(address: Callable[[int], str], authority: Authority) -> dict[str, object]:
+    """The configuration: two callers' trunks, six carriers' and the phones; this authority vouches for the server."""
     free = {"max_outgoing_calls": 100_000, "max_incoming_calls": 100_000}
+    tls = {"transport": "tls", "server_port": PORTS["TLS"], "tls_verify": True}
+    certificate, key = map(str, authority.certificate_for(address(1)))
     trunks = [
         {"id": 1, "description": "Carrier", "server_address": address(CARRIER)},
         {"id": 2, "description": "Caller", "server_address": address(CALLER)},
@@ -46,14 +51,22 @@ def document(address: Callable[[int], str]) -> dict[str, object]:
         {"id": 4, "description": "By TCP", "server_address": address(STREAM), "transport": "tcp"},
         {"id": 5, "description": "Busy first", "server_address": address(SPARE), "next_trunk_id": 1},
         {"id": 6, "description": "Dead", "server_address": address(DEAD), "next_trunk_id": 1},
+        {"id": 7, "description": "By TLS", "server_address": address(SECURE), **tls},
+        {"id": 8, "description": "Caller by TLS", "server_address": address(SECURE_CALLER), **tls},
     ]
     for trunk in trunks:
         # The peers share their machine with others and may stand still for a while; the dead one is given up soon.
         patience = 1 if trunk["description"] == "Dead" else 20
         trunk.update(free, first_response_timeout=patience, no_answer_timeout=8)
-    routes = {"13": 1, "14": 4, "15": 3, "16": 6, "17": 5}
+    routes = {"13": 1, "14": 4, "15": 3, "16": 6, "17": 5, "18": 7}
     return {
-        "system": {"session_expires": SESSION_EXPIRES, "outgroup_prefix": ""},
+        "system": {
+            "session_expires": SESSION_EXPIRES,
+            "outgroup_prefix": "",
+            "sip_tls_port": PORTS["TLS"],
+            "tls_certificate": certificate,
+            "tls_private_key": key,
+        },
         "sip_trunks": trunks,
         "analyze_called_numbers": [
             {"prefix": prefix, "route_type": "sip_trunk", "target_id": id_} for prefix, id_ in routes.items()
@@ -108,8 +121,11 @@ class Overloaded(Exception):
 class Office:
     """All peers of one server, and the calls between them."""
 
-    def __init__(self, address: Callable[[int], str], seed: int, talk: tuple[float, float]) -> None:
+    def __init__(
+        self, address: Callable[[int], str], authority: Authority, seed: int, talk: tuple[float, float]
+    ) -> None:
         self.address = address
+        self._authority = authority
         self.server = (address(1), 5060)
         self.tally = Tally()
         self.audio = Audio()
@@ -123,14 +139,16 @@ class Office:
         self._calls: set[asyncio.Task[None]] = set()
         self._others: list[asyncio.Task[None]] = []
         self.caller = self._station(CALLER, "caller")
+        self.secure_caller = self._station(SECURE_CALLER, "caller", "TLS")
         self._stations = [self.caller]
         self._phones: list[Station] = []
         self._stranger = self._station(STRANGER, "stranger")
         self._deaf = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         """A peer that takes every message and never answers one."""
 
-    def _station(self, place: int, user: str, tcp: bool = False) -> Station:
-        station = Station(self.address(place), self.server, user, tcp=tcp)
+    def _station(self, place: int, user: str, transport: str = "UDP") -> Station:
+        authority = self._authority if transport == "TLS" else None
+        station = Station(self.address(place), self.server[0], user, transport, authority)
         station.on_trouble = self.trouble
         return station
 
@@ -158,20 +176,24 @@ class Office:
         """Have every peer there and every phone registered."""
         self.audio.start()
         self._deaf.bind((self.address(DEAD), 5060))
-        for place, user, tcp in (
-            (CARRIER, "carrier", False),
-            (SPARE, "spare", False),
-            (RELAYED, "relayed", False),
-            (STREAM, "stream", True),
+        for place, user, transport in (
+            (CARRIER, "carrier", "UDP"),
+            (SPARE, "spare", "UDP"),
+            (RELAYED, "relayed", "UDP"),
+            (STREAM, "stream", "TCP"),
+            (SECURE, "secure", "TLS"),
         ):
-            station = self._station(place, user, tcp)
+            station = self._station(place, user, transport)
             station.on_call = self._refuse_at_once if place == SPARE else self._carry
             self._stations.append(station)
         for station in (*self._stations, self._stranger):
             await station.open()
+        self._stations.append(self.secure_caller)
+        await self.secure_caller.connect()
         for index in range(PHONES):
             number = str(1000 + index)
-            phone = self._station(FIRST_PHONE + index, number, tcp=index >= PHONES - TCP_PHONES)
+            transport = "UDP" if index < UDP_PHONES else "TCP" if index < UDP_PHONES + TCP_PHONES else "TLS"
+            phone = self._station(FIRST_PHONE + index, number, transport)
             phone.on_call = self._pick_up
             self._phones.append(phone)
             if phone.transport == "UDP":
@@ -194,7 +216,7 @@ class Office:
 
     async def _register(self, phone: Station, expires: int = EXPIRES) -> None:
         """REGISTER with the challenge that it brings."""
-        if phone.transport == "TCP" and (phone.link is None or expires == 0):
+        if phone.link is None:
             await phone.connect()
         assert phone.link is not None
         side = Side(phone, f"{secrets.token_hex(8)}@{phone.address}", phone.link)
@@ -222,14 +244,14 @@ class Office:
             side.close()
 
     async def _stay_registered(self, phone: Station, index: int) -> None:
-        """Refresh; some leave and come back, those over TCP by another connection."""
-        restless = PHONES - TCP_PHONES - RESTLESS_PHONES <= index < PHONES - TCP_PHONES
+        """Refresh; some leave and come back, those by TCP and TLS by another connection."""
+        restless = UDP_PHONES - RESTLESS_PHONES <= index < UDP_PHONES
         await asyncio.sleep(EXPIRES / 2 * index / PHONES)
         while True:
             if restless:
                 await self._register(phone, 0)
                 await asyncio.sleep(1.0)
-            elif phone.transport == "TCP" and not phone.sides:
+            elif phone.transport != "UDP" and not phone.sides:
                 await phone.connect()
             await self._register(phone)
             await asyncio.sleep(EXPIRES / 2)
@@ -243,11 +265,16 @@ class Office:
         await self._answer(side, invite, Plan())
 
     def _phone(self) -> Station:
-        """A phone that stays and is not busy, reachable by UDP or TCP."""
+        """A phone that stays and is not busy, reachable by UDP."""
         while True:
-            index = self._chance.randrange(PHONES - RESTLESS_PHONES - TCP_PHONES)
+            index = self._chance.randrange(UDP_PHONES - RESTLESS_PHONES)
             if index % 10 != 9:
                 return self._phones[index]
+
+    def phone_by(self, transport: str) -> Station:
+        """A phone that is connected now and is not busy, reachable by TCP or TLS."""
+        phones = [phone for phone in self._phones if phone.transport == transport and phone.link is not None]
+        return self._chance.choice([phone for phone in phones if not phone.user.endswith("9")])
 
     # --- the called side ---------------------------------------------------------------------------------------------
 
@@ -328,7 +355,7 @@ class Office:
         assert station.link is not None
         side = Side(station, f"{secrets.token_hex(8)}@{station.address}", station.link)
         uri = f"sip:{called}@{self.server[0]}:{self.server[1]}"
-        is_phone = station is not self.caller
+        is_phone = station not in (self.caller, self.secure_caller)
         host = self.server[0] if is_phone else station.address
         side.local = f"<sip:{station.user}@{host}>;tag={side.tag}"
         side.remote = f"<{uri}>"
@@ -393,7 +420,7 @@ class Office:
 
     async def warm_up(self) -> None:
         """One call of each kind that opens something for good: a connection to a carrier, a media process's sockets."""
-        for prefix in ("13", "14", "15"):
+        for prefix in ("13", "14", "15", "18"):
             self.tally.begun += 1
             self.tally.by_kind["warm-up"] += 1
             status = await self.call(self.caller, self.number(prefix, Plan()), talk=0.2, audio=prefix == "15")
@@ -472,8 +499,27 @@ async def _phone_is_called(office: Office) -> int:
 
 
 async def _phone_by_tcp_is_called(office: Office) -> int:
-    number = str(1000 + PHONES - 1 - office._chance.randrange(1, TCP_PHONES))
-    return await office.call(office.caller, number, talk=office._chance.uniform(0.5, 2.0))
+    return await office.call(office.caller, office.phone_by("TCP").user, talk=office._chance.uniform(0.5, 2.0))
+
+
+async def _phone_by_tls_is_called(office: Office) -> int:
+    return await office.call(office.caller, office.phone_by("TLS").user, talk=office._chance.uniform(0.5, 2.0))
+
+
+async def _phone_by_tls_calls_out(office: Office) -> int:
+    return await office.call(office.phone_by("TLS"), office.number("13", Plan()), talk=office._chance.uniform(0.5, 2.0))
+
+
+async def _by_tls(office: Office) -> int:
+    return await office.call(office.caller, office.number("18", Plan()), talk=office.talk_seconds())
+
+
+async def _by_tls_from_end_to_end(office: Office) -> int:
+    return await office.call(office.secure_caller, office.number("18", Plan()), talk=office.talk_seconds())
+
+
+async def _by_tls_and_called_side_ends(office: Office) -> int:
+    return await office.call(office.secure_caller, office.number("18", Plan(talk=office.talk_seconds())))
 
 
 async def _phone_calls_phone(office: Office) -> int:
@@ -532,7 +578,12 @@ KINDS = (
     Kind("relayed, called side ends", 4, (200,), _relayed_called_side_ends),
     Kind("phone calls out", 12, (200,), _phone_calls_out),
     Kind("phone is called", 8, (200,), _phone_is_called),
+    Kind("trunk by TLS", 5, (200,), _by_tls),
+    Kind("TLS from end to end", 3, (200,), _by_tls_from_end_to_end),
+    Kind("TLS, called side ends", 2, (200,), _by_tls_and_called_side_ends),
     Kind("phone by TCP is called", 2, (200, 408, 480, 503), _phone_by_tcp_is_called),
+    Kind("phone by TLS is called", 2, (200, 408, 480, 503), _phone_by_tls_is_called),
+    Kind("phone by TLS calls out", 3, (200,), _phone_by_tls_calls_out),
     Kind("phone calls phone", 4, (200,), _phone_calls_phone),
     Kind("held", 2, (200,), _held),
     Kind("busy", 4, (486,), _busy),

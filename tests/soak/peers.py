@@ -1,4 +1,4 @@
-"""SIP peers on asyncio for hours of calls: many dialogs per address, over UDP or TCP, repeating what is lost."""
+"""SIP peers on asyncio for hours of calls: many dialogs per address, by UDP, TCP or TLS, repeating what is lost."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 
+from support.certificates import Authority
+
 T1, T2, TIMER_B = 0.5, 4.0, 32.0
 KEPT_REPLIES = 5000
 """So many answers are kept to be given again to a repeated request."""
+PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
+"""The standard port of each transport."""
 
 
 class Message:
@@ -250,18 +254,23 @@ class Side:
 class Station:
     """A peer at one address that calls and is called; `on_call(side, invite)` plays the called side."""
 
-    def __init__(self, address: str, server: tuple[str, int], user: str, port: int = 5060, tcp: bool = False) -> None:
-        self.address, self.port, self.server, self.user = address, port, server, user
+    def __init__(
+        self, address: str, server: str, user: str, transport: str = "UDP", authority: Authority | None = None
+    ) -> None:
+        """For TLS `authority` is whom this side trusts, and who signs its certificate."""
+        self.address, self.port, self.user = address, PORTS[transport], user
+        self.server = (server, self.port)
         self.sides: dict[str, Side] = {}
         self.repeats = 0
         """Requests and answers that had to be sent again."""
         self.on_call: Callable[[Side, Message], Awaitable[None]] | None = None
         self.on_trouble: Callable[[str], None] = print
         self.link: Link | None = None
-        self.transport = "TCP" if tcp else "UDP"
-        self.sent_by = f"{address}:{port}"
-        parameter = ";transport=tcp" if tcp else ""
-        self.contact = f"<sip:{user}@{address}:{port}{parameter}>"
+        self.transport = transport
+        self._authority = authority
+        self.sent_by = f"{address}:{self.port}"
+        parameter = "" if transport == "UDP" else f";transport={transport.lower()}"
+        self.contact = f"<sip:{user}@{self.sent_by}{parameter}>"
         self._replies: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closers: list[Callable[[], None]] = []
@@ -291,27 +300,30 @@ class Station:
             self.link = Link(lambda data: transport.sendto(data, self.server), "UDP")
             self._closers.append(transport.close)
         else:
-            listener = await asyncio.start_server(self._serve, self.address, self.port)
+            tls = self._authority.serving(self.address) if self._authority is not None else None
+            listener = await asyncio.start_server(self._serve, self.address, self.port, ssl=tls)
             self._closers.append(listener.close)
         return self
 
     async def connect(self) -> None:
-        """Make a TCP connection to the server; the one before is closed."""
+        """Make a connection to the server; the one before is closed."""
         self.disconnect()
-        reader, writer = await asyncio.open_connection(*self.server, local_addr=(self.address, 0))
-        link = self.link = Link(writer.write, "TCP")
+        tls = self._authority.verifying() if self._authority is not None else None
+        reader, writer = await asyncio.open_connection(*self.server, local_addr=(self.address, 0), ssl=tls)
+        link = self.link = Link(writer.write, self.transport)
         self._closers.append(writer.close)
         self.spawn(self._read(reader, link))
 
     def disconnect(self) -> None:
         """Close every connection and socket."""
+        self.link = None
         for close in self._closers:
             close()
         self._closers.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._closers.append(writer.close)
-        await self._read(reader, Link(writer.write, "TCP"))
+        await self._read(reader, Link(writer.write, self.transport))
         writer.close()
 
     async def _read(self, reader: asyncio.StreamReader, link: Link) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import ssl
 from pathlib import Path
 
 from cryptography import x509
@@ -40,6 +41,16 @@ class Authority:
         )
         paths[1].write_bytes(encoded)
         return paths
+
+    def serving(self, *addresses: str) -> ssl.SSLContext:
+        """What a server at these addresses shows itself with."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self.certificate_for(*addresses))
+        return context
+
+    def verifying(self) -> ssl.SSLContext:
+        """What a client uses that trusts this authority alone."""
+        return ssl.create_default_context(cafile=str(self.path))
 
     def _builder(self, name: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
