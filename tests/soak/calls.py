@@ -43,7 +43,6 @@ def document(address: Callable[[int], str], authority: Authority) -> dict[str, o
     """The configuration: two callers' trunks, six carriers' and the phones; this authority vouches for the server."""
     free = {"max_outgoing_calls": 100_000, "max_incoming_calls": 100_000}
     tls = {"transport": "tls", "server_port": PORTS["TLS"], "tls_verify": True}
-    certificate, key = map(str, authority.certificate_for(address(1)))
     trunks = [
         {"id": 1, "description": "Carrier", "server_address": address(CARRIER)},
         {"id": 2, "description": "Caller", "server_address": address(CALLER)},
@@ -64,8 +63,7 @@ def document(address: Callable[[int], str], authority: Authority) -> dict[str, o
             "session_expires": SESSION_EXPIRES,
             "outgroup_prefix": "",
             "sip_tls_port": PORTS["TLS"],
-            "tls_certificate": certificate,
-            "tls_private_key": key,
+            **authority.system_fields(address(1)),
         },
         "sip_trunks": trunks,
         "analyze_called_numbers": [

@@ -42,6 +42,11 @@ class Authority:
         paths[1].write_bytes(encoded)
         return paths
 
+    def system_fields(self, *addresses: str) -> dict[str, str]:
+        """What the system record of a server at these addresses says of a new certificate for them."""
+        certificate, key = self.certificate_for(*addresses)
+        return {"tls_certificate": str(certificate), "tls_private_key": str(key)}
+
     def serving(self, *addresses: str) -> ssl.SSLContext:
         """What a server at these addresses shows itself with."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -126,10 +126,7 @@ def test_calls_both_ways_where_both_verify_the_other(
 ) -> None:
     """Each makes a connection of its own: only the side that connects sees the other's certificate."""
     authority = Authority(tmp_path / "authority")
-    systems = []
-    for host in (SERVER, OTHER_SERVER):
-        certificate, key = authority.certificate_for(network.address(host))
-        systems.append({"tls_certificate": str(certificate), "tls_private_key": str(key)})
+    systems = [authority.system_fields(network.address(host)) for host in (SERVER, OTHER_SERVER)]
     first, second = start_both({"transport": "tls", "server_port": 5061}, *systems, trusted=authority.path)
     call_both_ways(start_sipp, network)
     assert connections_between(first, second) == 2
@@ -142,8 +139,7 @@ def test_a_certificate_that_is_not_good_ends_the_attempt_and_says_why(
     authority = Authority(tmp_path / "authority")
     systems: list[dict[str, Any]] = [{}, {}]
     if wrong == "for another address":
-        certificate, key = authority.certificate_for(network.address(99))
-        systems[1] = {"tls_certificate": str(certificate), "tls_private_key": str(key)}
+        systems[1] = authority.system_fields(network.address(99))
     first, second = start_both({"transport": "tls", "server_port": 5061}, *systems, trusted=authority.path)
     start_sipp(refused_with(503), CALLER, called="135550").succeed()
     (record,) = first.wait_for_calls(1)

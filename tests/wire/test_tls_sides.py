@@ -93,8 +93,7 @@ def start_line(network: LoopbackNetwork, tmp_path: Path, monkeypatch: pytest.Mon
         def start(certificate_for: str = "", verify: bool = True, transport: str = "tls") -> RunningEngine:
             system: dict[str, Any] = dict(TLS_ON)
             if certificate_for:
-                certificate, key = authority.certificate_for(certificate_for)
-                system |= {"tls_certificate": str(certificate), "tls_private_key": str(key)}
+                system |= authority.system_fields(certificate_for)
             to_the_carrier = [{"prefix": "0", "route_type": "sip_trunk", "target_id": 1}]
             accounts = [{"number": "300", "password": "line1pw"}]
             provider = RunningEngine(
@@ -206,22 +205,20 @@ def test_the_users_certificate_is_shown_and_a_new_one_is_taken_while_the_server_
 ) -> None:
     authority = Authority(tmp_path / "authority")
     server_address = network.address(SERVER)
-    certificate, key = authority.certificate_for(server_address)
-    first = certificate.read_bytes()
-    tables = document(network, system={**TLS_ON, "tls_certificate": str(certificate), "tls_private_key": str(key)})
-    server = start_server(tables)
+    shown = authority.system_fields(server_address)
+    first = Path(shown["tls_certificate"]).read_bytes()
+    server = start_server(document(network, system=TLS_ON | shown))
     assert ssl.DER_cert_to_PEM_cert(certificate_of(server.address)).strip().encode() == first.strip()
-    verifying = ssl.create_default_context(cafile=str(authority.path))
     with (
         socket.create_connection((server.address, 5061), 10) as plain,
-        verifying.wrap_socket(plain, server_hostname=server.address) as secured,
+        authority.verifying().wrap_socket(plain, server_hostname=server.address) as secured,
     ):
         secured.settimeout(5)
         secured.sendall(options(server.address, network.address(STRANGER), "tls"))
         assert secured.recv(65535).startswith(b"SIP/2.0 200 ")
-        other = Authority(tmp_path / "other").certificate_for(server_address)
-        server.reconfigure({"system": {"tls_certificate": str(other[0]), "tls_private_key": str(other[1])}})
-        wanted = other[0].read_bytes().strip()
+        other = Authority(tmp_path / "other").system_fields(server_address)
+        server.reconfigure({"system": other})
+        wanted = Path(other["tls_certificate"]).read_bytes().strip()
         wait_until(
             lambda: ssl.DER_cert_to_PEM_cert(certificate_of(server.address)).strip().encode() == wanted,
             "the new certificate",
