@@ -22,9 +22,6 @@ log = logging.getLogger(__name__)
 _MAY_BE_EVICTED_AFTER = 60.0
 """Seconds of silence after which a connection that has carried messages may make room for a new one."""
 
-_NOTHING_CAME = 0.001
-"""Seconds between two deliveries that show that the loop had nothing to do; less, if the first did not take longer."""
-
 RemoteKey = tuple[str, str, int]
 """Transport, address and port of a peer."""
 
@@ -75,9 +72,6 @@ class ConnectionTable:
         """When the loop began to hand over what it found readable, 0 once it is through with that."""
         self._waiting_since = 0.0
         """When what is being delivered came, at the latest; 0 outside of a delivery."""
-        self._delivered_at = 0.0
-        """When the last delivery ended."""
-        self._delivery_took = 0.0
         self._accepted = self._made = self._refused = self._evicted = self._timed_out = 0
 
     def __len__(self) -> int:
@@ -131,33 +125,23 @@ class ConnectionTable:
                 connection.fail("too many messages")
         if not messages:
             return
-        began = self.monotonic()
-        self._waiting_since = self._came_before(connection, began)
+        self._waiting_since = self._came_before(connection)
         try:
             self._on_messages([(message, flow) for message in messages])
         except Exception:
             log.exception("A batch of %d messages from %s was not dealt with", len(messages), flow.source)
         finally:
             self._waiting_since = 0.0
-            self._delivered_at = self.monotonic()
-            self._delivery_took = self._delivered_at - began
 
-    def _came_before(self, connection: StreamConnection, now: float) -> float:
-        """The latest time at which what was just read can have come.
+    def _came_before(self, connection: StreamConnection) -> float:
+        """The latest time at which what is delivered can have come.
 
         The loop looks at all connections and then takes from each that has something: that was there when it looked.
-        And where more comes from a connection than is taken, something has been there, or in its peer's hands, all the
-        time: until everything was read and nobody sent anything for a moment. (That everything was read is not enough:
-        the window may have been closed, and the next comes at once when it opens.)
         """
         if not self._turn_began:
-            self._turn_began = now
+            self._turn_began = self.monotonic()
             asyncio.get_running_loop().call_soon(self._turn_over)
-        if connection.left_some:
-            connection.standing_since = connection.standing_since or now
-        elif now - self._delivered_at > min(_NOTHING_CAME, self._delivery_took):
-            connection.standing_since = 0.0
-        return min(self._turn_began, connection.standing_since or now)
+        return min(self._turn_began, connection.came_before or self._turn_began)
 
     def _turn_over(self) -> None:
         self._turn_began = 0.0

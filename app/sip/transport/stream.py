@@ -17,6 +17,7 @@ from typing import Protocol, cast
 from app.sip.flow import Flow, TransportName
 from app.sip.framing import FramedItem, FramingError, KeepAlive, StreamFramer
 from app.sip.transport.listening import ListenAddress, ListenError, TransportError, TransportLimits, open_socket
+from app.sip.transport.receive_queue import ReceiveQueue, unread
 from app.sip.transport.tls import TlsSession
 
 log = logging.getLogger(__name__)
@@ -93,14 +94,13 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.proven = False
         """Whether the peer ever completed a message."""
         self.last_heard = now
-        self.left_some = False
-        """Whether more may have been there than was read last."""
-        self.standing_since = 0.0
-        """For its owner: since when more comes than is taken, 0 while that is not so."""
+        self.came_before = 0.0
+        """While something that was read is dealt with, the latest time at which it can have come; 0 at other times."""
         self.connecting: asyncio.Task[None] | None = None
         self._owner = owner
         self._tls = tls
         self._transport: asyncio.Transport | None = None
+        self._queue = ReceiveQueue(lambda: (0, 0))
         self._framer = StreamFramer()
         self._deadline: float | None = now + (limits.connect_seconds if self.outgoing else limits.first_message_seconds)
         self._incomplete_since: float | None = None
@@ -133,7 +133,10 @@ class StreamConnection(asyncio.BufferedProtocol):
                 self.state = ConnectionState.CLOSED
                 self._transport.abort()
                 return
-        _keep_tcp_alive(transport.get_extra_info("socket"))
+        source = transport.get_extra_info("socket")
+        _keep_tcp_alive(source)
+        if source is not None:
+            self._queue = ReceiveQueue(lambda: unread(source))
         if self._tls is None:
             self._opened()
             return
@@ -151,15 +154,17 @@ class StreamConnection(asyncio.BufferedProtocol):
             return
         buffer = self._owner.buffer
         data = bytes(buffer[:nbytes])
-        self.last_heard = self._owner.monotonic()
-        self.left_some = nbytes == len(buffer)
-        if self.left_some:
+        now = self.last_heard = self._owner.monotonic()
+        emptied = nbytes < len(buffer)
+        if not emptied:
             self._let_others_read()
+        self.came_before = self._queue.read(nbytes, emptied=emptied, now=now)
         self._was_of_use = False
         if self._tls is not None:
             data = self._receive_tls(data)
         if data and self.state is ConnectionState.OPEN:
             self._take(data)
+        self.came_before = 0.0
         if not self._was_of_use and self.state <= ConnectionState.OPEN and not self._owner.admits_piece(self):
             self.fail("too many pieces of messages")
             return
