@@ -23,6 +23,7 @@ from tests.bench.calls.measuring import cpu_seconds, wait_until_idle
 HERE = Path(__file__).resolve().parent
 CARRIER, CALLER, SERVER = 10, 20, 1
 TRANSPORTS = ("udp", "tcp", "tls")
+CARRIER_SCENARIO = HERE / "carrier.xml"
 PREFIXES = {"udp": "13", "tcp": "14", "tls": "15"}
 PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 TUNNEL_PORT = 5062
@@ -83,17 +84,17 @@ def run_once(
             "tcp": transport != "udp",
             "rate": rate,
         }
-        carrier = Sipp(folder / "carrier", _scenario("carrier", transport, folder), network.address(CARRIER), **common)
-        with _tunnels(network, folder) if transport == "tls" else contextlib.nullcontext():
+        carrier = Sipp(
+            folder / "carrier", scenario_for(CARRIER_SCENARIO, transport, folder), network.address(CARRIER), **common
+        )
+        with tunnels(transport, network, folder):
             before = cpu_seconds(server.pid)
             started = time.monotonic()
             caller = Sipp(
                 folder / "caller",
-                _scenario("caller", transport, folder),
+                scenario_for(HERE / "caller.xml", transport, folder),
                 network.address(CALLER),
-                remote=f"{network.address(CALLER)}:{TUNNEL_PORT}"
-                if transport == "tls"
-                else f"{network.address(SERVER)}:{PORTS[transport]}",
+                remote=way_to_server(transport, network),
                 called=f"{PREFIXES[transport]}5550",
                 limit=100_000,
                 options=("-d", str(talk)),
@@ -117,22 +118,31 @@ def run_once(
     )
 
 
-def _scenario(name: str, transport: str, folder: Path) -> Path:
+def way_to_server(transport: str, network: LoopbackNetwork) -> str:
+    """Where a SIPp that calls sends to."""
+    if transport == "tls":
+        return f"{network.address(CALLER)}:{TUNNEL_PORT}"
+    return f"{network.address(SERVER)}:{PORTS[transport]}"
+
+
+def scenario_for(path: Path, transport: str, folder: Path) -> Path:
     """The scenario; for TLS with what SIPp, which speaks TCP to the tunnel, cannot know."""
-    path = HERE / f"{name}.xml"
     if transport != "tls":
         return path
     text = path.read_text(encoding="latin-1").replace("[transport]", "TLS")
-    if name == "carrier":
+    if path == CARRIER_SCENARIO:
         text = text.replace("[local_port]", str(PORTS["tls"]))
-    changed = folder / f"{name}-tls.xml"
+    changed = folder / f"{path.stem}-tls.xml"
     changed.write_text(text, encoding="latin-1")
     return changed
 
 
 @contextlib.contextmanager
-def _tunnels(network: LoopbackNetwork, folder: Path) -> Iterator[None]:
-    """TLS for SIPp on both sides, in a process of its own."""
+def tunnels(transport: str, network: LoopbackNetwork, folder: Path) -> Iterator[None]:
+    """TLS for SIPp on both sides, in a process of its own; nothing for another transport."""
+    if transport != "tls":
+        yield
+        return
     carrier, caller, server = network.address(CARRIER), network.address(CALLER), network.address(SERVER)
     certificate, key = Authority(folder / "authority").certificate_for(carrier)
     command = [sys.executable, str(HERE / "tls_tunnel.py"), str(certificate), str(key)]

@@ -31,7 +31,9 @@ def joined_to(connect: Callable[[], Awaitable[Streams]]) -> Callable[..., Awaita
 
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         other_reader, other_writer = await connect()
-        await asyncio.gather(pour(reader, other_writer), pour(other_reader, writer))
+        # Cancelled when the tunnels end: asyncio.streams would print that.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(pour(reader, other_writer), pour(other_reader, writer))
 
     return join
 

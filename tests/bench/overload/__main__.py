@@ -1,14 +1,16 @@
 """How many calls a server completes when it is offered more than it can take.
 
-    python -m tests.bench.overload [--transport udp] [--factor 3] [--seconds 10] [--talk 500] [--peak CALLS_PER_SECOND]
+    python -m tests.bench.overload [--transport udp|tcp|tls] [--factor 3] [--seconds 10] [--talk 500]
+                                   [--peak CALLS_PER_SECOND]
 
 The peak is the most calls per second that were completed at any rate offered, found by raising the rate; then a
 multiple of it is offered. What the server does not take it must refuse with 503, and what it takes it must complete:
 the rest of the peak that is kept is the figure. Then 70 % of the peak is offered while the server is stopped for a
 tenth of a second in every second, as a busy machine would do: that is no overload, and nobody should be refused.
 
-The generator needs a core of its own. Where it and other programs leave the server less than nine tenths of one during
-the overload, what a second of its processor time achieves is compared instead, and that is said.
+The generator needs a core of its own; over TLS it shares that with the tunnel that SIPp gets its TLS from. Where it
+and other programs leave the server less than nine tenths of one during the overload, what a second of its processor
+time achieves is compared instead, and that is said.
 """
 
 from __future__ import annotations
@@ -31,8 +33,19 @@ from support.ports import LoopbackNetwork
 from support.server import RunningServer
 from support.sipp import Sipp
 
+from tests.bench.calls.runs import (
+    CALLER,
+    CARRIER,
+    CARRIER_SCENARIO,
+    PORTS,
+    SERVER,
+    TRANSPORTS,
+    scenario_for,
+    tunnels,
+    way_to_server,
+)
+
 HERE = Path(__file__).resolve().parent
-CARRIER, CALLER, SERVER = 10, 20, 1
 GOAL = 0.8
 HICCUP_RATE = 0.7
 """The rate at which the server is stopped now and then, as a part of the peak."""
@@ -79,42 +92,47 @@ class Between:
     network: LoopbackNetwork
     talk: int
     """Milliseconds from answer to BYE."""
-    tcp: bool
+    transport: str
 
 
 def offer(between: Between, rate: float, seconds: float) -> Offer:
     """Offer so many calls per second for so long."""
     server, network = between.server, between.network
     calls = max(1, round(rate * seconds))
-    with tempfile.TemporaryDirectory() as folder:
-        common = {"keep_messages": False, "seconds": int(seconds) + 60, "tcp": between.tcp}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        common = {
+            "keep_messages": False,
+            "seconds": int(seconds) + 60,
+            "tcp": between.transport != "udp",
+            "rate": rate,
+        }
         carrier = Sipp(
-            Path(folder) / "carrier",
-            HERE.parent / "calls" / "carrier.xml",
+            folder / "carrier",
+            scenario_for(CARRIER_SCENARIO, between.transport, folder),
             network.address(CARRIER),
             calls=1_000_000,
-            rate=rate,
             **common,
         )
-        before = cpu_seconds(server.pid)
-        caller = Sipp(
-            Path(folder) / "caller",
-            HERE / "caller.xml",
-            network.address(CALLER),
-            remote=f"{network.address(SERVER)}:5060",
-            called="135550",
-            calls=calls,
-            rate=rate,
-            limit=100_000,
-            options=("-d", str(between.talk)),
-            **common,
-        )
-        began, at_first = time.monotonic(), cpu_seconds(server.pid)
-        time.sleep(seconds)
-        share = (cpu_seconds(server.pid) - at_first) / (time.monotonic() - began)
-        result = caller.wait()
-        spent = cpu_seconds(server.pid) - before
-        completed = settled(carrier)
+        with tunnels(between.transport, network, folder):
+            before = cpu_seconds(server.pid)
+            caller = Sipp(
+                folder / "caller",
+                scenario_for(HERE / "caller.xml", between.transport, folder),
+                network.address(CALLER),
+                remote=way_to_server(between.transport, network),
+                called="135550",
+                calls=calls,
+                limit=100_000,
+                options=("-d", str(between.talk)),
+                **common,
+            )
+            began, at_first = time.monotonic(), cpu_seconds(server.pid)
+            time.sleep(seconds)
+            share = (cpu_seconds(server.pid) - at_first) / (time.monotonic() - began)
+            result = caller.wait()
+            spent = cpu_seconds(server.pid) - before
+            completed = settled(carrier)
         carrier.kill()
     return Offer(
         rate=rate,
@@ -164,8 +182,10 @@ def go_before_others(pid: int) -> None:
 
 def document(network: LoopbackNetwork, transport: str) -> dict[str, object]:
     """Two trunks without practical limits, and prefix 13 to the carrier."""
-    limits = {"max_outgoing_calls": 100000, "max_incoming_calls": 100000, "transport": transport}
+    limits = {"max_outgoing_calls": 100000, "max_incoming_calls": 100000}
+    limits |= {"transport": transport, "server_port": PORTS[transport], "tls_verify": False}
     return {
+        "system": {"sip_tls_port": PORTS["tls"]},
         "sip_trunks": [
             {"id": 1, "description": "Carrier", "server_address": network.address(CARRIER), **limits},
             {"id": 2, "description": "Caller", "server_address": network.address(CALLER), **limits},
@@ -197,7 +217,7 @@ def find_peak(between: Between, seconds: float) -> Offer:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp", help="on both sides (udp)")
+    parser.add_argument("--transport", choices=TRANSPORTS, default="udp", help="on both sides (udp)")
     parser.add_argument("--factor", type=float, default=3, help="what is offered, in peaks (3)")
     parser.add_argument("--seconds", type=float, default=10, help="length of the overload (10)")
     parser.add_argument("--talk", type=int, default=500, help="milliseconds from answer to BYE (500)")
@@ -215,7 +235,7 @@ def main() -> int:
         ) as server,
     ):
         go_before_others(server.pid)
-        between = Between(server, network, options.talk, options.transport == "tcp")
+        between = Between(server, network, options.talk, options.transport)
         offer(between, 20, 1)  # warm: imports, caches, files
         seconds = min(5.0, options.seconds)
         if options.peak:
