@@ -55,8 +55,11 @@ class CallRelay:
     def __init__(self, call: Call, session: MediaSession) -> None:
         self.call = call
         self.session = session
-        self.places: dict[Flow, SideSettings] = {}
-        """What each place that rings is told; the one that answers keeps it."""
+        self.places: dict[tuple[str, str], SideSettings] = {}
+        """What each place that rings is told, by our address and its own; the one that answers keeps it.
+
+        The ports of a way, or its connection, may change while it rings: they do not matter here.
+        """
         self.problem = ""
         """What is wrong with the audio, in words; blank while all is well."""
 
@@ -69,27 +72,31 @@ class CallRelay:
             return body
         side = self._side(leg)
         source = leg.flow.remote_host
-        settings = self.places.get(leg.flow) if side is Side.CALLED else None
-        if settings is not None:
-            self.session.reached_at(side, settings)
+        if side is Side.CALLED:
+            self._reached_at(leg)
         if is_offer:
             return Body(body.content_type, self.session.offer(side, body.content, source))
         tag = leg.dialog.id.remote_tag if leg.dialog is not None else ""
         return Body(body.content_type, self.session.answer(side, body.content, tag, source))
 
-    def offer_at(self, flow: Flow, first: Body) -> Body:
-        """The offer that the first place got, for another place of the same target."""
-        settings = self.places[flow]
-        if settings.local_address != self.session.settings(Side.CALLED).local_address:
-            return first
-        return Body(first.content_type, self.session.offer_again(Side.CALLED, settings))
+    def offer_at(self, place: SideSettings, first: Body) -> Body:
+        """The offer that the first place of a target got, as another one gets it."""
+        return Body(first.content_type, self.session.offer_at(Side.CALLED, place))
+
+    def _reached_at(self, leg: Leg) -> None:
+        """The called side is at this leg's place."""
+        place = self.places.get(_way(leg.flow))
+        if place is not None:
+            self.session.reached_at(Side.CALLED, place)
 
     def roll_back(self) -> None:
         """The last offer was refused: the audio stays as it was (RFC 3261 14.1)."""
         self.session.rollback()
 
     def established(self) -> None:
-        """The call is answered: missing audio is noticed from now on."""
+        """The call is answered: missing audio is noticed from now on, and nobody else is waited for."""
+        if self.call.called is not None:
+            self._reached_at(self.call.called)
         self.session.established()
 
     def press(self, to_caller: bool, digit: str) -> bool:
@@ -157,18 +164,19 @@ class Relays:
         control = self._control
         if control is None:
             return "audio cannot be relayed: no media process runs"
-        caller_settings, called_settings = self._settings(call, target, places[0].flow)
+        caller = self._side(call.caller.flow, self._record_of_source(call))
+        sides = [self._side(place.flow, target.record) for place in places]
         try:
             if relay is None:
-                session = control.open(call.id, caller_settings, called_settings)
+                session = control.open(call.id, caller, *sides)
                 relay = self._relays[call.id] = CallRelay(call, session)
                 call.media = relay
                 crossed = None
             else:
-                crossed = relay.session.redirect(Side.CALLED, called_settings)
+                crossed = relay.session.redirect(Side.CALLED, *sides)
         except PortsExhausted as error:
             return f"audio cannot be relayed: {error.detail}"
-        relay.places = {place.flow: self._side(place.flow, called_settings.codecs or ()) for place in places}
+        relay.places = {_way(place.flow): side for place, side in zip(places, sides, strict=True)}
         if offer is None:
             return [None] * len(places)
         if crossed is None:
@@ -177,52 +185,40 @@ class Relays:
             first = Body(offer.content_type, crossed)
         if not offer.is_description:
             return [first] * len(places)
-        return [first, *(relay.offer_at(place.flow, first) for place in places[1:])]
+        return [first, *(relay.offer_at(side, first) for side in sides[1:])]
 
     def _wanted(self, call: Call, target: DialTarget, places: Sequence[Place]) -> bool:
         """Whether the audio of a call to this target flows through here: one side's record is enough."""
-        wishes = {self._wish_of_source(call), target.record.relay_media}
+        source = self._record_of_source(call)
+        wishes = {target.record.relay_media, source.relay_media if source is not None else RelayMedia.NO}
         if RelayMedia.YES in wishes:
             return True
         if RelayMedia.AUTO not in wishes:
             return False
-        source = call.caller.flow.remote_host
+        caller = call.caller.flow.remote_host
         offer = call.caller.offer_body
         signalled = connection_address(offer.content) if offer is not None and offer.is_description else ""
         for flow, contact in places:
             # A phone will most likely name the address for its audio that it named for its calls.
             expected = _host_of(contact) or flow.remote_host
-            reason = relay_reason(signalled or source, source, expected, flow.remote_host, self._local_networks)
+            reason = relay_reason(signalled or caller, caller, expected, flow.remote_host, self._local_networks)
             if reason is not None:
                 call.trail.append(f"relay: audio is relayed: {reason}")
                 return True
         return False
 
-    def _wish_of_source(self, call: Call) -> RelayMedia:
+    def _record_of_source(self, call: Call) -> SipTrunk | ExternalLine | LocalUser | None:
         source = call.source
-        record: SipTrunk | ExternalLine | LocalUser | None = None
         if source.kind is SourceKind.SIP_TRUNK:
-            record = self._configuration.get(SipTrunk, source.id)
-        elif source.kind is SourceKind.EXTERNAL_LINE:
-            record = self._configuration.get(ExternalLine, source.id)
-        elif source.kind is SourceKind.LOCAL_USER:
-            record = self._configuration.users_by_number.get(source.number)
-        return record.relay_media if record is not None else RelayMedia.NO
+            return self._configuration.get(SipTrunk, source.id)
+        if source.kind is SourceKind.EXTERNAL_LINE:
+            return self._configuration.get(ExternalLine, source.id)
+        if source.kind is SourceKind.LOCAL_USER:
+            return self._configuration.users_by_number.get(source.number)
+        return None
 
-    def _settings(self, call: Call, target: DialTarget, flow: Flow) -> tuple[SideSettings, SideSettings]:
-        source = call.source
-        record: OutgoingFields | None = None
-        if source.kind is SourceKind.SIP_TRUNK:
-            record = self._configuration.get(SipTrunk, source.id)
-        elif source.kind is SourceKind.EXTERNAL_LINE:
-            record = self._configuration.get(ExternalLine, source.id)
-        codecs = target.record.codecs if isinstance(target.record, OutgoingFields) else ()
-        return (
-            self._side(call.caller.flow, record.codecs if record is not None else ()),
-            self._side(flow, codecs),
-        )
-
-    def _side(self, flow: Flow, codecs: tuple[str, ...]) -> SideSettings:
+    def _side(self, flow: Flow, record: SipTrunk | ExternalLine | LocalUser | None) -> SideSettings:
+        codecs = record.codecs if isinstance(record, OutgoingFields) else ()
         local, told = self._addresses.media_addresses(flow.remote_host, flow)
         return SideSettings(
             local_address=local,
@@ -392,6 +388,11 @@ def _figures(snapshots: list[StreamSnapshot], relayed: int) -> dict[str, float]:
         "jitter_ms": round(max(jitters), 2) if jitters else 0.0,
         "loss_percent": round(statistics.fmean(losses), 2) if losses else 0.0,
     }
+
+
+def _way(flow: Flow) -> tuple[str, str]:
+    """What of a way decides which of our addresses its peer is told."""
+    return flow.local_host, flow.remote_host
 
 
 def _host_of(contact: str) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from secrets import randbelow
 
@@ -19,7 +19,7 @@ from app.errors import TrunklineError
 from app.media.figures import MediaReport, StreamSnapshot
 from app.media.link import Link, make_link
 from app.media.media_session import MediaSession
-from app.media.messages import Command, Message, Report, StreamRow
+from app.media.messages import Address, Command, Message, Report, StreamRow
 from app.media.monitoring import Problem
 from app.media.negotiation import Side, SideSettings
 from app.media.ports import AddressPorts
@@ -153,10 +153,10 @@ class _Slot:
 
 @dataclass(slots=True)
 class _Closing:
-    """A session that the worker is closing: its ports come back with its last figures."""
+    """What a worker is closing: the ports come back when it has, those of a session with its last figures."""
 
     slot: int
-    ports: tuple[tuple[str, int], ...]
+    ends: tuple[Address, ...]
     done: Callable[[tuple[StreamRow, StreamRow] | None], None] | None
 
 
@@ -264,7 +264,9 @@ class MediaControl:
         for slot in self._slots:
             ahead = (*ports.ready.get(slot.index, ()), *ports.requested.get(slot.index, ()))
             if ahead:
-                self.slot_send(slot.index, (int(Command.RELEASE), ports.address, ahead))
+                # They are in no call: nobody waits for them.
+                ends = tuple((ports.address, port) for port in ahead)
+                self.slot_send(slot.index, (int(Command.RELEASE), 0, ends))
 
     def retire(self) -> None:
         """Another control takes the new calls: give back what no call uses. Calls that run go on until they end."""
@@ -300,57 +302,64 @@ class MediaControl:
 
     # --- sessions ---------------------------------------------------------------------------------------------------
 
-    def open(self, call_id: str, caller: SideSettings, called: SideSettings) -> MediaSession:
-        """Take ports for a call. Raises `PortsExhausted`: answer 503."""
-        slot = self._choose(caller.local_address, called.local_address)
-        first = self._take_port(caller.local_address, slot.index)
-        try:
-            second = self._take_port(called.local_address, slot.index)
-        except PortsExhausted:
-            self._address(caller.local_address).give_back(first)
-            raise
-        session = MediaSession(self, call_id, (caller, called), (first, second), slot.index, _session_id())
-        self._register(session)
-        return session
+    def open(self, call_id: str, caller: SideSettings, called: SideSettings, *others: SideSettings) -> MediaSession:
+        """Take ports for a call. Raises `PortsExhausted`: answer 503.
 
-    def reopen(self, session: MediaSession, side: Side, settings: SideSettings) -> int:
-        """Give a session a port on another local address for one side (used by `MediaSession.redirect`).
-
-        Returns the port. Raises `PortsExhausted`, after which nothing has changed.
+        `others` are further places at which the called side may turn out to be.
         """
-        port = self._take_port(settings.local_address, session.slot)
-        old = (session.settings(side).local_address, session.port(side))
-        self.sessions.pop(session.number, None)
-        self.slot_send(session.slot, (int(Command.CLOSE), session.number))
-        self._slots[session.slot].sessions -= 1
-        self._closing[session.number] = _Closing(session.slot, (old,), None)
-        return port
-
-    def register_again(self, session: MediaSession) -> None:
-        """The session has its new port: open it at the worker under a new number."""
-        self._register(session)
-
-    def _register(self, session: MediaSession) -> None:
+        places = dict.fromkeys(place.local_address for place in (called, *others))
+        slot = self._choose(caller.local_address, *places)
+        ports = self.take_ports(slot.index, (caller.local_address,))
+        try:
+            called_ports = self.take_ports(slot.index, places)
+        except PortsExhausted:
+            self.give_back(slot.index, ports.items())
+            raise
+        session = MediaSession(self, call_id, (caller, called), (ports, called_ports), slot.index, _session_id())
         self._next_number += 1
         session.number = self._next_number
         self.sessions[session.number] = session
-        self._slots[session.slot].sessions += 1
-        self.slot_send(session.slot, session.open_command())
+        slot.sessions += 1
+        self.slot_send(slot.index, session.open_command())
         self._schedule_top_up()
+        return session
+
+    def take_ports(self, slot: int, addresses: Iterable[str]) -> dict[str, int]:
+        """A port on each of these addresses. Raises `PortsExhausted`, after which none is taken."""
+        ports: dict[str, int] = {}
+        try:
+            for address in addresses:
+                ports[address] = self._take_port(address, slot)
+        except PortsExhausted:
+            self.give_back(slot, ports.items())
+            raise
+        return ports
+
+    def give_back(self, slot: int, ends: Iterable[Address]) -> None:
+        """Ends that no session uses any more: others get their ports when the worker has let go of them."""
+        closed = tuple(ends)
+        if closed:
+            self._next_number += 1
+            ticket = self._next_number
+            self._close_ends(ticket, _Closing(slot, closed, None), (int(Command.RELEASE), ticket, closed))
 
     def release(self, session: MediaSession, done: Callable[[tuple[StreamRow, StreamRow] | None], None] | None) -> None:
         """Close a session at its worker; `done` gets the last rows, None if the worker cannot tell them any more."""
         if self.sessions.pop(session.number, None) is None:
             return
-        slot = self._slots[session.slot] if session.slot < len(self._slots) else None
-        if slot is not None:
-            slot.sessions -= 1
-        ends = tuple((session.settings(side).local_address, session.port(side)) for side in Side)
-        self._closing[session.number] = _Closing(session.slot, ends, done)
+        if session.slot < len(self._slots):
+            self._slots[session.slot].sessions -= 1
+        closing = _Closing(session.slot, session.ends, done)
+        self._close_ends(session.number, closing, (int(Command.CLOSE), session.number))
+
+    def _close_ends(self, number: int, closing: _Closing, command: Message) -> None:
+        """Have a worker close some ends; they are free when it tells so, or is gone."""
+        self._closing[number] = closing
+        slot = self._slots[closing.slot] if closing.slot < len(self._slots) else None
         if slot is None or slot.link is None:
-            self._finish_closing(session.number, None)
-            return
-        slot.link.send((int(Command.CLOSE), session.number))
+            self._finish_closing(number, None)
+        else:
+            slot.link.send(command)
 
     def slot_send(self, slot: int, message: Message) -> None:
         """Send a command to a worker; while it is being replaced nothing needs to be sent, all comes again."""
@@ -384,7 +393,8 @@ class MediaControl:
 
     def _take_port(self, address: str, slot: int) -> int:
         ports = self._address(address)
-        port = ports.take(slot)
+        # What is bound ahead after another control has come is bound by that one's workers.
+        port = ports.take(slot) if not self._retired else None
         if port is not None:
             return port
         # Nothing is bound ahead (a burst, or the first call on this address): see ourselves whether a port is free.
@@ -402,7 +412,7 @@ class MediaControl:
             for bound in pair:
                 bound.close()
             return port
-        port = ports.take_requested(slot)
+        port = ports.take_requested(slot) if not self._retired else None
         if port is not None:
             return port
         first, last = self.settings.port_first, self.settings.port_last
@@ -541,6 +551,8 @@ class MediaControl:
         elif kind == Report.CLOSED:
             _, caller, called, _ = message[2]
             self._finish_closing(message[1], (StreamRow(*caller), StreamRow(*called)))
+        elif kind == Report.RELEASED:
+            self._finish_closing(message[1], None)
         elif kind == Report.BOUND:
             self._take_bound(link, *message[1:])
         elif kind == Report.FAILED:
@@ -584,7 +596,7 @@ class MediaControl:
         self._open_tries.pop(number, None)
         if closing is None:
             return
-        for address, port in closing.ports:
+        for address, port in closing.ends:
             if address in self._ports:
                 self._ports[address].give_back(port)
         if closing.done is not None:
@@ -596,6 +608,7 @@ class MediaControl:
         if session is None:
             self._finish_closing(number, None)
             return
+        session.worker_lost()
         tries = self._open_tries.get(number, 0) + 1
         self._open_tries[number] = tries
         if tries > _OPEN_TRIES or self._loop is None:

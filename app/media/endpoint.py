@@ -1,4 +1,4 @@
-"""One relayed session inside a worker: its four sockets, whom they listen to, and what becomes of each packet.
+"""One relayed session inside a worker: its sockets, whom they listen to, and what becomes of each packet.
 
 An `Endpoint` is one UDP socket towards one side. It learns its peer within what was signalled, is then connected to it,
 and from that moment the kernel drops everybody else's packets. Packets that are exactly the next one of a known stream
@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from secrets import randbits
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,9 @@ IDLE = StreamStatistics()
 
 Entry = tuple[StreamStatistics, Callable[[Any], int], Callable[[memoryview], int], Callable[[int], None]]
 """What the loop needs of a socket: figures, receive, send for the expected packet, handler for every other one."""
+
+Pair = tuple[socket.socket, socket.socket]
+"""The sockets for RTP and RTCP at one end."""
 
 _PAYLOAD_TYPES = 128
 
@@ -553,7 +556,18 @@ class Endpoint:
         _SEQUENCE.pack_into(self.relay.buffer, 2, (sequence + self.offset) & 0xFFFF)
         return True
 
-    # --- end --------------------------------------------------------------------------------------------------------
+    # --- begin and end ----------------------------------------------------------------------------------------------
+
+    def take_over(self, before: Endpoint) -> None:
+        """The side is here, and not at this other end any more: the figures of what it sends go on."""
+        self.statistics, before.statistics = before.statistics, StreamStatistics()
+        self.foreign, before.foreign = self.foreign + before.foreign, 0
+        self.dropped, before.dropped = self.dropped + before.dropped, 0
+        self.peer, before.peer = before.peer, before
+        self.peer.peer = self
+        before.digits, before.offset = None, 0
+        before.configure(NOBODY, unlock=True)
+        self.peer.refresh()
 
     def drain(self) -> None:
         """Throw away what waits in the socket, from before this session."""
@@ -574,13 +588,18 @@ class Endpoint:
 
 
 class RelayedSession:
-    """The four endpoints of a call and what was negotiated for them."""
+    """The endpoints of a call and what was negotiated for them.
+
+    A side is at one end, of two endpoints. While it is not known which of several phones will answer, it may turn out
+    to be at another one: there its first packets are kept, too.
+    """
 
     __slots__ = (
         "active",
         "control_at",
         "control_packets",
         "endpoints",
+        "ends",
         "events",
         "id",
         "muxes",
@@ -594,8 +613,9 @@ class RelayedSession:
         self,
         relay: Relay,
         session: int,
-        pairs: tuple[tuple[socket.socket, socket.socket], tuple[socket.socket, socket.socket]],
+        pairs: tuple[Mapping[Address, Pair], Mapping[Address, Pair]],
     ) -> None:
+        """`pairs`: the sockets of each side by their address; the side is at the first."""
         self.id = session
         self.active = False
         self.secure = False
@@ -608,16 +628,41 @@ class RelayedSession:
         self.control_at = [0.0, 0.0]
         """When each side's newest RTCP packet came."""
         self.control_packets = [0, 0]
-        self.endpoints = [
-            (Endpoint(relay, self, side, pair[0], False), Endpoint(relay, self, side, pair[1], True))
-            for side, pair in enumerate(pairs)
-        ]
+        self.ends = tuple(
+            {end: self._listen(relay, side, pair) for end, pair in of_side.items()}
+            for side, of_side in enumerate(pairs)
+        )
+        """Of each side: RTP and RTCP wherever it may be."""
+        self.endpoints = [next(iter(ends.values())) for ends in self.ends]
+        """Of each side: RTP and RTCP where it is."""
         for first, second in zip(*self.endpoints, strict=True):
             first.peer, second.peer = second, first
-        for ends in self.endpoints:
-            for endpoint in ends:
-                endpoint.drain()
-                relay.watch(endpoint)
+
+    def _listen(self, relay: Relay, side: int, pair: Pair) -> tuple[Endpoint, Endpoint]:
+        """The endpoints of new sockets, watched from now on."""
+        endpoints = (Endpoint(relay, self, side, pair[0], False), Endpoint(relay, self, side, pair[1], True))
+        for endpoint in endpoints:
+            endpoint.drain()
+            relay.watch(endpoint)
+        return endpoints
+
+    def place(self, side: int, ends: Iterable[Address], fresh: Mapping[Address, Pair]) -> None:
+        """From now on a side is at the first of these ends and may turn out to be at the others, and nowhere else.
+
+        `fresh` are the sockets of those that were not named before.
+        """
+        known = self.ends[side]
+        before = self.endpoints[side]
+        for end, pair in fresh.items():
+            known[end] = self._listen(before[0].relay, side, pair)
+        first, *others = ends
+        self.endpoints[side] = known[first]
+        if known[first] is not before:
+            for endpoint, other in zip(known[first], before, strict=True):
+                endpoint.take_over(other)
+        for end in known.keys() - {first, *others}:
+            for endpoint in known.pop(end):
+                endpoint.close()
 
     def configure(self, configuration: SessionConfiguration) -> None:
         """Take what was negotiated."""
@@ -680,7 +725,9 @@ class RelayedSession:
 
     def close(self) -> None:
         """Close all sockets."""
-        for ends in self.endpoints:
-            for endpoint in ends:
-                endpoint.close()
+        for ends in self.ends:
+            for endpoints in ends.values():
+                for endpoint in endpoints:
+                    endpoint.close()
+            ends.clear()
         self.endpoints = []

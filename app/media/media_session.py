@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from app.media.configuration import inactive_configuration, session_configuration
 from app.media.figures import EMPTY_ROW, MediaReport, StreamSnapshot, add_rows, make_snapshot
 from app.media.messages import Address, Command, Message, StreamRow
 from app.media.monitoring import Notice, Problem, StreamWatch
-from app.media.negotiation import NegotiatedMedia, Negotiation, Side, SideSettings
+from app.media.negotiation import NegotiatedMedia, Negotiation, Ports, Side, SideSettings
 from app.media.telephone_event import event_code
 
 
@@ -24,9 +24,9 @@ class SessionHost(Protocol):
         self, session: MediaSession, done: Callable[[tuple[StreamRow, StreamRow] | None], None] | None
     ) -> None: ...
 
-    def reopen(self, session: MediaSession, side: Side, settings: SideSettings) -> int: ...
+    def take_ports(self, slot: int, addresses: Iterable[str]) -> dict[str, int]: ...
 
-    def register_again(self, session: MediaSession) -> None: ...
+    def give_back(self, slot: int, ends: Iterable[Address]) -> None: ...
 
 
 class MediaSession:
@@ -37,7 +37,7 @@ class MediaSession:
         host: SessionHost,
         call_id: str,
         settings: tuple[SideSettings, SideSettings],
-        ports: tuple[int, int],
+        ports: tuple[Ports, Ports],
         slot: int,
         session_id: int,
     ) -> None:
@@ -86,6 +86,11 @@ class MediaSession:
         """Our RTP port towards a side."""
         return self._negotiation.port(side)
 
+    @property
+    def ends(self) -> tuple[Address, ...]:
+        """All our addresses and RTP ports of this call."""
+        return tuple(end for side in Side for end in self._negotiation.ends(side))
+
     def offer(self, from_side: Side, sdp: bytes, sip_source: str | None = None) -> bytes:
         """Take an offer of one side (INVITE, re-INVITE, UPDATE, late offer in a 200); returns the one for the other.
 
@@ -111,33 +116,42 @@ class MediaSession:
         """The pending offer was refused by the other side: everything stays as it was."""
         self._negotiation.rollback()
 
-    def redirect(self, side: Side, settings: SideSettings) -> bytes | None:
-        """Another peer takes this side's place: the next target of the call.
+    def redirect(self, side: Side, *places: SideSettings) -> bytes | None:
+        """Another peer takes this side's place: the next target of the call, which may be at any of these places.
 
-        Returns the other side's offer anew for that peer, None where there is none (late offer). Raises `SdpError` 488
-        where no codec is left for it, `PortsExhausted` where its address has no port.
+        Returns the other side's offer anew for the first of them, None where there is none (late offer). Raises
+        `SdpError` 488 where no codec is left for it, `PortsExhausted` where an address has no port: then nothing has
+        changed.
         """
         negotiation = self._negotiation
-        moved = settings.local_address != negotiation.settings(side).local_address
-        port = self._host.reopen(self, side, settings) if moved else negotiation.port(side)
+        known = dict(negotiation.ends(side))
+        wanted = dict.fromkeys(place.local_address for place in places)
+        ports = self._host.take_ports(self.slot, [address for address in wanted if address not in known])
+        ports |= {address: known.pop(address) for address in wanted if address in known}
         self._session_id += 4
-        self.learned = {key: address for key, address in self.learned.items() if key[0] != side}
         try:
-            return negotiation.redirect(side, settings, port, self._session_id)
+            return negotiation.redirect(side, places[0], ports, self._session_id)
         finally:
-            if moved:
-                self._keep_rows()
-                self._host.register_again(self)
-            else:
-                self._send((int(Command.CONFIGURE), self.number, inactive_configuration().to_tuple()))
+            self._moved(side)
+            self._host.give_back(self.slot, known.items())
+            self._send((int(Command.CONFIGURE), self.number, inactive_configuration().to_tuple()))
 
-    def offer_again(self, to_side: Side, settings: SideSettings) -> bytes:
-        """The offer that a side was sent last, for another place where it may be: only our address differs."""
-        return self._negotiation.sent_again(to_side, settings)
+    def offer_at(self, side: Side, place: SideSettings) -> bytes:
+        """The offer that a side was sent last, as another place of it gets it: with our address and port there.
 
-    def reached_at(self, side: Side, settings: SideSettings) -> None:
-        """A side of which several places were asked is at this one; it keeps its port."""
-        self._negotiation.reached_at(side, settings)
+        Each place of a side names one of the local addresses that the session was opened or redirected with.
+        """
+        return self._negotiation.offer_at(side, place)
+
+    def reached_at(self, side: Side, place: SideSettings) -> None:
+        """A side of which several places were asked is at this one: what comes from there is heard from now on."""
+        if self._negotiation.reached_at(side, place):
+            self._moved(side)
+
+    def _moved(self, side: Side) -> None:
+        """The worker is told where a side is, and what was known of who is there is forgotten."""
+        self.learned = {key: address for key, address in self.learned.items() if key[0] != side}
+        self._send((int(Command.PLACE), self.number, int(side), self._negotiation.ends(side)))
 
     @property
     def problems(self) -> tuple[Problem, Problem]:
@@ -146,9 +160,15 @@ class MediaSession:
         return caller, called
 
     def established(self) -> None:
-        """The call is answered: from now on missing audio is noticed."""
+        """The call is answered: from now on missing audio is noticed; the places that did not answer are given up."""
         self._established = True
         self._watch.expect(self.media, self._host.clock())
+        for side in Side:
+            here, *others = self._negotiation.ends(side)
+            if others:
+                self._negotiation.settle(side)
+                self._send((int(Command.PLACE), self.number, int(side), (here,)))
+                self._host.give_back(self.slot, others)
 
     def _configure(self, media: NegotiatedMedia, unlock: bool) -> None:
         if unlock:
@@ -217,8 +237,7 @@ class MediaSession:
 
     def open_command(self) -> Message:
         """What opens the session at a worker."""
-        ends = tuple((self.settings(side).local_address, self.port(side)) for side in Side)
-        return (int(Command.OPEN), self.number, *ends)
+        return (int(Command.OPEN), self.number, *(self._negotiation.ends(side) for side in Side))
 
     def configure_command(self) -> Message | None:
         """What sets it up again at another worker, with the addresses that were learned; None before an answer."""
@@ -229,10 +248,7 @@ class MediaSession:
         return (int(Command.CONFIGURE), self.number, configuration.to_tuple())
 
     def worker_lost(self) -> None:
-        """The worker with the live counters is gone: go on from what it told last."""
-        self._keep_rows()
-
-    def _keep_rows(self) -> None:
+        """The worker with the live counters is gone, or lost them: go on from what it told last."""
         self._earlier = list(self._rows)
 
     def take_rows(

@@ -5,8 +5,11 @@ its own child, which is all it is used for here; nothing from a network peer is 
 
 Commands, the first value is the `Command`:
     BIND      address, ports                      bind these RTP ports and the RTCP ports above them, ahead of need
-    RELEASE   address, ports                      give them back
-    OPEN      session, end, end                   an end is (address, port); caller first
+    RELEASE   ticket, ends                        close what is bound ahead of need at these ends, each (address, port)
+    OPEN      session, ends, ends                 the caller's, the called side's: at the first one it is, at any other
+                                                  it may turn out to be
+    PLACE     session, side, ends                 likewise for a side of an open session; ends that are not named any
+                                                  more are closed
     CONFIGURE session, configuration              see `SessionConfiguration.to_tuple`
     DIGIT     session, side, code, milliseconds   telephone-event into the stream that goes to this side
     CLOSE     session
@@ -14,7 +17,9 @@ Commands, the first value is the `Command`:
 Reports, the first value is the `Report`:
     READY                                         the worker runs
     BOUND     address, ports, failed, reason      the result of BIND
-    FAILED    session, reason                     OPEN could not bind
+    RELEASED  ticket                              RELEASE is done, as is all that was commanded before it; for CLOSE of
+                                                  a session that is not open, its number
+    FAILED    session, reason                     OPEN or PLACE could not bind: the session is not open
     LEARNED   session, side, is_rtcp, host, port  a side was locked to this address
     STATISTICS rows                               (session, caller row, called row, when), each row a `StreamRow`;
                                                   when it was gathered, in seconds of the worker's own clock
@@ -44,6 +49,7 @@ class Command(IntEnum):
     DIGIT = 5
     CLOSE = 6
     STOP = 7
+    PLACE = 8
 
 
 class Report(IntEnum):
@@ -56,6 +62,7 @@ class Report(IntEnum):
     STATISTICS = 5
     DIGITS = 6
     CLOSED = 7
+    RELEASED = 8
 
 
 class SideConfiguration(NamedTuple):

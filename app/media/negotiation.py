@@ -7,6 +7,7 @@ What both sides agreed on is an immutable `NegotiatedMedia`; a new agreement rep
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
@@ -214,13 +215,26 @@ class _Numbers:
         return wanted
 
 
+Ports = Mapping[str, int]
+"""Our RTP ports towards a side by our address: one for each of the places where it may be. RTCP is one above."""
+
+_Content = tuple[tuple[Line, ...], tuple[MediaDescription, ...]]
+"""A description without its `v=` and `o=` lines."""
+
+
 @dataclass(slots=True)
 class _Sent:
     """What a side was last sent, for the version of its `o=` line (RFC 3264 section 8)."""
 
     session_id: int
     version: int = 0
-    body: tuple[tuple[Line, ...], tuple[MediaDescription, ...]] | None = None
+    content: _Content | None = None
+
+    def complete(self, content: _Content, place: SideSettings) -> bytes:
+        """The whole description."""
+        lines, media = content
+        origin: Line = ("o", f"- {self.session_id} {self.version} {_network(place)}")
+        return SessionDescription((("v", "0"), origin, *lines), media).to_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +255,8 @@ class _Offer:
 class Negotiation:
     """The offer/answer state of one relayed call: two dialogs, one of them possibly with several branches."""
 
-    def __init__(self, caller: SideSettings, called: SideSettings, ports: tuple[int, int], session_id: int) -> None:
-        """`ports` are our RTP ports towards each side; RTCP is one above. `session_id` goes into the `o=` lines."""
+    def __init__(self, caller: SideSettings, called: SideSettings, ports: tuple[Ports, Ports], session_id: int) -> None:
+        """`ports` are ours towards each side, `session_id` goes into the `o=` lines."""
         self._settings = [caller, called]
         self._ports = list(ports)
         self._choices = [_choices(caller), _choices(called)]
@@ -262,7 +276,12 @@ class Negotiation:
         return self._settings[side]
 
     def port(self, side: Side) -> int:
-        return self._ports[side]
+        return self._ports[side][self._settings[side].local_address]
+
+    def ends(self, side: Side) -> tuple[tuple[str, int], ...]:
+        """Our addresses and ports towards a side: first the one where it is, then those of its other places."""
+        here = self._settings[side].local_address
+        return tuple(sorted(self._ports[side].items(), key=lambda end: end[0] != here))
 
     def offer(self, from_side: Side, sdp: bytes, sip_source: str | None = None) -> bytes:
         """Take an offer (in an INVITE, re-INVITE, UPDATE or, late, in a 200); returns the one for the other side.
@@ -302,7 +321,7 @@ class Negotiation:
             self._offer = self._previous_offer
             self._previous_offer = None
 
-    def redirect(self, side: Side, settings: SideSettings, port: int, session_id: int) -> bytes | None:
+    def redirect(self, side: Side, settings: SideSettings, ports: Ports, session_id: int) -> bytes | None:
         """Another peer takes this side's place (the next target of a call).
 
         Returns the pending offer of the other side anew, for that peer; None while there is none.
@@ -310,7 +329,7 @@ class Negotiation:
         """
         self._settings[side] = settings
         self._choices[side] = _choices(settings)
-        self._ports[side] = port
+        self._ports[side] = ports
         self._numbers[side] = _Numbers()
         self._sent[side] = _Sent(session_id)
         self.media = None
@@ -321,21 +340,34 @@ class Negotiation:
         self._check_codecs(offer.stream, offer.from_side)
         return self._send_offer(offer.from_side, offer.description, offer.stream, offer.sip_source)
 
-    def sent_again(self, side: Side, settings: SideSettings) -> bytes:
-        """What a side was sent last, with the address that these settings show. Nothing changes by it."""
-        sent = self._sent[side]
-        if sent.body is None:
+    def offer_at(self, side: Side, settings: SideSettings) -> bytes:
+        """The offer that a side was sent last, as another place of it gets it. Nothing changes by it."""
+        offer = self._offer
+        if offer is None or offer.from_side is side:
             return b""
-        lines, media = sent.body
-        network = _network(settings.shown_address)
-        lines = tuple(("c", network) if kind == "c" else (kind, value) for kind, value in lines)
-        origin: Line = ("o", f"- {sent.session_id} {sent.version} {network}")
-        return SessionDescription((("v", "0"), origin, *lines), media).to_bytes()
+        return self._sent[side].complete(self._offered(offer, settings), settings)
 
-    def reached_at(self, side: Side, settings: SideSettings) -> None:
-        """Of several places that were asked a side is at this one: it is told its address from now on."""
-        if settings.local_address == self._settings[side].local_address:
-            self._settings[side] = settings
+    def reached_at(self, side: Side, settings: SideSettings) -> bool:
+        """Of several places that were asked a side is at this one: it is told this address from now on.
+
+        Returns whether our end towards it is another one than before; then nothing is agreed on yet.
+        """
+        before = self._settings[side]
+        if settings == before or settings.local_address not in self._ports[side]:
+            return False
+        self._settings[side] = settings
+        offer = self._offer
+        if offer is not None and offer.from_side is not side:
+            self._sent[side].content = self._offered(offer, settings)
+        if settings.local_address == before.local_address:
+            return False
+        self.media = None
+        return True
+
+    def settle(self, side: Side) -> None:
+        """A side is where it is, and will not turn out to be elsewhere."""
+        here = self._settings[side].local_address
+        self._ports[side] = {here: self._ports[side][here]}
 
     # --- offers -----------------------------------------------------------------------------------------------------
 
@@ -379,19 +411,25 @@ class Negotiation:
             if added is not None:
                 event = Format(0, TELEPHONE_EVENT, added[1], 1, "0-16", f"telephone-event/{added[1]}")
                 sent.append((added, event, numbers.number_for(added, 101)))
+        self._offer = _Offer(from_side, description, stream, sip_source, tuple(sent), added)
+        return self._send(to_side, self._offered(self._offer, self._settings[to_side]))
+
+    def _offered(self, offer: _Offer, place: SideSettings) -> _Content:
+        """An offer as a place of the other side gets it."""
+        to_side, stream = offer.from_side.other, offer.stream
         media = []
-        for index, item in enumerate(description.media):
+        for index, item in enumerate(offer.description.media):
             if index != stream.index or not stream.port:
                 media.append(item.rejected())
                 continue
-            section = _Section(item, self._ports[to_side], stream.direction, stream.rtcp_mux)
-            media.append(section.build([(form.payload_type, number, form) for _, form, number in sent], added))
-        previous = self._sent[to_side].body
+            section = _Section(item, self._ports[to_side][place.local_address], stream.direction, stream.rtcp_mux)
+            formats = [(form.payload_type, number, form) for _, form, number in offer.sent]
+            media.append(section.build(formats, offer.added_event))
+        previous = self._sent[to_side].content
         if previous is not None and len(previous[1]) > len(media):
             # A dialog never loses an m= line (RFC 3264 section 8).
             media.extend(item.rejected() for item in previous[1][len(media) :])
-        self._offer = _Offer(from_side, description, stream, sip_source, tuple(sent), added)
-        return self._write(to_side, description.lines, tuple(media))
+        return _session_lines(offer.description.lines, _network(place)), tuple(media)
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
@@ -427,7 +465,7 @@ class Negotiation:
         if stream is not None and matched:
             source = description.media[stream.index]
             direction = Direction(stream.direction & offer.stream.direction.reversed())
-            section = _Section(source, self._ports[to_side], direction, offer.stream.rtcp_mux)
+            section = _Section(source, self.port(to_side), direction, offer.stream.rtcp_mux)
             formats = [
                 (answered.payload_type, offered.payload_type, answered)
                 for key, offered, answered in matched
@@ -443,7 +481,8 @@ class Negotiation:
                     formats.append((-1, wanted.payload_type, wanted))
                     added = (wanted.name, wanted.clock_rate, wanted.channels, 0)
             media[offer.stream.index] = section.build(formats, added)
-        return self._write(to_side, description.lines, tuple(media))
+        lines = _session_lines(description.lines, _network(self._settings[to_side]))
+        return self._send(to_side, (lines, tuple(media)))
 
     def _agree(
         self,
@@ -498,26 +537,23 @@ class Negotiation:
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
-    def _write(self, side: Side, lines: tuple[Line, ...], media: tuple[MediaDescription, ...]) -> bytes:
+    def _send(self, side: Side, content: _Content) -> bytes:
         """The description for a side, with our `o=` line; its version grows when anything else changes."""
-        network = _network(self._settings[side].shown_address)
-        head, body = _session_lines(lines, network)
         sent = self._sent[side]
-        content = (head + body, media)
-        if sent.body != content:
+        if sent.content != content:
             sent.version += 1
-            sent.body = content
-        origin: Line = ("o", f"- {sent.session_id} {sent.version} {network}")
-        return SessionDescription((("v", "0"), origin, *head, *body), media).to_bytes()
+            sent.content = content
+        return sent.complete(content, self._settings[side])
 
 
-def _network(address: str) -> str:
-    """An address as `c=` and `o=` lines have it (RFC 8866 5.2)."""
+def _network(place: SideSettings) -> str:
+    """The address that a place is told, as `c=` and `o=` lines have it (RFC 8866 5.2)."""
+    address = place.shown_address
     parsed = parse_address(address)
     return f"IN {'IP6' if parsed is not None and parsed.version == 6 else 'IP4'} {address}"
 
 
-def _session_lines(lines: tuple[Line, ...], connection: str) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+def _session_lines(lines: tuple[Line, ...], connection: str) -> tuple[Line, ...]:
     """The session lines to pass on, in the order of RFC 8866 section 9, without `v=` and `o=`."""
     subject: list[Line] = []
     details: list[Line] = []
@@ -540,7 +576,7 @@ def _session_lines(lines: tuple[Line, ...], connection: str) -> tuple[tuple[Line
     bandwidth = [line for line in times if line[0] == "b"]
     times = [line for line in times if line[0] != "b"]
     head = (*(subject[:1] or [("s", "-")]), *details, ("c", connection), *bandwidth)
-    return head, (*(times or [("t", "0 0")]), *rest)
+    return (*head, *(times or [("t", "0 0")]), *rest)
 
 
 class _Section:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.media.endpoint import BUFFER_SIZE, Endpoint, Entry, RelayedSession
+from app.media.endpoint import BUFFER_SIZE, Endpoint, Entry, Pair, RelayedSession
 from app.media.messages import Address, Command, Message, Report, SessionConfiguration
 from app.media.sockets import EpollPoller, SelectPoller, bind_pair, make_poller
 
@@ -28,8 +28,6 @@ _SESSIONS_PER_SLICE = 8
 _SHORTEST_WAIT = 0.001
 
 _LOGGED_FAILURES = 20
-
-Pair = tuple[Any, Any]
 
 
 class Relay:
@@ -177,10 +175,10 @@ class Relay:
             self._bind(*message[1:])
         elif kind == Command.DIGIT:
             self._digit(*message[1:])
+        elif kind == Command.PLACE:
+            self._place(*message[1:])
         elif kind == Command.RELEASE:
-            for port in message[2]:
-                for bound in self.pool.pop((message[1], port), ()):
-                    bound.close()
+            self._release(*message[1:])
 
     def _bind(self, address: str, ports: tuple[int, ...]) -> None:
         bound, failed, reason = [], [], ""
@@ -193,32 +191,63 @@ class Relay:
                 reason = str(error)
         self.report((int(Report.BOUND), address, tuple(bound), tuple(failed), reason))
 
-    def _open(self, session: int, *ends: Address) -> None:
-        pairs: list[Pair] = []
+    def _release(self, ticket: int, ends: tuple[Address, ...]) -> None:
         for end in ends:
-            pair = self.pool.pop(end, None)
+            for bound in self.pool.pop(end, ()):
+                bound.close()
+        self.report((int(Report.RELEASED), ticket))
+
+    def _pairs(self, session: int, ends: Iterable[Address]) -> dict[Address, Pair] | None:
+        """The sockets at these ends; None, which is reported, where one cannot be bound."""
+        pairs: dict[Address, Pair] = {}
+        for end in ends:
             try:
-                pairs.append(pair if pair is not None else bind_pair(*end))
+                pairs[end] = self.pool.pop(end) if end in self.pool else bind_pair(*end)
             except OSError as error:
-                for rtp, rtcp in pairs:
-                    rtp.close()
-                    rtcp.close()
+                for pair in pairs.values():
+                    for bound in pair:
+                        bound.close()
                 self.report((int(Report.FAILED), session, f"{end[0]} port {end[1]}: {error}"))
-                return
-        self.sessions[session] = RelayedSession(self, session, (pairs[0], pairs[1]))
-        self._wake_at(self.clock())
+                return None
+        return pairs
+
+    def _open(self, number: int, *sides: tuple[Address, ...]) -> None:
+        pairs = self._pairs(number, (end for ends in sides for end in ends))
+        if pairs is not None:
+            caller, called = ({end: pairs[end] for end in ends} for ends in sides)
+            self.sessions[number] = RelayedSession(self, number, (caller, called))
+            self._wake_at(self.clock())
+
+    def _place(self, number: int, side: int, ends: tuple[Address, ...]) -> None:
+        session = self.sessions.get(number)
+        if session is None:
+            return
+        pairs = self._pairs(number, [end for end in ends if end not in session.ends[side]])
+        if pairs is None:
+            # All or nothing: the engine opens it again, with all its ends.
+            self._forget_session(number)
+            return
+        before = session.endpoints[side][0]
+        session.place(side, ends, pairs)
+        if session.endpoints[side][0] is not before:
+            self._sending_digits.discard(before)
 
     def _close(self, number: int) -> None:
-        session = self.sessions.pop(number, None)
+        session = self.sessions.get(number)
         if session is None:
+            self.report((int(Report.RELEASED), number))
             return
         now = self.clock()
         session.expire(now + 1.0)
         row = self._session_row(session, now)
+        self._forget_session(number)
+        self.report((int(Report.CLOSED), number, row))
+
+    def _forget_session(self, number: int) -> None:
+        session = self.sessions.pop(number)
         for rtp, _ in session.endpoints:
             self._sending_digits.discard(rtp)
         session.close()
-        self.report((int(Report.CLOSED), number, row))
 
     def _digit(self, number: int, side: int, code: int, milliseconds: int) -> None:
         session = self.sessions.get(number)

@@ -179,7 +179,7 @@ class _Sessions:
                 port = probe.getsockname()[1] & ~1
             if port not in ports:
                 ports.append(port)
-        self.relay.command((int(Command.OPEN), 1, *(("127.0.0.1", port) for port in ports)))
+        self.relay.command((int(Command.OPEN), 1, *((("127.0.0.1", port),) for port in ports)))
         places = [("127.0.0.1", port) for port in (9, 19)]
         sides = [SideConfiguration(("127.0.0.1",), (), place, place, None, None, True, None, None) for place in places]
         rules = ((0, 8, 8000, False), (8, 0, 8000, False), (101, 96, 8000, True), (96, -1, 16000, True))

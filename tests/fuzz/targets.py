@@ -75,7 +75,7 @@ def sdp(data: bytes) -> None:
     for codecs in (None, ("PCMA", "telephone-event")):
         sides = SideSettings("198.51.100.1", codecs=codecs), SideSettings("2001:db8::1")
         for offer, answer in ((data, good), (good, data), (data, data)):
-            negotiation = Negotiation(*sides, (30000, 30002), 1000)
+            negotiation = Negotiation(*sides, ({"198.51.100.1": 30000}, {"2001:db8::1": 30002}), 1000)
             try:
                 _exchange(negotiation, offer, answer)
             except RemoteError as error:

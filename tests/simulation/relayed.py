@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from simulation.raw import Wire
-from simulation.world import START_OF_TIME
+from simulation.raw import SERVER, RawPeer, Wire
+from simulation.world import START_OF_TIME, World
+from support.sip_text import digest_header
 
 from app.calls.leg_events import Body
+from app.hosts import bracketed
 from app.media.control import MediaControl, MediaSettings, _Slot
 from app.media.figures import EMPTY_ROW
 from app.media.messages import Command, Message, Report
+from app.sip.endpoint import new_call_id, new_tag
+from app.sip.flow import Flow
+from app.sip.message import Request, Response
 
 OUR_ADDRESS = "10.0.0.5"
+
+
+Ends = tuple[tuple[str, int], ...]
 
 
 class PaperLink:
@@ -27,6 +35,8 @@ class PaperLink:
         self._control = control
         self.heard_at = START_OF_TIME
         self.commands: list[Message] = []
+        self.listening: dict[int, list[Ends]] = {}
+        """By session: the addresses and ports of each side where the relay listens, first the one where the side is."""
 
     def start(self) -> None:
         """It runs."""
@@ -42,9 +52,18 @@ class PaperLink:
 
     def send(self, message: Message) -> None:
         self.commands.append(message)
-        if message[0] == Command.CLOSE:
+        if message[0] == Command.OPEN:
+            self.listening[message[1]] = list(message[2:])
+        elif message[0] == Command.PLACE:
+            self.listening[message[1]][message[2]] = message[3]
+        elif message[0] == Command.CLOSE:
+            del self.listening[message[1]]
             row = tuple(EMPTY_ROW)
             self._control.link_message(self, (int(Report.CLOSED), message[1], (message[1], row, row, 0.0)))
+        elif message[0] == Command.RELEASE:
+            in_use = {end for sides in self.listening.values() for ends in sides for end in ends}
+            assert not in_use.intersection(message[2]), "ports of a call are given back"
+            self._control.link_message(self, (int(Report.RELEASED), message[1]))
 
     def digits(self) -> list[Message]:
         """The digits that were to be put into a stream."""
@@ -64,6 +83,45 @@ class PaperControl(MediaControl):
         return port if port is not None else super()._take_port(address, slot)
 
 
+class DistantPhone(RawPeer):
+    """A phone that speaks to the switch at another of its addresses, of either family."""
+
+    def __init__(self, world: World, host: str, server: str) -> None:
+        # In SIP an IPv6 address stands in brackets, in a flow it does not.
+        super().__init__(world, bracketed(host))
+        self.address = host
+        self._to_server = Flow("udp", host, self.port, server, SERVER[1])
+        world.receivers[host, self.port] = self._receive
+
+    def send(self, message: Request | Response) -> None:
+        self.world.send(self._to_server, message.to_bytes())
+
+    def move(self, port: int) -> None:
+        """Speak from another port from now on, as behind a NAT that has forgotten the old one."""
+        self._to_server = self._to_server._replace(local_port=port)
+        self.world.receivers[self.address, port] = self._receive
+
+    def register(self, number: str) -> None:
+        """Register as a local user's phone; the password is `secret` and the number."""
+        uri = f"sip:{bracketed(self._to_server.remote_host)}"
+        lines = [
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:{number}@{OUR_ADDRESS}>;tag={new_tag()}"),
+            ("To", f"<sip:{number}@{OUR_ADDRESS}>"),
+            ("Call-ID", new_call_id()),
+            ("Contact", f"<sip:{number}@{self.host}:{self.port}>"),
+        ]
+        self._try_to_register(uri, 1, lines)
+        challenge = self.responses("REGISTER")[0].get("WWW-Authenticate") or ""
+        credentials = digest_header(challenge, "REGISTER", uri, number, f"secret{number}")
+        self._try_to_register(uri, 2, [*lines, ("Authorization", credentials)])
+        assert self.statuses("REGISTER") == [401, 200]
+
+    def _try_to_register(self, uri: str, sequence: int, lines: list[tuple[str, str]]) -> None:
+        self.send(Request("REGISTER", uri, [("Via", self.via()), ("CSeq", f"{sequence} REGISTER"), *lines]))
+        self.world.advance(0.1)
+
+
 class RelayedWire(Wire):
     """The peers of `Wire`, and a switch that can relay their audio."""
 
@@ -71,6 +129,20 @@ class RelayedWire(Wire):
         super().__init__(document)
         self.control = PaperControl(MediaSettings(port_first=first, port_last=last), self.world.clock.monotonic)
         self.switch.relays.attach(self.control)
+
+    def distant_phone(self, number: str, host: str, server: str) -> DistantPhone:
+        """A phone of a local user that is registered at this address of the switch."""
+        receivers = self.world.receivers
+        receivers[server, SERVER[1]] = receivers[SERVER]
+        phone = DistantPhone(self.world, host, server)
+        phone.register(number)
+        self.world.advance(60)
+        self._deadlines = len(self.world.deadlines)
+        return phone
+
+    def used(self) -> dict[str, int]:
+        """How many pairs of ports calls have on each of our addresses."""
+        return {address: len(ports.used) for address, ports in self.control._ports.items() if ports.used}
 
     def settle(self, seconds: float = 200.0) -> None:
         """Beside what `Wire` looks at: no session and no port is left."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,45 +17,12 @@ from support.sprayer import MARK, Sprayer
 from support.starting import StartCaller, StartCarrier, StartEngine
 from support.udp_peers import Carrier, Talk
 from support.waiting import wait_until
-from wire.media.audio import Phone, port_of
+from wire.media.audio import Voice, ipv6_works, port_of, voices
 
 pytestmark = pytest.mark.wire
 
-AUDIO_PORT = 4000
-"""What the peers' descriptions name."""
 FIRST, LAST = 20_000, 29_999
 """The media ports of a server whose record nobody has changed."""
-
-
-class Voice:
-    """One side's audio, in a thread: fifty packets a second, and everything that comes is kept."""
-
-    def __init__(self, address: str) -> None:
-        self._phone = Phone(address)
-        self._phone.rtp.close()
-        self._phone.rtcp.close()
-        self._phone.rtp, self._phone.rtcp = self._phone._bound(AUDIO_PORT), self._phone._bound(AUDIO_PORT + 1)
-        self.target: tuple[str, int] | None = None
-        self._open = True
-        self._thread = threading.Thread(target=self._talk, daemon=True)
-        self._thread.start()
-
-    @property
-    def heard(self) -> list[bytes]:
-        return self._phone.received
-
-    def _talk(self) -> None:
-        while self._open:
-            if self.target is not None:
-                with contextlib.suppress(OSError):
-                    self._phone.say(self.target, payload_type=8)
-            self._phone.hear()
-            time.sleep(0.02)
-
-    def close(self) -> None:
-        self._open = False
-        self._thread.join(5)
-        self._phone.close()
 
 
 @contextmanager
@@ -70,18 +34,7 @@ def running(engine: RunningEngine) -> Iterator[RunningEngine]:
         engine.stop()
 
 
-@contextmanager
-def voices(*addresses: str) -> Iterator[tuple[Voice, Voice]]:
-    """The audio of the caller and of the carrier."""
-    pair = Voice(addresses[0]), Voice(addresses[1])
-    try:
-        yield pair
-    finally:
-        for voice in pair:
-            voice.close()
-
-
-def connect(server: str, pair: tuple[Voice, Voice], talk: Talk, invite: SipText) -> tuple[int, int]:
+def connect(server: str, pair: tuple[Voice, ...], talk: Talk, invite: SipText) -> tuple[int, int]:
     """Both sides begin to talk to where they were told; our ports towards them."""
     answer = talk.final()
     assert answer.status == 200
@@ -160,7 +113,7 @@ def test_changed_media_settings_are_in_force_at_once(
     assert sorted(record.end_cause for record in records) == ["media_timeout", "normal"]
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+@pytest.mark.skipif(not ipv6_works(), reason="this machine has no IPv6")
 def test_a_caller_of_ipv4_and_a_carrier_of_ipv6_talk(
     network: LoopbackNetwork, start_carrier: StartCarrier, start_caller: StartCaller, tmp_path: Path
 ) -> None:

@@ -68,7 +68,7 @@ SDP = b"v=0\r\nc=IN IP4 203.0.113.%d\r\nm=audio 4000 RTP/AVP 0 %d\r\na=rtpmap:%d
 
 def test_it_survives_the_way_to_the_worker() -> None:
     settings = (SideSettings("198.51.100.1", sip_source="203.0.113.5"), SideSettings("198.51.100.1"))
-    negotiation = Negotiation(*settings, (30000, 30002), 1)
+    negotiation = Negotiation(*settings, ({"198.51.100.1": 30000}, {"198.51.100.1": 30002}), 1)
     negotiation.offer(Side.CALLER, SDP % (5, 101, 101))
     negotiation.answer(Side.CALLED, SDP % (6, 96, 96))
     assert negotiation.media is not None

@@ -13,6 +13,7 @@ from app.media.negotiation import Negotiation, OfferPending, Side, SideSettings,
 from app.media.sdp import Direction, NoCommonCodec, SdpError, audio_stream, parse
 
 US = "198.51.100.1"
+SIX = "2001:db8::1"
 PORTS = (30000, 30002)
 
 
@@ -50,7 +51,9 @@ def sdp(
 
 
 def make(caller: SideSettings | None = None, called: SideSettings | None = None) -> Negotiation:
-    return Negotiation(caller or SideSettings(US), called or SideSettings(US), PORTS, 1000)
+    sides = caller or SideSettings(US), called or SideSettings(US)
+    ports = [{side.local_address: port} for side, port in zip(sides, PORTS, strict=True)]
+    return Negotiation(*sides, (ports[0], ports[1]), 1000)
 
 
 def lines_of(data: bytes) -> list[str]:
@@ -389,18 +392,103 @@ def test_next_target_gets_the_offer_by_its_own_settings() -> None:
     negotiation = make(called=SideSettings(US, codecs=("PCMU",)))
     assert media_line(negotiation.offer(Side.CALLER, sdp())) == "m=audio 30002 RTP/AVP 0 101"
     negotiation.answer(Side.CALLED, sdp(formats="0 101"))
-    again = negotiation.redirect(Side.CALLED, SideSettings("2001:db8::1", codecs=("PCMA",)), 40000, 5000)
+    again = negotiation.redirect(Side.CALLED, SideSettings(SIX, codecs=("PCMA",)), {SIX: 40000}, 5000)
     assert again is not None
     assert media_line(again) == "m=audio 40000 RTP/AVP 8 101" and b"IN IP6 2001:db8::1" in again
     assert negotiation.media is None and negotiation.pending is Side.CALLER
     negotiation.answer(Side.CALLED, sdp("2001:db8::7", formats="8 101"))
     with pytest.raises(NoCommonCodec):
-        negotiation.redirect(Side.CALLED, SideSettings(US, codecs=("G729",)), 40000, 5004)
+        negotiation.redirect(Side.CALLED, SideSettings(US, codecs=("G729",)), {US: 40000}, 5004)
 
 
 def test_redirect_without_an_offer() -> None:
     negotiation = make()
-    assert negotiation.redirect(Side.CALLED, SideSettings(US), 40000, 5000) is None
+    assert negotiation.redirect(Side.CALLED, SideSettings(US), {US: 40000}, 5000) is None
+
+
+# --- a side that may be at several places ----------------------------------------------------------------------------
+
+
+AT_US, AT_SIX = SideSettings(US), SideSettings(SIX, sip_source="2001:db8::7")
+
+
+def awaiting(caller: str = US) -> Negotiation:
+    """The called side may be at an IPv4 or at an IPv6 address of ours."""
+    return Negotiation(SideSettings(caller), AT_US, ({caller: 30000}, {US: 30002, SIX: 40002}), 1000)
+
+
+def version_of(data: bytes) -> int:
+    return int(lines_of(data)[1].split()[2])
+
+
+def test_each_place_is_offered_its_own_address_and_port() -> None:
+    negotiation = awaiting()
+    first = negotiation.offer(Side.CALLER, sdp(extra="a=rtcp:4001", other="m=video 5000 RTP/AVP 31"))
+    assert negotiation.offer_at(Side.CALLED, AT_US) == first
+    other = negotiation.offer_at(Side.CALLED, AT_SIX)
+    assert other == (
+        first.replace(b"IN IP4 " + US.encode(), b"IN IP6 " + SIX.encode()).replace(b"30002", b"40002")
+    ).replace(b"a=rtcp:30003", b"a=rtcp:40003")
+    assert negotiation.ends(Side.CALLED) == ((US, 30002), (SIX, 40002))
+
+
+def test_the_side_is_told_the_address_of_the_place_where_it_turned_out_to_be() -> None:
+    negotiation = awaiting()
+    negotiation.offer(Side.CALLER, sdp())
+    offered = negotiation.offer_at(Side.CALLED, AT_SIX)
+    assert negotiation.reached_at(Side.CALLED, AT_SIX)
+    assert not negotiation.reached_at(Side.CALLED, AT_SIX)
+    assert negotiation.ends(Side.CALLED) == ((SIX, 40002), (US, 30002)) and negotiation.port(Side.CALLED) == 40002
+    answered = negotiation.answer(Side.CALLED, sdp("2001:db8::7", 5000))
+    assert f"IN IP4 {US}".encode() in answered and media_line(answered).startswith("m=audio 30000 ")
+    # The same again is the same version; anything else is the next one.
+    assert negotiation.offer(Side.CALLER, sdp()) == offered
+    negotiation.rollback()
+    again = negotiation.offer(Side.CALLER, sdp(extra="a=sendonly"))
+    assert SIX.encode() in again and media_line(again).startswith("m=audio 40002 ") and version_of(again) == 2
+
+
+def test_what_one_place_agreed_on_does_not_hold_for_another() -> None:
+    """Early media of the one, the answer of the other: the caller's description stays the same."""
+    negotiation = awaiting()
+    negotiation.offer(Side.CALLER, sdp())
+    early = negotiation.answer(Side.CALLED, sdp("203.0.113.9", 5000), "one")
+    assert negotiation.media is not None
+    assert negotiation.reached_at(Side.CALLED, AT_SIX)
+    assert negotiation.media is None
+    assert negotiation.answer(Side.CALLED, sdp("2001:db8::7", 5000), "two") == early
+    assert negotiation.media is not None and negotiation.media.sides[Side.CALLED].host == "2001:db8::7"
+
+
+def test_another_name_of_the_same_address_is_no_other_place() -> None:
+    negotiation = awaiting()
+    negotiation.offer(Side.CALLER, sdp())
+    negotiation.answer(Side.CALLED, sdp("203.0.113.9", 5000))
+    outside = SideSettings(US, external_address="192.0.2.99")
+    assert b"IN IP4 192.0.2.99" in negotiation.offer_at(Side.CALLED, outside)
+    assert not negotiation.reached_at(Side.CALLED, outside)
+    assert negotiation.media is not None
+    assert b"IN IP4 192.0.2.99" in negotiation.offer(Side.CALLER, sdp(extra="a=sendonly"))
+
+
+def test_a_place_that_nobody_asked_is_not_moved_to() -> None:
+    negotiation = awaiting()
+    negotiation.offer(Side.CALLER, sdp())
+    assert not negotiation.reached_at(Side.CALLED, SideSettings("192.0.2.200"))
+    negotiation.settle(Side.CALLED)
+    assert negotiation.ends(Side.CALLED) == ((US, 30002),)
+    assert not negotiation.reached_at(Side.CALLED, AT_SIX)
+    assert negotiation.settings(Side.CALLED) == AT_US
+
+
+def test_a_late_offer_is_answered_at_the_place_that_made_it() -> None:
+    negotiation = awaiting()
+    assert negotiation.offer_at(Side.CALLED, AT_SIX) == b""
+    assert negotiation.reached_at(Side.CALLED, AT_SIX)
+    negotiation.offer(Side.CALLED, sdp("2001:db8::7", 5000))
+    answered = negotiation.answer(Side.CALLER, sdp())
+    assert SIX.encode() in answered and media_line(answered).startswith("m=audio 40002 ")
+    assert version_of(answered) == 1
 
 
 PIECES = st.lists(
@@ -434,7 +522,11 @@ DESCRIPTIONS = st.builds(
     PIECES,
 )
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["offer", "answer", "rollback", "redirect"]), st.sampled_from(list(Side)), DESCRIPTIONS),
+    st.tuples(
+        st.sampled_from(["offer", "answer", "rollback", "redirect", "reached", "settle"]),
+        st.sampled_from(list(Side)),
+        DESCRIPTIONS,
+    ),
     max_size=8,
 )
 
@@ -442,7 +534,8 @@ STEPS = st.lists(
 @given(STEPS)
 @settings(max_examples=200, deadline=None)
 def test_no_order_of_steps_breaks_it(steps: list[tuple[str, Side, bytes]]) -> None:
-    negotiation = make(called=SideSettings(US, codecs=("PCMA", "opus"), dtmf_by_info=True))
+    places = [SideSettings(each, codecs=("PCMA", "opus"), dtmf_by_info=True) for each in (US, SIX)]
+    negotiation = Negotiation(SideSettings(US), places[0], ({US: 30000}, {US: 30002, SIX: 40002}), 1000)
     offered: bytes | None = None
     for step, side, data in steps:
         try:
@@ -456,7 +549,14 @@ def test_no_order_of_steps_breaks_it(steps: list[tuple[str, Side, bytes]]) -> No
                 assert negotiation.media is not None
             elif step == "rollback":
                 negotiation.rollback()
+            elif step == "reached":
+                places.reverse()
+                if places[0].local_address in dict(negotiation.ends(side)):
+                    parse(negotiation.offer_at(side, places[0]) or sdp())
+                negotiation.reached_at(side, places[0])
+            elif step == "settle":
+                negotiation.settle(side)
             else:
-                negotiation.redirect(side, SideSettings(US), 40000, 5000)
+                negotiation.redirect(side, SideSettings(US), {US: 40000, SIX: 40002}, 5000)
         except RemoteError as error:
             assert error.status in (400, 488, 491)

@@ -7,9 +7,10 @@ import contextlib
 import re
 import secrets
 import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -37,6 +38,14 @@ def run(main: Coroutine[Any, Any, T], seconds: float = 40) -> T:
             return await main
 
     return asyncio.run(limited())
+
+
+def ipv6_works() -> bool:
+    """Whether this machine has IPv6 at all: its own address ::1."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 class Phone:
@@ -135,6 +144,57 @@ class Phone:
     def close(self) -> None:
         self.rtp.close()
         self.rtcp.close()
+
+
+AUDIO_PORT = 4000
+"""What the descriptions of `support.udp_peers` name."""
+
+
+class Voice:
+    """One side's audio, in a thread: fifty packets a second, and everything that comes is kept."""
+
+    def __init__(self, address: str) -> None:
+        self._phone = Phone(address)
+        self._phone.rtp.close()
+        self._phone.rtcp.close()
+        self._phone.rtp, self._phone.rtcp = self._phone._bound(AUDIO_PORT), self._phone._bound(AUDIO_PORT + 1)
+        self.ssrc = self._phone.ssrc
+        self.target: tuple[str, int] | None = None
+        self._open = True
+        self._thread = threading.Thread(target=self._talk, daemon=True)
+        self._thread.start()
+
+    @property
+    def heard(self) -> list[bytes]:
+        return self._phone.received
+
+    def heard_from(self, other: Voice) -> int:
+        """How many packets of another one came here."""
+        return sum(parse_rtp(data).ssrc == other.ssrc for data in list(self.heard))
+
+    def _talk(self) -> None:
+        while self._open:
+            if self.target is not None:
+                with contextlib.suppress(OSError):
+                    self._phone.say(self.target, payload_type=8)
+            self._phone.hear()
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self._open = False
+        self._thread.join(5)
+        self._phone.close()
+
+
+@contextmanager
+def voices(*addresses: str) -> Iterator[tuple[Voice, ...]]:
+    """The audio of several peers at these addresses."""
+    with ExitStack() as stack:
+        opened = []
+        for address in addresses:
+            opened.append(Voice(address))
+            stack.callback(opened[-1].close)
+        yield tuple(opened)
 
 
 @dataclass
