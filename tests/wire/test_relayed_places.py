@@ -151,8 +151,9 @@ def household(
         wait_until(lambda: house.used() == {}, "all ports to be given back")
 
 
-@pytest.mark.parametrize("processes", [1, 0])
-@pytest.mark.parametrize("early", [False, True], ids=["", "early media of the other"])
+@pytest.mark.parametrize(
+    ("early", "processes"), [(False, 0), (True, 1)], ids=["in the loop", "after early media of the other"]
+)
 @pytest.mark.parametrize("answering", KINDS)
 def test_whichever_phone_answers_has_the_audio(
     network: LoopbackNetwork, start_caller: StartCaller, tmp_path: Path, answering: str, early: bool, processes: int
