@@ -13,7 +13,6 @@ from app.calls.call_words import (
     cause_of_failure,
     cause_of_rejection,
     digit_of,
-    is_hold,
     may_fail_over,
 )
 from app.calls.called_leg import CalledLeg
@@ -40,6 +39,7 @@ from app.calls.leg_events import (
     Redirected,
     Ringing,
 )
+from app.calls.offers import Offers
 from app.dialplan.decision import LIMIT_WORDS, Dial, DialTarget, RouteDecision, Skipped
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.errors import RemoteError
@@ -49,7 +49,6 @@ from app.records.trunks import OutgoingFields
 
 if TYPE_CHECKING:
     from app.clock import Deadline
-    from app.sip.dialog import Dialog
     from app.sip.flow import Flow
 
 MAXIMUM_DIGITS = 64
@@ -145,20 +144,12 @@ class Call:
         self._targets: tuple[DialTarget, ...] = ()
         self._next = 0
         self._way = 0
-        self._forks: list[CalledLeg] = []
+        self.forks: list[CalledLeg] = []
+        """The legs of the attempt that is under way."""
+        self._offers = Offers(self)
         self._hold: Hold | None = None
         self._began = 0.0
         self._rang = False
-        self._early: Leg | None = None
-        """The phone whose early media the caller hears: of several only the first one's (RFC 3264 4)."""
-        self._early_offerer: Leg | None = None
-        """Who has made the offer that is under way before the answer."""
-        self._settled_in: Dialog | None = None
-        """The called side's early dialog in which more offers were made: its first answer is old if it comes again."""
-        self._restoring = False
-        """A side is being offered what it had before: it took an offer that was cancelled meanwhile."""
-        self._offered = caller.offer_body is not None
-        """Whether the offer/answer exchange that is under way began with the message that we passed on first."""
         self._best: Failed | None = None
         self._last_answer: Failed | None = None
         self._no_answer: Deadline | None = None
@@ -205,15 +196,10 @@ class Call:
     def _dial(self, target: DialTarget) -> bool:
         """Begin an attempt; False when the target failed at once, with its reason noted."""
         dialler = self._dialler
-        if self._early_offerer is not None:
-            # Whom it was for is given up: nobody can answer it.
-            self._early_offerer = None
-            self._roll_back()
-            self.caller.refuse_offer(500, "")
+        self._offers.attempt()
         self.target = target
         self._began = self._wall()
         self._rang = False
-        self._early = None
         self._best = None
         if self._hold is None:
             hold = dialler.hold(target)
@@ -239,7 +225,7 @@ class Call:
             if self._way == 0:
                 self._note(target.name, target.called_number, self._began, 0, legs)
             return False
-        self._forks = legs
+        self.forks = legs
         record = target.record
         own = record.no_answer_timeout if isinstance(record, OutgoingFields) else 0
         self._no_answer = dialler.schedule(own or self._no_answer_default, self._on_no_answer)
@@ -325,24 +311,18 @@ class Call:
             self.state = CallState.RINGING
             self.text = "early media" if event.body is not None else "ringing"
             self._dialler.changed(self)
-        # Without an offer in the INVITE a body here is an offer that only the final answer repeats: it waits for that.
-        body = event.body if self._offered or self.media is None else None
-        if body is not None and leg.dialog is self._settled_in is not None:
-            body = None
-        if body is not None:
-            self._early = self._early or leg
-            body = self._cross(leg, body, is_offer=False) if leg is self._early else None
-        self.caller.ring(event.status, event.reason, body)
+        if isinstance(leg, CalledLeg):
+            self._offers.ringing(leg, event)
 
     def _on_answered(self, leg: Leg, event: Answered) -> None:
         if not isinstance(leg, CalledLeg):
             return
         self._stop_no_answer()
         self.called = leg
-        for other in self._forks:
+        for other in self.forks:
             if other is not leg:
                 other.cancel('SIP;cause=200;text="Call completed elsewhere"')
-        self._forks = []
+        self.forks = []
         target = self.target
         if target is not None:
             self._note(target.name, target.called_number, self._began, 200, "200 OK")
@@ -351,9 +331,9 @@ class Call:
         self.status = 200
         self.text = "talking"
         self.answered = self._wall()
-        # RFC 3261 13.2.1: what was agreed on reliably before the answer is not agreed on again in it.
-        settled = leg.dialog is self._settled_in is not None
-        self.caller.answer(None if settled else self._cross(leg, event.body, is_offer=not self._offered))
+        self._offers.answered(leg, event.body)
+        if self.cause is not None:
+            return
         if self.media is not None:
             self.media.established()
         self._dialler.changed(self)
@@ -383,18 +363,17 @@ class Call:
         self._end(EndCause.NO_ANSWER, SERVER)
 
     def _on_failed(self, leg: Leg, event: Failed) -> None:
-        if isinstance(leg, CalledLeg) and leg in self._forks:
-            self._forks.remove(leg)
-        if leg is self._early:
-            # Another phone's early media may be heard now.
-            self._early = None
+        if isinstance(leg, CalledLeg) and leg in self.forks:
+            self.forks.remove(leg)
         self._best = better_failure(self._best, event)
         if event.status in GLOBAL_FAILURES:
             # RFC 3261 16.7 step 5: the user has declined, for all of its phones.
-            for other in self._forks:
+            for other in self.forks:
                 other.cancel()
-            self._forks = []
-        if not self._forks and self.called is None:
+            self.forks = []
+        if self.forks:
+            self._offers.gone(leg)
+        elif self.called is None:
             self._attempt_failed(self._best)
 
     def _attempt_failed(self, failure: Failed) -> None:
@@ -434,9 +413,9 @@ class Call:
     def _on_no_answer(self, _now: float) -> None:
         """Nobody answered in time: the attempt ends as if the target had said 408."""
         self._no_answer = None
-        for leg in self._forks:
+        for leg in self.forks:
             leg.cancel('SIP;cause=408;text="No answer"')
-        self._forks = []
+        self.forks = []
         if self.state not in (CallState.CALLING, CallState.RINGING):
             return
         self._attempt_failed(Failed(408, "no answer in time", FailureKind.LOCAL))
@@ -449,11 +428,11 @@ class Call:
     def _on_redirected(self, leg: Leg, event: Redirected) -> None:
         """RFC 3261 8.1.3.4: the called side names another address; a local user's phone forwards its calls so."""
         target = self.target
-        if target is not None and len(self._forks) == 1 and isinstance(leg, CalledLeg):
+        if target is not None and len(self.forks) == 1 and isinstance(leg, CalledLeg):
             decision = self._dialler.redirect(self, target, event)
             if decision is not None:
                 self._stop_no_answer()
-                self._forks = []
+                self.forks = []
                 self._note(target.name, target.called_number, self._began, event.status, "redirected")
                 self._release_target()
                 self.route(decision)
@@ -471,104 +450,42 @@ class Call:
 
     def _drop_forks(self, reason: str) -> None:
         """Cancel the attempt that is under way, and note that; `self.text` says why. `reason`: a Reason header."""
-        for leg in self._forks:
+        for leg in self.forks:
             leg.cancel(reason)
         target = self.target
-        if self._forks and target is not None:
+        if self.forks and target is not None:
             self._note(target.name, target.called_number, self._began, 0, self.text)
-        self._forks = []
+        self.forks = []
 
     # --- events after the answer --------------------------------------------------------------------------------------
 
-    def _other(self, leg: Leg) -> Leg | None:
+    def other(self, leg: Leg) -> Leg | None:
         """The leg at the other end."""
         if leg is self.caller:
             return self.called
         return self.caller if leg is self.called else None
 
-    def _partner(self, leg: Leg) -> Leg | None:
-        """Whom an offer of this leg is for: the other end or, before the answer, the only one that the caller hears."""
-        early = self._early
-        if self.called is not None or early is None or self._forks != [early]:
-            return self._other(leg)
-        if leg is self.caller:
-            return early
-        return self.caller if leg is early else None
+    def show(self, state: CallState) -> None:
+        """The call is being held, or goes on."""
+        if state is not self.state:
+            self.state = state
+            self.text = "on hold" if state is CallState.HELD else "talking"
+            self._dialler.changed(self)
 
     def _on_acknowledged(self, leg: Leg, event: Acknowledged) -> None:
-        other = self._other(leg)
-        if other is not None:
-            other.acknowledge(self._cross(leg, event.body, is_offer=False))
+        self._offers.acknowledged(leg, event)
 
     def _on_offered(self, leg: Leg, event: Offered) -> None:
-        other = self._partner(leg)
-        if other is None:
-            leg.refuse_offer(491, "")
-            return
-        try:
-            body = self._cross(leg, event.body, is_offer=True)
-        except RemoteError as error:
-            leg.refuse_offer(error.status, error.reason)
-            return
-        self._offered = event.body is not None
-        if not other.offer(event.method, body):
-            self._roll_back()
-            leg.refuse_offer(491, "")
-        elif self.called is None:
-            self._early_offerer = leg
-            self._settled_in = (other if leg is self.caller else leg).dialog
+        self._offers.offered(leg, event)
 
-    def _on_offer_cancelled(self, leg: Leg, _event: OfferCancelled) -> None:
-        other = self._other(leg)
-        if other is not None:
-            other.cancel_offer()
+    def _on_offer_cancelled(self, leg: Leg, event: OfferCancelled) -> None:
+        self._offers.cancelled(leg, event)
 
     def _on_offer_answered(self, leg: Leg, event: OfferAnswered) -> None:
-        other = self._partner(leg)
-        if other is None:
-            return
-        if self.called is None:
-            self._on_early_answer(leg, other, event)
-            return
-        body = self._cross(leg, event.body, is_offer=not self._offered)
-        if self._restoring:
-            self._restoring = False
-        elif not other.accept_offer(body):
-            self._restore(leg, other)
-        else:
-            held = event.body is not None and is_hold(event.body)
-            state = CallState.HELD if held else CallState.TALKING
-            if state is not self.state:
-                self.state = state
-                self.text = "on hold" if held else "talking"
-                self._dialler.changed(self)
-
-    def _on_early_answer(self, leg: Leg, other: Leg, event: OfferAnswered) -> None:
-        """The answer to an offer that was made before the call is answered (RFC 3311 5.1, RFC 3262 5)."""
-        offerer, self._early_offerer = self._early_offerer, None
-        if other is offerer:
-            other.accept_offer(self._cross(leg, event.body, is_offer=False))
-            # Whoever is dialled next gets the description that holds now.
-            self.caller.offer_body = self.caller.last_heard or self.caller.offer_body
-
-    def _restore(self, leg: Leg, other: Leg) -> None:
-        """A side has taken an offer that the other one cancelled too late: it is offered what it had before."""
-        leg.acknowledge(None)
-        before = other.last_heard
-        if before is not None:
-            self._offered = True
-            self._restoring = leg.offer("INVITE", self._cross(other, before, is_offer=True))
+        self._offers.accepted(leg, event)
 
     def _on_offer_refused(self, leg: Leg, event: OfferRefused) -> None:
-        other = self._partner(leg)
-        self._restoring = False
-        self._roll_back()
-        if other is not None:
-            other.refuse_offer(event.status, event.reason)
-
-    def _roll_back(self) -> None:
-        if self.media is not None:
-            self.media.roll_back()
+        self._offers.refused(leg, event)
 
     def _on_informed(self, leg: Leg, event: Informed) -> None:
         digit = digit_of(event.body) if event.body is not None else ""
@@ -578,7 +495,7 @@ class Call:
                 # The other side takes digits in its audio: there it gets it, and the INFO ends here.
                 leg.answer_info(200, "")
                 return
-        other = self._other(leg)
+        other = self.other(leg)
         if other is None or not other.inform(event.body, event.package):
             leg.answer_info(500, "")
 
@@ -589,19 +506,20 @@ class Call:
             self._dialler.changed(self)
 
     def _on_info_answered(self, leg: Leg, event: InfoAnswered) -> None:
-        other = self._other(leg)
+        other = self.other(leg)
         if other is not None:
             other.answer_info(event.status, event.reason)
 
     def _on_hung_up(self, leg: Leg, event: HungUp) -> None:
         by = CALLER if leg is self.caller else CALLED
         texts = {
+            EndCause.REJECTED: f"the {by} side acknowledged an offer without an answer to it",
             EndCause.ACK_MISSING: f"the {by} side never acknowledged the answer: its ACK did not come through",
             EndCause.ERROR: f"the {by} side is gone",
             EndCause.SESSION_EXPIRED: f"the {by} side did not refresh the session",
         }
         self.text = texts.get(event.cause, f"the {by} side hung up")
-        other = self._other(leg)
+        other = self.other(leg)
         if other is not None:
             other.hang_up(event.reason)
         self._drop_forks("")
@@ -642,7 +560,7 @@ class Call:
             self.answered = 0.0
         # Legs and call let go of each other, so that both are freed at once and not by the garbage collector.
         self.caller.owner = None
-        self._early = self._early_offerer = None
+        self._offers.close()
         if self.called is not None:
             self.called.owner = None
         self._stop_no_answer()
@@ -658,11 +576,20 @@ class Call:
 
     # --- media --------------------------------------------------------------------------------------------------------
 
-    def _cross(self, leg: Leg, body: Body | None, *, is_offer: bool) -> Body | None:
+    def cross(self, leg: Leg, body: Body | None, *, is_offer: bool) -> Body | None:
         """A body on its way from this leg to the other: as it is, or as the relay wants it."""
         if body is None or self.media is None:
             return body
         return self.media.cross(leg, body, is_offer=is_offer)
+
+    def roll_back(self) -> None:
+        """The last offer was refused: relayed media stay as they were."""
+        if self.media is not None:
+            self.media.roll_back()
+
+    def schedule(self, delay: float, callback: Callable[[float], None]) -> Deadline:
+        """Have a callback called after so many seconds."""
+        return self._dialler.schedule(delay, callback)
 
     def audio_changed(self, problem: str) -> None:
         """The relay noticed that audio is missing, or that it is there again (blank)."""

@@ -6,8 +6,9 @@ from app.calls.leg import passed_on
 from app.calls.leg_events import Body, EndCause, Failed, FailureKind
 from app.dialplan.decision import DialTarget
 from app.records.trunks import OutgoingFields
+from app.sip.multipart import SESSION_TYPE
 
-STATUS_OF_AN_END = {EndCause.SHUTDOWN: 503, EndCause.ERROR: 500}
+STATUS_OF_AN_END = {EndCause.SHUTDOWN: 503, EndCause.ERROR: 500, EndCause.REJECTED: 488}
 UNHEARD = (FailureKind.TIMEOUT, FailureKind.TRANSPORT)
 GLOBAL_FAILURES = range(600, 700)
 
@@ -62,6 +63,31 @@ def is_hold(body: Body) -> bool:
         or b"a=recvonly" in content
         or b"c=IN IP4 0.0.0.0" in content
     )
+
+
+def says_the_same(one: Body | None, other: Body | None) -> bool:
+    """Whether two session descriptions differ in nothing but the version and the name of the session (RFC 8866 5.2)."""
+    if one is None or other is None:
+        return one is other
+    return one.media_type == other.media_type and _without_origin(one) == _without_origin(other)
+
+
+def _without_origin(body: Body) -> list[bytes]:
+    return [line for line in body.content.splitlines() if not line.startswith(b"o=")]
+
+
+def refusal_of(offer: Body) -> Body | None:
+    """The answer that refuses every stream of an offer: port 0 (RFC 3264 6). None where the offer is none."""
+    if not offer.is_description:
+        return None
+    lines = [b"v=0", b"o=- 0 0 IN IP4 0.0.0.0", b"s=-", b"c=IN IP4 0.0.0.0"]
+    for line in offer.content.splitlines():
+        if line.startswith(b"t="):
+            lines.append(line)
+        elif line.startswith(b"m="):
+            kind, _, rest = line.partition(b" ")
+            lines.append(kind + b" 0 " + rest.partition(b" ")[2])
+    return Body(SESSION_TYPE, b"".join(line + b"\r\n" for line in lines))
 
 
 _DIGITS = frozenset("0123456789*#ABCD")

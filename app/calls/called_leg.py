@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.calls.call_words import refusal_of
 from app.calls.challenges import is_stale
 from app.calls.diversion import diversion_reason
-from app.calls.leg import CANCEL_PATIENCE, SERVER_BUSY_RETRY_AFTER, Authorize, Leg, LegOwner, body_of
-from app.calls.leg_events import Answered, EndCause, Failed, FailureKind, OfferRefused, Redirected, Ringing
+from app.calls.leg import CANCEL_PATIENCE, SERVER_BUSY_RETRY_AFTER, Authorize, Leg, LegOwner, body_headers, body_of
+from app.calls.leg_events import Answered, Body, EndCause, Failed, FailureKind, OfferRefused, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
 from app.calls.provisional import option_in
 from app.calls.session_timer import agreed_as_client, asked_for, offer_as_client, wanted_minimum
@@ -30,8 +32,27 @@ LONGEST_SESSION = 86400
 """A peer that wants a longer Min-SE than this (seconds) is taken at its refusal."""
 
 
+@dataclass(slots=True)
+class EarlyDialog:
+    """What is known of one early dialog of the INVITE."""
+
+    number: int | None = None
+    """The last RSeq (RFC 3262 4)."""
+    description: Body | None = None
+    """The session description that came reliably."""
+    is_declined: bool = False
+    """That was an offer, and its answer refused every stream."""
+
+
 class CalledLeg(Leg):
-    """The client side of an INVITE."""
+    """The client side of an INVITE.
+
+    It may make several early dialogs (forking), each with offers and answers of its own (RFC 3261 13.2.2.4, RFC 3262
+    5). One of them, the first to describe its session reliably, is the leg's `dialog` until another one answers: only
+    in it do offers pass in either direction. The others' are put off (500 with Retry-After, RFC 3311 5.2) or, where an
+    offer is in a provisional answer and must be answered in the PRACK, declined: all streams are refused, which a new
+    offer mends if that one answers the call (RFC 6337 2.3, table 2).
+    """
 
     def __init__(
         self,
@@ -53,10 +74,14 @@ class CalledLeg(Leg):
         """Whether the peer has given any answer at all to the INVITE as it was sent last."""
         self.rang = False
         self._early = DialogSet(request)
-        self._early_tags: set[str] = set()
-        """The peer's tags that came with provisional answers."""
-        self._provisionals: dict[str, int] = {}
-        """The last RSeq of each early dialog, by the peer's tag."""
+        self._heard: dict[str, EarlyDialog] = {}
+        """What came with provisional answers, by the peer's tag."""
+        self._prack_wanted: int | None = None
+        """The RSeq of the offer in `dialog` whose PRACK waits for the answer."""
+        self._prack_key: Key | None = None
+        """Our PRACK with an answer in it."""
+        self.is_declined = False
+        """Whether the answer to the early offer in `dialog` refused every stream."""
         self.authorize = authorize
         self._challenged: list[int] = []
         """The challenges (401, 407) that were answered."""
@@ -119,6 +144,8 @@ class CalledLeg(Leg):
         """An answer to the INVITE, or to a request inside the dialog (ClientUser)."""
         if key != self.key:
             super().on_response(key, response)
+            if key == self._prack_key and response.status >= 200:
+                self._on_prack_response(response)
             return
         self.responded = True
         if self._first_response is not None:
@@ -140,31 +167,94 @@ class CalledLeg(Leg):
         # A 199 speaks of one early dialog among several, and the caller has but one with us (RFC 6228).
         if response.status > 100 and response.status != 199:
             self.rang = True
-            if len(self._early_tags) < MAXIMUM_EARLY:
-                self._early_tags.add(response.to.tag or "")
-            if not self._acknowledge_provisional(response):
-                return
-            self.tell(Ringing(response.status, response.reason, body_of(response)))
+            ringing = self._hear(response)
+            if ringing is not None:
+                self.tell(ringing)
 
-    def _acknowledge_provisional(self, response: Response) -> bool:
-        """RFC 3262 4: send the PRACK of a reliable response; False for one that was heard before or out of order."""
-        number = response.get("RSeq")
-        if number is None or not option_in(response, "Require") or not (number.isdecimal() and number.isascii()):
-            return True
-        dialog = self._early.receive_response(response)
+    def _hear(self, response: Response) -> Ringing | None:
+        """What a provisional answer says; None for a reliable one that came before or out of order (RFC 3262 4)."""
+        status, reason, body, tag = response.status, response.reason, body_of(response), response.to.tag or ""
+        early = self._heard.get(tag)
+        if early is None:
+            early = EarlyDialog()
+            if len(self._heard) < MAXIMUM_EARLY:
+                self._heard[tag] = early
+        rseq = response.get("RSeq") or ""
+        dialog = None
+        if option_in(response, "Require") and rseq.isdecimal() and rseq.isascii():
+            dialog = self._early.receive_response(response)
         if dialog is None:
-            return True
-        last = self._provisionals.get(dialog.id.remote_tag)
-        if last is not None and int(number) != last + 1:
-            return False
-        self._provisionals[dialog.id.remote_tag] = int(number)
-        if response.body and self.request.body and self.dialog is None:
-            # RFC 3311 5.1: offer and answer have passed reliably; from now on either side may make another offer.
+            return Ringing(status, reason, body, tag)
+        number = int(rseq)
+        if early.number is not None and number != early.number + 1:
+            return None
+        early.number = number
+        if body is None or (not self.request.body and not self._may_be_offer(early, body)):
+            self._acknowledge_provisional(dialog, number, None)
+            return Ringing(status, reason, body, tag)
+        early.description = body
+        is_first = self.dialog is None
+        if is_first:
             self.dialog = dialog
             self._learn(response)
-        rack = f"{number} {self.request.cseq.number} INVITE"
-        self._ask(dialog, dialog.create_request("PRACK", [("RAck", rack), ("User-Agent", USER_AGENT)]))
-        return True
+        if self.request.body:
+            # RFC 3311 5.1: offer and answer have passed reliably; from now on either side may make another offer.
+            self._acknowledge_provisional(dialog, number, None)
+            return Ringing(status, reason, body, tag, is_agreed=True)
+        if is_first:
+            # RFC 3262 5: the PRACK carries the answer, and waits for it.
+            self._prack_wanted = number
+            return Ringing(status, reason, body, tag, is_offer=True)
+        early.is_declined = True
+        self._acknowledge_provisional(dialog, number, refusal_of(body))
+        return Ringing(status, reason, None, tag)
+
+    def _may_be_offer(self, early: EarlyDialog, body: Body) -> bool:
+        """Whether a reliable answer to an INVITE without offer carries one: the first, where we said that it may."""
+        if early.description is not None or not body.is_description:
+            return False
+        return option_in(self.request, "Supported") or option_in(self.request, "Require")
+
+    def _acknowledge_provisional(self, dialog: Dialog, number: int, body: Body | None) -> None:
+        """RFC 3262 4: send the PRACK of a reliable response."""
+        headers = [("RAck", f"{number} {self.request.cseq.number} INVITE"), ("User-Agent", USER_AGENT)]
+        prack = dialog.create_request("PRACK", headers + body_headers(body), body.content if body is not None else b"")
+        key = self._ask(dialog, prack)
+        if body is not None and dialog is self.dialog:
+            self._prack_key = key
+
+    @property
+    def owes_answer(self) -> bool:
+        """Whether the peer's offer waits for its answer, which `acknowledge` takes."""
+        return self._prack_wanted is not None or super().owes_answer
+
+    def acknowledge(self, body: Body | None) -> None:
+        """Send the PRACK or the ACK that waited for the answer to the peer's offer (RFC 3262 5, RFC 3261 13.2.1)."""
+        number, self._prack_wanted = self._prack_wanted, None
+        if number is None or self.dialog is None:
+            super().acknowledge(body)
+            return
+        if body is not None:
+            self._last_sent = body
+        self._acknowledge_provisional(self.dialog, number, body)
+
+    def decline(self) -> None:
+        """Nobody can answer the offer that waits for its PRACK: refuse all of its streams (RFC 6337 2.3)."""
+        if self._prack_wanted is not None and self.dialog is not None and self._last_heard is not None:
+            self.is_declined = True
+            early = self._heard.get(self.dialog.id.remote_tag)
+            if early is not None:
+                early.is_declined = True
+            self.acknowledge(refusal_of(self._last_heard))
+
+    def _on_prack_response(self, response: Response) -> None:
+        """RFC 6337 2.3: an answer that was refused leaves no session that could be answered; the attempt is over."""
+        self._prack_key = None
+        if response.status < 300 or response.status in (401, 407, 408, 481):
+            return
+        if not self._final and self.owner is not None:
+            self._fail(Failed(response.status, response.reason, FailureKind.ANSWER))
+            self.cancel()
 
     def _on_success(self, response: Response) -> None:
         if self._final:
@@ -173,12 +263,19 @@ class CalledLeg(Leg):
         self._final = True
         self._stop_patience()
         known = self._early.receive_response(response)
-        if self.dialog is not known:
-            self._give_up_early_offer()
+        if self.dialog is not None and self.dialog is not known:
+            self._give_up_early_dialog()
         dialog = self.dialog = known if known is not None else Dialog.as_uac(self.request, response)
         self._learn(response)
+        early = self._heard.get(response.to.tag or "")
+        agreed = early is not None and early.description is not None and self._prack_wanted is None
+        # RFC 3262 4: what this answer overtook is not acknowledged any more; if it was an offer, the ACK answers it.
+        self._prack_wanted = None
+        if early is not None:
+            self.is_declined = early.is_declined
+            self._last_heard = body_of(response) or early.description or self._last_heard
         self._keep_session(agreed_as_client(response))
-        if self.request.body or self.owner is None:
+        if self.request.body or agreed or self.owner is None:
             self._send_ack(dialog, self.request, None)
         else:
             self._ack_wanted_for = self.request
@@ -192,11 +289,16 @@ class CalledLeg(Leg):
         return self._final
 
     def _is_agreed_early(self) -> bool:
-        # With several early dialogs nobody knows which of them the caller's offer would be for.
-        return not self._final and self.dialog is not None and len(self._early_tags) == 1
+        return not self._final and self.dialog is not None and self._prack_wanted is None and not self.is_declined
 
-    def _give_up_early_offer(self) -> None:
-        """Another fork has answered than the one that was made an offer before: that will never matter."""
+    def _give_up_early_dialog(self) -> None:
+        """Another fork has answered than the one in which offers passed: they do not matter any more.
+
+        The one that has answered knows nothing but the INVITE.
+        """
+        self._prack_wanted = None
+        self._last_sent, self._last_heard = body_of(self.request), None
+        super().refuse_offer(487, "")
         if self._offer_key is not None:
             self.endpoint.release(self._offer_key)
             self._offer_key = self._offer_request = None
@@ -282,8 +384,9 @@ class CalledLeg(Leg):
         self.request = Request("INVITE", old.uri_text, headers, old.body)
         self._early = DialogSet(self.request)
         self.dialog = None
-        self._provisionals.clear()
-        self._early_tags.clear()
+        self._heard.clear()
+        self._prack_wanted = None
+        self.is_declined = False
         # No CANCEL before this INVITE is answered provisionally, too (RFC 3261 9.1).
         self.responded = False
         self._first_response = self.endpoint.schedule(self._first_response_within, self._no_first_response)
@@ -293,7 +396,7 @@ class CalledLeg(Leg):
         """A request inside the dialog; before the answer there are only early ones (DialogUser)."""
         early, tag = self.dialog, request.from_.tag
         offers = request.method == "UPDATE" and request.body and early is not None and tag == early.id.remote_tag
-        if self._final or offers or tag not in self._early_tags:
+        if self._final or offers or tag not in self._heard:
             super().on_request(key, request)
         elif request.method in ("UPDATE", "INVITE", "INFO") and (request.body or request.method != "UPDATE"):
             # RFC 3261 14.2, RFC 3311 5.2: not before the INVITE has its answer. A 481 would end the early dialog.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from app.calls.leg import Leg, LegOwner, body_headers, body_of
-from app.calls.leg_events import Body, Cancelled, EndCause, HungUp
+from app.calls.leg_events import Acknowledged, Body, Cancelled, EndCause, HungUp
 from app.calls.outgoing import USER_AGENT
 from app.calls.provisional import ReliableProvisionals, option_in
 from app.calls.session_timer import agree_as_server
@@ -38,14 +38,18 @@ class CallerLeg(Leg):
         self.key = key
         self.request = request
         self.offer_body = body_of(request)
+        """What the next target is offered; None where the caller wants to be offered something."""
+        self.is_late = self.offer_body is None
+        """Whether the caller's INVITE had no offer: it wants one in our first reliable answer (RFC 3261 13.2.1)."""
         self._learn(request)
         self._provisionals: ReliableProvisionals | None = None
-        if option_in(request, "Require") or (option_in(request, "Supported") and request.body):
-            # Only where the peer wants it: a reliable response costs a round trip each.
-            self._must_be_reliable = option_in(request, "Require")
-            self._may_be_reliable = True
-        else:
-            self._must_be_reliable = self._may_be_reliable = False
+        # Only where the peer wants it: a reliable response costs a round trip each.
+        self._must_be_reliable = option_in(request, "Require")
+        self._may_be_reliable = self._must_be_reliable or option_in(request, "Supported")
+        self.is_promised = False
+        """Whether a session description goes out reliably before the answer, now or after a PRACK: it is for good."""
+        self._answer_in_prack = False
+        """Whether a provisional answer carried an offer, whose answer comes with the PRACK."""
         self._final = False
         self.status = 0
         """The final status that the caller got, 0 before."""
@@ -68,19 +72,41 @@ class CallerLeg(Leg):
             self._trying.cancel()
             self._trying = None
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the caller has a session description for good: whatever else the INVITE's answers say is ignored."""
+        return self._provisionals is not None and self._provisionals.is_described
+
+    @property
+    def takes_early_offer(self) -> bool:
+        """Whether an offer of the called side can be passed on before the answer.
+
+        The first one in a reliable provisional answer (RFC 3262 5), later ones in UPDATE (RFC 3311 5.1).
+        """
+        return self._may_be_reliable and (not self.is_promised or self._peer_updates)
+
     def ring(self, status: int, reason: str, body: Body | None) -> None:
-        """Pass a provisional answer on; its body is early media."""
+        """Pass a provisional answer on; its body is early media, or the offer that the caller has asked for.
+
+        That offer must be in our first reliable answer (RFC 3261 13.2.1, RFC 3262 5). So a caller without an offer
+        that takes none but reliable answers (RFC 3262 3) hears nothing but 100 until the called side has made one; a
+        caller that takes others hears them, but they never carry the offer.
+        """
         if self._final or self._answer_waits is not None:
             return
+        if self.is_late and not self.is_promised:
+            if body is not None and not self._may_be_reliable:
+                body = None
+            if body is None and self._must_be_reliable:
+                return
+            self._answer_in_prack = body is not None
         self._no_trying()
-        if self.offer_body is None:
-            # RFC 3261 13.2.1: the offer that the caller asked for is in the 2xx.
-            body = None
         headers = [("Contact", self.contact), ("Server", USER_AGENT), *body_headers(body)]
         answer = self.request.answer(status, reason or None, self.local_tag, headers, body.content if body else b"")
         if body is not None:
             self._last_sent = body
         if self._must_be_reliable or (self._may_be_reliable and body is not None):
+            self.is_promised = self.is_promised or body is not None
             # RFC 3311 5.1: who shall know that it may send UPDATE before the answer is told so here.
             answer.add("Allow", ALLOW)
             if self._provisionals is None:
@@ -104,7 +130,10 @@ class CallerLeg(Leg):
             self.endpoint.respond(key, request.answer(481))
             return
         body = body_of(request)
-        if body is None or not self._is_agreed_early():
+        if self._answer_in_prack:
+            self._answer_in_prack = False
+            self._on_early_answer(key, request, body)
+        elif body is None or not self._is_agreed_early():
             self.endpoint.respond(key, request.answer(200))
         elif self._answer_waits is not None or self._is_exchanging():
             # RFC 3262 3: a 2xx it must get, and there is nobody to ask any more.
@@ -113,8 +142,20 @@ class CallerLeg(Leg):
             self._pass_offer(key, request, body)
         self._answer_at_last()
 
+    def _on_early_answer(self, key: Key, request: Request, body: Body | None) -> None:
+        """RFC 3262 5: the PRACK of our offer brings the answer; without one that can be used the call is over."""
+        owner = self.owner
+        if body is not None:
+            self._last_heard = body
+            self.tell(Acknowledged(body))
+        else:
+            self.refuse(400, "Answer Missing In PRACK")
+        self.endpoint.respond(key, request.answer(self.status if self.status >= 300 else 200))
+        if body is None and owner is not None:
+            owner.handle(self, HungUp(EndCause.REJECTED))
+
     def _is_agreed_early(self) -> bool:
-        return not self._final and self._provisionals is not None and self._provisionals.described
+        return not self._final and self._provisionals is not None and self._provisionals.is_agreed
 
     def _is_exchanging(self) -> bool:
         """Whether an offer, in either direction, waits for its answer."""
@@ -131,6 +172,9 @@ class CallerLeg(Leg):
         if self._final:
             return
         self._no_trying()
+        if self.is_late and self.is_bound:
+            # RFC 3261 13.2.1: the offer was in a provisional answer, its answer in the PRACK.
+            body = None
         if self._provisionals is not None and (self._provisionals.keeps_answer_back() or self._is_exchanging()):
             self._answer_waits = (body,)
             return
@@ -146,7 +190,7 @@ class CallerLeg(Leg):
         answer = self._answer(self.request, 200, None, body, session)
         self.endpoint.respond(self.key, answer)
         self._keep_session(terms)
-        self._await_ack(self.key, answer, self.offer_body is None and body is not None)
+        self._await_ack(self.key, answer, self.is_late and body is not None)
 
     def accept_offer(self, body: Body | None) -> bool:
         """Answer the peer's offer."""
@@ -154,9 +198,9 @@ class CallerLeg(Leg):
         self._answer_at_last()
         return accepted
 
-    def refuse_offer(self, status: int, reason: str) -> None:
+    def refuse_offer(self, status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Refuse the peer's offer."""
-        super().refuse_offer(status, reason)
+        super().refuse_offer(status, reason, headers)
         self._answer_at_last()
 
     def on_response(self, key: Key, response: Response) -> None:

@@ -221,6 +221,7 @@ class Dialling:
             body=offer,
             session_expires=self._session_expires,
             max_breadth=max_breadth,
+            asks_for_offer=call.caller.is_late and call.caller.takes_early_offer,
         )
         self._trace.leg(call.id, call_id)
         leg = CalledLeg(self._endpoint, call, flow, invite, contact, from_tag, authorize, target.name)

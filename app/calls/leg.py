@@ -222,6 +222,16 @@ class Leg:
         """The peer's last session description."""
         return self._last_heard
 
+    @property
+    def last_sent(self) -> Body | None:
+        """The last session description that the peer was sent."""
+        return self._last_sent
+
+    @property
+    def owes_answer(self) -> bool:
+        """Whether the peer's offer waits for its answer, which `acknowledge` takes."""
+        return self._ack_wanted_for is not None
+
     def cancel_offer(self) -> None:
         """Take back a re-INVITE that the peer has not answered yet, once it has shown that it has it (RFC 3261 9.1)."""
         request = self._offer_request
@@ -287,7 +297,7 @@ class Leg:
         """
         return False
 
-    def refuse_offer(self, status: int, reason: str) -> None:
+    def refuse_offer(self, status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Answer the peer's re-INVITE or UPDATE with a failure; media stay as they were (RFC 3261 14.1)."""
         pending, self._invited_by = self._invited_by, None
         if pending is not None:
@@ -300,7 +310,13 @@ class Leg:
                 self._accept(key, request, self._last_sent)
                 return
             known = passed_on(status)
-            self.endpoint.respond(key, request.answer(known, reason if reason and known == status else None))
+            self.endpoint.respond(
+                key, request.answer(known, reason if reason and known == status else None, None, headers)
+            )
+
+    def put_off_offer(self) -> None:
+        """Have the peer make its offer again later: nobody is there to answer it now (RFC 3311 5.2)."""
+        self.refuse_offer(500, "", [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))])
 
     def inform(self, body: Body | None, package: str) -> bool:
         """Carry an INFO to the peer."""
@@ -439,10 +455,10 @@ class Leg:
         reason, self._bye_waits = self._bye_waits, None
         if reason is not None:
             self._send_bye(reason)
-        elif self._answer_in_ack:
-            body = body_of(request)
+        else:
+            body = body_of(request) if self._answer_in_ack else None
             self._last_heard = body or self._last_heard
-            self.tell(Acknowledged(body))
+            self.tell(Acknowledged(body, self._answer_in_ack))
 
     # --- answers to our own requests ----------------------------------------------------------------------------------
 

@@ -61,6 +61,12 @@ class Ringing(NamedTuple):
     status: int
     reason: str
     body: Body | None
+    early_dialog: str = ""
+    """Which of the called side's early dialogs speaks: its tag."""
+    is_agreed: bool = False
+    """The body came reliably: it is the answer of this early dialog for good (RFC 3262 5)."""
+    is_offer: bool = False
+    """The body came reliably and is an offer; the leg waits for the answer (`acknowledge`) or for `decline`."""
 
 
 class Answered(NamedTuple):
@@ -70,9 +76,11 @@ class Answered(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """The ACK of an answer that was an offer has come, with the answer in it."""
+    """The ACK of a 2xx has come, or the PRACK of a provisional answer that was an offer."""
 
     body: Body | None
+    is_answer: bool = True
+    """What was acknowledged was an offer: the body is the answer to it."""
 
 
 class Failed(NamedTuple):

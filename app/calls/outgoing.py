@@ -101,8 +101,12 @@ def make_invite(
     body: Body | None,
     session_expires: int = 0,
     max_breadth: int = 0,
+    asks_for_offer: bool = False,
 ) -> Request:
-    """The INVITE without its Via, which the endpoint puts on. Synchronous and cheap: it is on the path of a call."""
+    """The INVITE without its Via, which the endpoint puts on. Synchronous and cheap: it is on the path of a call.
+
+    `asks_for_offer`: without an offer in it, one may come in a reliable provisional answer (RFC 3262 5).
+    """
     record = target.record
     names: tuple[str, ...] = ()
     show = not caller.private
@@ -126,10 +130,11 @@ def make_invite(
         ("Allow", ALLOW),
         ("User-Agent", USER_AGENT),
     ]
+    reliable = body is not None or asks_for_offer
     if session_expires:
-        headers.append(("Supported", "timer, 100rel" if body is not None else "timer"))
+        headers.append(("Supported", "timer, 100rel" if reliable else "timer"))
         headers += offer_as_client(session_expires)
-    elif body is not None:
+    elif reliable:
         headers.append(("Supported", "100rel"))
     if max_breadth:
         headers.append(("Max-Breadth", str(max_breadth)))

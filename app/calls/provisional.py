@@ -23,9 +23,8 @@ OPTION = "100rel"
 
 
 def option_in(message: Request | Response, header: str) -> bool:
-    """Whether Supported or Require names 100rel."""
-    value = message.get(header)
-    return value is not None and any(word.strip().lower() == OPTION for word in value.split(","))
+    """Whether Supported or Require names 100rel, in any of its lines."""
+    return any(word.strip().lower() == OPTION for value in message.get_all(header) for word in value.split(","))
 
 
 class ReliableProvisionals:
@@ -40,7 +39,9 @@ class ReliableProvisionals:
         self._number = secrets.randbelow(2**31 - 1000) + 1
         self._current: Response | None = None
         self._waiting: deque[Response] = deque()
-        self.described = False
+        self.is_described = False
+        """Whether a session description has been sent reliably: it is the first one that counts for the peer."""
+        self.is_agreed = False
         """Whether a response with a session description has been acknowledged."""
         self._repeat: Deadline | None = None
         self._schedule: AcceptedRetransmission | None = None
@@ -54,6 +55,7 @@ class ReliableProvisionals:
         response.add("Require", OPTION)
         response.add("RSeq", str(self._number))
         self._current = response
+        self.is_described = self.is_described or bool(response.body)
         self._endpoint.respond(self._key, response)
         now = self._endpoint.now()
         self._schedule = AcceptedRetransmission.begin(now, longest_interval=math.inf)
@@ -79,7 +81,7 @@ class ReliableProvisionals:
             return False
         if parts[:2] != [str(self._number), str(self._invite_sequence)]:
             return False
-        self.described = self.described or bool(self._current.body)
+        self.is_agreed = self.is_agreed or bool(self._current.body)
         self._current = None
         self._number += 1
         if self._repeat is not None:

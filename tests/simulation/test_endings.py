@@ -419,7 +419,7 @@ def test_a_bug_of_ours_costs_one_call_and_nothing_that_it_holds(state: str, monk
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(w.switch.users, "call_changed", broken)
-    monkeypatch.setattr("app.calls.call.Call._cross", broken)
+    monkeypatch.setattr("app.calls.call.Call.cross", broken)
     if state in BEFORE_THE_ANSWER:
         ends.down.respond(200, OTHER_SDP)
     elif state in ("offered up", "proceeding offer"):

@@ -417,6 +417,8 @@ class Conversation:
         match event:
             case Ringing(body=body) if body is not None:
                 self.early_media = body
+                if event.is_offer:
+                    leg.acknowledge(SDP)
             case Answered(body=body):
                 self.status = 200
                 self.body = body

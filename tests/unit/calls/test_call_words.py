@@ -12,9 +12,12 @@ from app.calls.call_words import (
     digit_of,
     is_hold,
     may_fail_over,
+    refusal_of,
+    says_the_same,
 )
 from app.calls.leg_events import Body, EndCause, Failed, FailureKind
 from app.dialplan.decision import DialTarget
+from app.media.sdp import parse as session_description
 from app.records import LocalUser, RouteType, SipTrunk
 
 ANSWER, TIMEOUT, TRANSPORT, LOCAL = FailureKind
@@ -114,6 +117,47 @@ def test_hold(content: bytes, held: bool) -> None:
     assert is_hold(Body("Application/SDP ; charset=utf-8", content)) is held
     assert not is_hold(Body("text/plain", content))
     assert not is_hold(Body("application/sdp-bundle", content))
+
+
+SDP = "application/sdp"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b"v=0\r\no=- 1 1 IN IP4 a\r\ns=-\r\n", b"v=0\r\no=- 1 2 IN IP4 a\r\ns=-\r\n", True),
+        (b"v=0\no=x 9 9 IN IP4 b\ns=-\n", b"v=0\r\no=- 1 2 IN IP4 a\r\ns=-\r\n", True),
+        (b"v=0\r\nm=audio 1 RTP/AVP 0\r\n", b"v=0\r\nm=audio 2 RTP/AVP 0\r\n", False),
+        (b"v=0\r\na=sendrecv\r\n", b"v=0\r\n", False),
+    ],
+)
+def test_whether_two_descriptions_say_the_same(one: bytes, other: bytes, same: bool) -> None:
+    assert says_the_same(Body(SDP, one), Body(SDP, other)) is same
+    assert not says_the_same(Body(SDP, one), Body("text/plain", other))
+
+
+def test_no_description_is_the_same_as_none_only() -> None:
+    assert says_the_same(None, None)
+    assert not says_the_same(None, Body(SDP, b"v=0"))
+    assert not says_the_same(Body(SDP, b"v=0"), None)
+
+
+def test_the_answer_that_refuses_every_stream() -> None:
+    """RFC 3264 6: as many streams in the same order, each with port 0."""
+    offer = (
+        b"v=0\r\no=- 5 5 IN IP4 192.0.2.8\r\ns=x\r\nc=IN IP4 192.0.2.8\r\nt=0 0\r\n"
+        b"m=audio 5000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\nm=video 5002/2 RTP/AVP 99\r\n"
+    )
+    refusal = refusal_of(Body(SDP, offer))
+    assert refusal is not None
+    assert refusal.is_description
+    assert refusal.content == (
+        b"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+        b"m=audio 0 RTP/AVP 8 101\r\nm=video 0 RTP/AVP 99\r\n"
+    )
+    answered = session_description(refusal.content)
+    assert [stream.port for stream in answered.media] == [0, 0]
+    assert refusal_of(Body("text/plain", b"m=audio 1 RTP/AVP 0")) is None
 
 
 def test_which_failures_move_on() -> None:

@@ -140,6 +140,13 @@ def test_what_is_supported(body: Body | None, session: int, supported: str | Non
     assert made.max_forwards == 69
 
 
+@pytest.mark.parametrize(("session", "supported"), [(0, "100rel"), (1800, "timer, 100rel")])
+def test_an_invite_that_asks_for_an_offer_takes_it_before_the_answer(session: int, supported: str) -> None:
+    """RFC 3262 5."""
+    made = invite(target("trunk"), body=None, session_expires=session, asks_for_offer=True)
+    assert made.get("Supported") == supported
+
+
 def test_a_user_is_no_server() -> None:
     with pytest.raises(TypeError):
         address_to_server(target("user"), "x")

@@ -150,6 +150,19 @@ def test_only_a_session_description_keeps_the_answer_back() -> None:
     assert p.sent() == []
 
 
+def test_what_the_peer_has_for_good_and_what_is_agreed() -> None:
+    """A description counts once it has been sent, and is agreed on once it has been acknowledged."""
+    p = Provisionals()
+    p.send(180)
+    p.send(183, b"v=0\r\n")
+    assert not p.reliable.is_described
+    assert p.prack(number_of(p.sent()[0]))
+    assert p.reliable.is_described
+    assert not p.reliable.is_agreed
+    assert p.prack(number_of(p.sent()[0]))
+    assert p.reliable.is_agreed
+
+
 def test_stopping_leaves_no_timer() -> None:
     p = Provisionals()
     p.send()
@@ -166,4 +179,5 @@ def test_stopping_leaves_no_timer() -> None:
 )
 def test_the_option_tag(value: str, found: bool) -> None:
     assert option_in(request("INVITE", ("Supported", value)), "Supported") is found
+    assert option_in(request("INVITE", ("Supported", "timer"), ("Supported", value)), "Supported") is found
     assert not option_in(request("INVITE"), "Supported")
