@@ -2,15 +2,15 @@
 
     python -m tests.simulation.big [--calls 100000] [--seed 1] [--workers 1]
 
-Carriers by UDP and TCP, phones, a provider, strangers and the server between them live in one process, on one virtual
-clock. Packets are lost, doubled, delayed and overtaken, connections break, peers die, come back and reboot, links go
-down, records change, the server is overloaded, the clock on the wall jumps by an hour, and the machine sleeps for one.
-Calls are relayed or not, ring several phones, are forwarded, forked downstream, refused in every way, cancelled,
-offered late, early, again and crosswise, held, refreshed, hung up in the window, and too large for a datagram. After
-each step no limit may be passed, every counter must be what the calls in progress hold, no media port may be held by
-anything else, and every call that is over must have one record; at the end nothing may be left. Half-way and at the end
-all calls are left to end: as much memory must be held both times. Everything follows from the seed: a run that fails
-says how to run it again, packet for packet.
+Carriers by UDP, TCP and TLS, phones, a provider, strangers and the server between them live in one process, on one
+virtual clock. Packets are lost, doubled, delayed and overtaken, connections break, peers die, come back and reboot,
+links go down, records change, the server is overloaded, the clock on the wall jumps by an hour, and the machine sleeps
+for one. Calls are relayed or not, ring several phones, are forwarded, forked downstream, refused in every way,
+cancelled, offered late, early, again and crosswise, held, refreshed, hung up in the window, and too large for a
+datagram. After each step no limit may be passed, every counter must be what the calls in progress hold, no media port
+may be held by anything else, and every call that is over must have one record; at the end nothing may be left. Half-way
+and at the end all calls are left to end: as much memory must be held both times. Everything follows from the seed: a
+run that fails says how to run it again, packet for packet.
 """
 
 from __future__ import annotations
@@ -50,12 +50,20 @@ from app.media.control import MediaSettings
 from app.records import Configuration
 from app.records.document import read_document
 from app.sip import random_text, validation
-from app.sip.flow import Flow
+from app.sip.flow import DEFAULT_PORTS, Flow, TransportName
 
 ROOT = Path(__file__).resolve().parents[2]
 CARRIERS = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
 CALLER = "192.0.2.100"
 STREAM_CARRIER, STREAM_CALLER = "192.0.2.4", "192.0.2.101"
+SECURE_CARRIER, SECURE_CALLER = "192.0.2.5", "192.0.2.102"
+CONNECTED: dict[str, TransportName] = {
+    STREAM_CARRIER: "tcp",
+    STREAM_CALLER: "tcp",
+    SECURE_CARRIER: "tls",
+    SECURE_CALLER: "tls",
+}
+"""Peers that are spoken with over connections."""
 SERVER = ("10.0.0.5", 5060)
 LARGE = Body(SDP.content_type, SDP.content + b"".join(b"a=x-%03d:%s\r\n" % (at, b"x" * 40) for at in range(30)))
 """A description that makes an INVITE too large for a datagram (RFC 3261 18.1.1)."""
@@ -167,13 +175,14 @@ class Mortal(Peer):
     world: BigWorld
 
     def __init__(self, world: World, host: str) -> None:
-        super().__init__(world, host)
+        super().__init__(world, host, DEFAULT_PORTS[CONNECTED.get(host, "udp")])
         make_mortal(self)
 
     def flow_to(self, host: str, port: int = 5060) -> Flow:
-        if self.host == STREAM_CALLER:
-            return self.world.connect(self.host, self.port, host, port)
-        return super().flow_to(host, port)
+        transport = CONNECTED.get(self.host)
+        if transport is None:
+            return super().flow_to(host, port)
+        return self.world.connect(transport, self.host, host, DEFAULT_PORTS[transport])
 
 
 def make_mortal(peer: Peer) -> None:
@@ -216,6 +225,7 @@ class Big:
         self.world.ways[SERVER] = StreamWays(self.world, *SERVER)
         self.switch: Switch = self.world.switch(self.document)
         self.world.failed[SERVER[0]] = self.switch.flow_failed
+        self.world.receivers[SERVER[0], DEFAULT_PORTS["tls"]] = self.world.receivers[SERVER]
         self.media = PaperControl(MediaSettings(*MEDIA_PORTS), self.world.clock.monotonic)
         self.media.link.commands = deque(maxlen=1)  # type: ignore[assignment]
         self.switch.relays.attach(self.media)
@@ -228,7 +238,7 @@ class Big:
         self.begun = self.most = self.events = 0
         self.resting = self.over = self.asleep = False
         self.troubles: list[str] = []
-        for host in (*CARRIERS, CALLER, STREAM_CARRIER, STREAM_CALLER, *PHONES):
+        for host in (*CARRIERS, CALLER, *CONNECTED, *PHONES):
             self._appear(host)
         self.provider = Provider(self.world)
         make_mortal(self.provider)
@@ -260,11 +270,14 @@ class Big:
         document["sip_trunks"][2].update(relay_media="auto", max_calls_per_second=3, failover_after_ringing=True)
         document["sip_trunks"] += [
             {"id": 4, "server_address": STREAM_CARRIER, "transport": "tcp", "next_trunk_id": 1, "relay_media": "yes"},
+            {"id": 5, "server_address": SECURE_CARRIER, "server_port": 5061, "transport": "tls", "next_trunk_id": 4},
             {"id": 10, "server_address": STREAM_CALLER, "transport": "tcp", "max_incoming_calls": 50},
+            {"id": 11, "server_address": SECURE_CALLER, "server_port": 5061, "transport": "tls"},
         ]
         document["analyze_called_numbers"] += [
             {"prefix": "5", "route_type": "external_line", "target_id": 1},
             {"prefix": "6", "route_type": "sip_trunk", "target_id": 4},
+            {"prefix": "7", "route_type": "sip_trunk", "target_id": 5},
             {"prefix": "101", "route_type": "local_user"},
         ]
         document["number_lists"] = [{"caller_prefix": "*", "called_prefix": "19", "block_percent": 50}]
@@ -347,7 +360,7 @@ class Big:
 
     def _trouble_a_peer(self) -> None:
         """A peer dies for a while, and comes back as it was or rebooted."""
-        host = self.chance.choice([*CARRIERS, *PHONES, CALLER, STREAM_CARRIER, STREAM_CALLER])
+        host = self.chance.choice([*CARRIERS, *PHONES, CALLER, *CONNECTED])
         if host in self.world.dead:
             return
         self.world.dead.add(host)
@@ -429,7 +442,7 @@ class Big:
             cancel_after=chance.uniform(0.0, 6.0) if chance.random() < 0.15 else PATIENCE,
         )
         self._spice(plan)
-        number = f"{chance.choice('123456')}{chance.randrange(10**6):06d}"
+        number = f"{chance.choice('1234567')}{chance.randrange(10**6):06d}"
         if chance.random() < 0.2:
             number = chance.choice(["100", "101", "102", ""])
         body: Body | None = None if chance.random() < 0.05 else LARGE if chance.random() < 0.02 else SDP
@@ -448,7 +461,7 @@ class Big:
             carrier = self.peers[chance.choice(CARRIERS)]
             carrier.call(number, plan, body=Body("application/sdp", chance.randbytes(200)))
         else:
-            host = STREAM_CALLER if kind < 0.4 else CALLER
+            host = STREAM_CALLER if kind < 0.35 else SECURE_CALLER if kind < 0.45 else CALLER
             self.peers[host].call(number, plan, body=body, headers=headers)
         self.begun += 1
         if chance.random() < 0.05:

@@ -1,4 +1,4 @@
-"""TCP in a simulated world: connections that deliver everything in order, until they break or their peer is gone."""
+"""TCP and TLS in a simulated world: connections deliver everything in order, until they break or a peer is gone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from simulation.world import DatagramWays, World
 
-from app.sip.flow import Flow
+from app.sip.flow import DEFAULT_PORTS, Flow, TransportName
 
 CONNECT_TIMEOUT = 10.0
 UNACKNOWLEDGED_TIMEOUT = 25.0
@@ -36,19 +36,22 @@ class StreamWorld(World):
         """Who wants to know, by host, that a flow has failed."""
         self._made = 0
 
-    def connect(self, host: str, port: int, to_host: str, to_port: int) -> Flow:
+    def connect(self, transport: TransportName, host: str, to_host: str, to_port: int) -> Flow:
         """A connection between two hosts: the one that there is, or a new one, which may well fail."""
+        port = DEFAULT_PORTS[transport]
+        wanted = (transport, host, to_host)
         for connection in self.connections.values():
             if connection.is_open:
                 for end in (connection.maker, connection.taker):
-                    if (end.local_host, end.remote_host) == (host, to_host) and to_port in (end.remote_port, 5060):
+                    is_wanted = (end.transport, end.local_host, end.remote_host) == wanted
+                    if is_wanted and to_port in (end.remote_port, port):
                         return end
         self._made += 1
         number = self._made
         ephemeral = 30_000 + number % 30_000
         # Who connects names the port that it listens on, not the one that its stack has chosen.
-        maker = Flow("tcp", host, port, to_host, to_port, number)
-        taker = Flow("tcp", to_host, to_port, host, ephemeral, number)
+        maker = Flow(transport, host, port, to_host, to_port, number)
+        taker = Flow(transport, to_host, to_port, host, ephemeral, number)
         self.connections[number] = connection = Connection(number, maker, taker)
         if (to_host, to_port) not in self.receivers or to_host in self.dead:
             self.at(CONNECT_TIMEOUT, lambda: self.close(connection, "no answer"))
@@ -102,28 +105,34 @@ class StreamWorld(World):
     def _deliver(self, connection: Connection, flow: Flow, data: bytes) -> None:
         if connection.is_open and flow.remote_host not in self.dead:
             back = connection.taker if connection.maker == flow else connection.maker
-            port = 5060 if (flow.remote_host, flow.remote_port) not in self.receivers else flow.remote_port
+            known = (flow.remote_host, flow.remote_port) in self.receivers
+            port = flow.remote_port if known else DEFAULT_PORTS[flow.transport]
             receiver = self.receivers.get((flow.remote_host, port))
             if receiver is not None:
                 receiver(data, back)
 
 
 class StreamWays(DatagramWays):
-    """The transports of a switch in a world with connections."""
+    """The transports of a switch in a world with connections, which listens on the standard ports."""
 
     def __init__(self, world: StreamWorld, host: str, port: int) -> None:
         super().__init__(host, port)
         self._world = world
 
     def flow_to(
-        self, transport: str, host: str, port: int, tls_verify: bool = True, server_name: str | None = None
+        self,
+        transport: TransportName,
+        host: str,
+        port: int,
+        tls_verify: bool = True,
+        server_name: str | None = None,
     ) -> Flow | None:
-        if transport == "tcp":
-            return self._world.connect(self._host, self._port, host, port)
-        return super().flow_to(transport, host, port, tls_verify, server_name)
+        if transport == "udp":
+            return super().flow_to(transport, host, port, tls_verify, server_name)
+        return self._world.connect(transport, self._host, host, port)
 
     def is_open(self, flow: Flow) -> bool:
         return flow.connection in self._world.connections
 
     def flow_again(self, flow: Flow, port: int) -> Flow | None:
-        return self._world.connect(self._host, self._port, flow.remote_host, port)
+        return self._world.connect(flow.transport, self._host, flow.remote_host, port)
