@@ -204,6 +204,7 @@ class Engine:
         database = Database.open(self.data_directory, self._database_url, serving=True)
         try:
             self.configuration, _version = database.load()
+            registrations = database.registrations()
         except BaseException:
             database.close()
             raise
@@ -226,6 +227,11 @@ class Engine:
             node=database.node,
         )
         self._switch.overload.waiting = transports.queue_waiting
+        kept = self._switch.kept_registrations
+        restored = kept.restore(registrations)
+        if restored:
+            _log.info("%d phones are still registered from before the start", restored)
+        kept.write = self._database.write_registrations
 
     async def _start_media(self) -> None:
         """Start the media processes as soon as a record wants audio relayed: who never relays never pays for them."""

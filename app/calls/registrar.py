@@ -214,6 +214,11 @@ class Registrar:
             if len(stay) < len(bindings):
                 self._replace(number, stay)
 
+    def restore(self, number: str, bindings: list[Binding]) -> None:
+        """Take bindings that were there before the server was started, none of them armed; the oldest first."""
+        if bindings:
+            self._replace(number, bindings[-MAXIMUM_CONTACTS:])
+
     def forget(self, number: str) -> None:
         """Drop a user's bindings: the user was deleted, disabled or given a new password."""
         if number in self._bindings:

@@ -17,6 +17,7 @@ from app.calls.destinations import Destinations, Lookup, Ways
 from app.calls.dialling import Dialling
 from app.calls.guard import Guard
 from app.calls.identity import CallerIdentity, caller_of, number_of
+from app.calls.kept_registrations import KeptRegistrations
 from app.calls.leg import Leg
 from app.calls.leg_events import EndCause, Failed, FailureKind, Redirected
 from app.calls.lines import Lines
@@ -113,6 +114,7 @@ class Switch:
         self._ways = ways
         self.registrar = Registrar(self.endpoint, clock)
         self.registrar.on_change = self._on_registration
+        self.kept_registrations = KeptRegistrations(self.registrar, clock, self.endpoint.schedule)
         self.destinations = Destinations(ways, lookup, self._on_addresses, clock.monotonic)
         self.trunks = Trunks(self.endpoint, clock, self.counters, self.destinations, events)
         self.lines = Lines(self.endpoint, clock, self.counters, self.destinations, events, draw)
@@ -168,6 +170,7 @@ class Switch:
             now = configuration.users_by_number.get(number)
             if now is None or not now.enabled or now.password != user.password:
                 self.registrar.forget(number)
+        self.kept_registrations.configure(configuration)
         self.users.configure(configuration)
 
     def flow_failed(self, flow: Flow, words: str = "") -> None:
@@ -421,6 +424,7 @@ class Switch:
     def close(self) -> None:
         """Take no further calls, end those that run, unregister the lines; transactions end by themselves."""
         self._closing = True
+        self.kept_registrations.close()
         for call in tuple(self.calls.values()):
             call.hang_up(EndCause.SHUTDOWN, "the server is shutting down")
         self.trunks.stop()
@@ -481,6 +485,7 @@ class Switch:
 
     def _on_registration(self, number: str) -> None:
         self.users.publish(number)
+        self.kept_registrations.changed(number)
 
     def _on_overload(self, refused: int, active: bool) -> None:
         if active:

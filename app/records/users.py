@@ -17,7 +17,9 @@ class LocalUser(Record):
     title: ClassVar[str] = "local user"
     plural: ClassVar[str] = "Local users"
     key: ClassVar[str] = "number"
-    introduction: ClassVar[str] = "A local user is a phone: it registers with its number and password."
+    introduction: ClassVar[str] = (
+        "A local user is a phone: it registers with its number and password. A restart of the server forgets none."
+    )
 
     number: Annotated[
         Number,

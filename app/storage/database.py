@@ -21,13 +21,14 @@ from sqlalchemy.exc import DBAPIError
 from app.events import CallRecord
 from app.records import TABLES, Change, Configuration, System
 from app.records.base import Record
-from app.storage import calls, journal, schema
+from app.storage import calls, journal, registrations, schema
 from app.storage.calls import CallQuery, CallStatements
 from app.storage.connection import WRITE, RowWriter, in_words, postgres_engine, postgres_url, shown, sqlite_engine
 from app.storage.errors import StorageDamaged, StorageError, StorageInUse
 from app.storage.journal import CallJournal
 from app.storage.locks import FileLock
-from app.storage.rows import call_row, clean_call_row, record_of, row_of
+from app.storage.registrations import ByNumber, StoredRegistration
+from app.storage.rows import call_row, clean_row, record_of, row_of
 from app.storage.tables import RECORD_TYPES, meta, record_tables
 
 _log = logging.getLogger(__name__)
@@ -302,7 +303,7 @@ class Database:
         except StorageError:
             raise
         except (DBAPIError, sqlite3.Error, ValueError, OverflowError, TypeError):
-            self._write_one_by_one([clean_call_row(row) for row in rows])
+            self._write_one_by_one([clean_row(row) for row in rows])
 
     def _write_rows(self, rows: list[tuple[Any, ...]]) -> None:
         if self._writer is not None:
@@ -339,6 +340,18 @@ class Database:
         """Delete one small batch of the calls that started before a wall time; call it again until it returns 0."""
         with self._transaction(write=True) as connection:
             return calls.delete_before(connection, wall, at_most)
+
+    # --- registrations ------------------------------------------------------------------------------------------------
+
+    def registrations(self) -> list[StoredRegistration]:
+        """Where the phones of this server's users were when it last wrote that down."""
+        with self._transaction() as connection:
+            return registrations.read(connection, self.node)
+
+    def write_registrations(self, users: ByNumber) -> None:
+        """Keep where the phones of these users are now."""
+        with self._transaction(write=True) as connection:
+            registrations.write(connection, self.node, users)
 
     # --- transactions -------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from app.storage.rows import CALL_COLUMNS, clean_call_row
+from app.storage.rows import CALL_COLUMNS, clean_row
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class CallJournal:
         try:
             data = to_json(row)
         except ValueError:
-            data = to_json(clean_call_row(row))
+            data = to_json(clean_row(row))
         generation, length = turns & 0xFFFFFFFF, len(data)
         if self._offset + _FRAME.size + length > self._end:
             return

@@ -89,11 +89,11 @@ def _json(value: Any) -> str:
         # Five times as fast as the standard library.
         return to_json(value).decode()
     except ValueError:
-        # Half a character in a text; `clean_call_row` mends it.
+        # Half a character in a text; `clean_row` mends it.
         return _encode(value)
 
 
-def clean_call_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
+def clean_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """The same row without what a database may refuse in a text that came from the network: NUL, half characters."""
     return tuple(
         value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd") if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""The tables of the database: one per record type, derived from its fields, and the call records beside them.
+"""The tables of the database: one per record type, derived from its fields, and beside them call records and phones.
 
 There is no second list of fields: a field that is added to a record is a column here at once. What is missing then is
 the migration that adds it to the databases of the users; `python -m app.storage.migrations "What was added"` writes it.
@@ -88,3 +88,21 @@ Index(
     sqlite_where=_in_progress,
     postgresql_where=_in_progress,
 )
+
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("number", Text, primary_key=True),
+    Column("contact", Text, primary_key=True),
+    Column("remote_host", Text, primary_key=True),
+    Column("remote_port", Integer, nullable=False),
+    Column("local_host", Text, nullable=False),
+    Column("local_port", Integer, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("password_mark", Text, nullable=False),
+)
+"""Where the phones of a node's users are: what it knows again after a restart. One row per place."""

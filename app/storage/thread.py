@@ -16,6 +16,7 @@ from app.events import CallRecord
 from app.records import Change, Configuration
 from app.storage.database import Database
 from app.storage.errors import StorageError, StorageUnavailable
+from app.storage.registrations import ByNumber
 from app.storage.rows import call_row
 
 _log = logging.getLogger(__name__)
@@ -156,6 +157,10 @@ class DatabaseThread:
         arrived = self._arrived
         # Made upon a configuration that another program had changed by then, as the thread knows now: look again.
         self.submit(lambda database: self._save(database, kept, recheck=self._sent != arrived), saved)
+
+    def write_registrations(self, users: ByNumber, done: Callable[[Exception | None], None]) -> None:
+        """Keep where the phones of these users are now; `done(None)` when that is on disk, `done(error)` when not."""
+        self.submit(lambda database: database.write_registrations(users), lambda _none, error: done(error))
 
     def keep_calls(self, days: int) -> None:
         """Delete call records older than so many days, now and then, a few at a time; 0 keeps them for ever."""

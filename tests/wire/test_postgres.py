@@ -30,6 +30,7 @@ from app.storage import migrations
 from app.storage.calls import CallQuery
 from app.storage.database import Database
 from app.storage.errors import StorageNewer, StorageUnavailable
+from app.storage.registrations import StoredRegistration
 from app.storage.tables import metadata
 from app.storage.thread import DatabaseThread
 
@@ -212,6 +213,19 @@ def test_changes_at_the_same_moment_are_all_kept(open_node: Callable[..., Databa
     configuration, version = nodes[0].load()
     assert version == 41
     assert len(configuration.records(SipTrunk)) == 40
+
+
+def test_each_node_keeps_the_phones_that_are_registered_with_it(open_node: Callable[..., Database]) -> None:
+    one, two = open_node("a"), open_node("b")
+    here = StoredRegistration("100", "sip:100@192.0.2.9", "192.0.2.9", 5060, "192.0.2.5", 5060, "c", 1, T0, "A", "m")
+    there = here._replace(remote_port=5070, user_agent="a\x00b")
+    one.write_registrations({"100": [here]})
+    two.write_registrations({"100": [there]})
+    one.write_registrations({"100": [here._replace(expires=T0 + 1), here._replace(contact="sip:1@192.0.2.9")]})
+    assert len(one.registrations()) == 2
+    assert two.registrations() == [there._replace(user_agent="a\ufffdb")]
+    one.write_registrations({"100": []})
+    assert one.registrations() == []
 
 
 def test_call_records(open_node: Callable[..., Database]) -> None:

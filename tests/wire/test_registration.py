@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from support.documents import PASSWORDS, PHONE_100, SERVER, document
+from support.documents import CALLER, PASSWORDS, PHONE_100, SERVER, document
 from support.ports import LoopbackNetwork
 from support.sip_text import SipSocket, SipText, digest_header, parse_challenge
-from support.starting import StartServer
+from support.starting import StartCaller, StartServer
+from support.udp_peers import answer_to
+from support.waiting import wait_until
+
+from app.storage.database import FILE_NAME
 
 pytestmark = pytest.mark.wire
 
@@ -80,3 +87,31 @@ def test_a_phone_may_not_register_somebody_else(phone: SipSocket) -> None:
     challenge = register(phone, "101").headers("WWW-Authenticate")[0]
     refused = register(phone, "101", answer(phone, challenge, "100", PASSWORDS["100"]))
     assert refused.status in (401, 403)
+
+
+def registrations_on_disk(data: Path) -> int:
+    with closing(sqlite3.connect(f"file:{data / FILE_NAME}?mode=ro", uri=True)) as database:
+        return int(database.execute("SELECT count(*) FROM registrations").fetchone()[0])
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "stopped"])
+def test_a_restart_leaves_the_phone_reachable(
+    network: LoopbackNetwork, start_server: StartServer, start_caller: StartCaller, killed: bool
+) -> None:
+    """The phone registered for two minutes and knows nothing of the restart; the call rings it at once."""
+    server = start_server(document(network))
+    with SipSocket(network.address(PHONE_100), (network.address(SERVER), 5060)) as phone:
+        challenge = register(phone, "100").headers("WWW-Authenticate")[0]
+        assert register(phone, "100", answer(phone, challenge, "100", PASSWORDS["100"])).status == 200
+        if killed:
+            wait_until(lambda: registrations_on_disk(server.data), "the registration on disk")
+            server.kill()
+        else:
+            server.stop()
+        server.start()
+        talk = start_caller(CALLER).begin("100")
+        invite = phone.receive()
+        assert invite is not None
+        assert invite.start_line == f"INVITE sip:test@{phone.address}:5060 SIP/2.0"
+        phone.send(answer_to(invite, 486))
+        assert talk.final().status == 486

@@ -24,7 +24,7 @@ from app.records import (
     Transport,
 )
 from app.storage.errors import StorageError
-from app.storage.rows import CALL_COLUMNS, call_of, call_row, clean_call_row, record_of, row_of
+from app.storage.rows import CALL_COLUMNS, call_of, call_row, clean_row, record_of, row_of
 from app.storage.tables import record_tables
 
 RECORDS: tuple[Record, ...] = (
@@ -101,7 +101,7 @@ def test_the_node_is_filled_in(call: Callable[..., CallRecord]) -> None:
 
 
 def test_half_characters_and_nul_are_replaced(call: Callable[..., CallRecord]) -> None:
-    row = clean_call_row(call_row(call(called_number="1\x002\udcff3", trail=("a\udc80b",)), ""))
+    row = clean_row(call_row(call(called_number="1\x002\udcff3", trail=("a\udc80b",)), ""))
     for value in row:
         if isinstance(value, str):
             value.encode()
