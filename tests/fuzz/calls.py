@@ -61,11 +61,12 @@ class Hostile(Big):
             if not first and self.world.mutated > self.inputs / 4:
                 gc.collect()
                 first = resident()
-        self._drain()
+        self._rest()
+        self._stop()
         gc.collect()
         grown = resident() - first
         assert self.inputs < 50_000 or grown < 16.0, f"memory grew by {grown:.1f} MiB"
-        return f"{self.world.mutated} mutated packets; {self._progress(started, resident())}"
+        return f"{self.world.mutated} mutated packets; {self._progress(started)}"
 
 
 def main() -> int:
