@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import pytest
 from simulation.raw import RawDialog
@@ -20,6 +21,9 @@ CALLER_AUDIO = audio(CALLER)
 OUR_IPV6, OUR_OTHER = "2001:db8::5", "10.9.0.5"
 AT = {"IPv4": ("198.51.100.4", OUR_ADDRESS), "IPv6": ("2001:db8:1::6", OUR_IPV6), "other": ("10.9.0.9", OUR_OTHER)}
 """Each phone's address and the one of ours that it speaks to."""
+
+
+ALLOW = ("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE, PRACK")
 
 
 def hosts(body: bytes) -> set[str]:
@@ -46,9 +50,9 @@ class Household:
         host, server = AT[kind]
         return self.wire.distant_phone(number, host + last_byte, server)
 
-    def call(self, offer: Body | None = CALLER_AUDIO) -> Household:
+    def call(self, offer: Body | None = CALLER_AUDIO, headers: Iterable[tuple[str, str]] = ()) -> Household:
         """A trunk calls, and every phone has the call."""
-        self.up = self.wire.caller.invite("100", body=offer)
+        self.up = self.wire.caller.invite("100", body=offer, headers=headers)
         self.wire.advance()
         for kind, phone in self.phones.items():
             self.ends[kind] = phone.incoming()
@@ -78,9 +82,9 @@ class Household:
         ((_, port),) = streams(body)
         return host, port
 
-    def answer(self, kind: str) -> None:
+    def answer(self, kind: str, *, described: bool = True) -> None:
         """One phone takes the call."""
-        self.ends[kind].respond(200, self.audio(kind))
+        self.ends[kind].respond(200, self.audio(kind) if described else None)
         self.wire.advance()
         self.up.ack()
         self.wire.advance()
@@ -382,8 +386,56 @@ def test_a_phone_whose_port_changes_while_it_rings_is_still_known() -> None:
 
 def reliable(h: Household, kind: str) -> None:
     """A phone describes its audio in a provisional answer that has to be acknowledged (RFC 3262)."""
-    allow = ("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE, PRACK")
-    h.ends[kind].respond(183, h.audio(kind), headers=[("Require", "100rel"), ("RSeq", "7"), allow])
+    h.ends[kind].respond(183, h.audio(kind), headers=[("Require", "100rel"), ("RSeq", "7"), ALLOW])
     h.wire.advance()
     h.phones[kind].ok(h.phones[kind].requests("PRACK")[0])
     h.wire.advance()
+
+
+def test_a_phone_that_said_all_of_its_audio_before_its_answer_is_heard_from_then_on() -> None:
+    """RFC 3261 13.2.1: after a reliable 183 its 200 need not repeat it, but the caller had another's early media."""
+    h = Household("IPv4", "IPv6").call()
+    h.ends["IPv4"].respond(183, h.audio("IPv4"))
+    h.wire.advance()
+    reliable(h, "IPv6")
+    h.answer("IPv6", described=False)
+    assert h.hears("IPv6")
+    h.end("IPv6")
+
+
+@pytest.mark.parametrize("early", ["IPv4", "IPv6"])
+@pytest.mark.parametrize("formats", ["8 96", "8"], ids=["alike", "another description"])
+def test_a_caller_that_has_agreed_with_one_phone_is_joined_with_the_one_that_answers(early: str, formats: str) -> None:
+    """Its PRACK binds it to the early media (RFC 3262 5): what the other phone says comes as an offer, if it is new."""
+    h = Household("IPv4", "IPv6").call(headers=(("Supported", "100rel"), ALLOW))
+    (answering,) = {*h.phones} - {early}
+    h.ends[early].respond(183, h.audio(early))
+    h.wire.advance()
+    h.up.request("PRACK", headers=[("RAck", f"{h.up.answer.get('RSeq')} 1 INVITE")])
+    h.wire.advance()
+    assert h.hears(early)
+    h.ends[answering].respond(200, audio(h.hosts[answering], 5000, formats))
+    h.wire.advance()
+    for offer in h.wire.caller.requests("UPDATE"):
+        assert ours(offer.body)
+        h.up.respond(200, CALLER_AUDIO, request=offer)
+        h.wire.advance()
+    assert h.up.answer.status == 200
+    h.up.ack()
+    h.wire.advance()
+    h.phones[early].ok(h.phones[early].requests("CANCEL")[0])
+    h.ends[early].respond(487)
+    for offer in h.phones[answering].requests("UPDATE")[:1] + h.phones[answering].requests("INVITE")[1:]:
+        assert hosts(offer.body) == {AT[answering][1]}
+        h.ends[answering].respond(200, h.audio(answering), request=offer)
+        h.wire.advance()
+    assert h.hears(answering)
+    assert h.listening[Side.CALLED] == (h.offered(answering),)
+    h.end(answering)
+
+
+def test_a_phone_that_answers_without_a_word_on_its_audio_keeps_its_port() -> None:
+    h = Household("IPv4", "IPv6").call()
+    h.answer("IPv6", described=False)
+    assert h.listening[Side.CALLED] == (h.offered("IPv6"),)
+    h.end("IPv6")
