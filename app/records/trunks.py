@@ -46,7 +46,12 @@ class OutgoingFields(Record):
     ] = 5060
     transport: Annotated[TransportChoice, Shown("&Transport", "How SIP goes to the other side.")] = Transport.UDP
     tls_verify: Annotated[
-        bool, Shown("&Verify TLS certificate", "Refuse a TLS server whose certificate cannot be trusted.", column=False)
+        bool,
+        Shown(
+            "&Verify TLS certificate",
+            "Refuse a TLS server whose certificate cannot be trusted. Off for a peer with a self-made one.",
+            column=False,
+        ),
     ] = True
     unified_caller_number: Annotated[
         Number,

@@ -412,7 +412,10 @@ def _jittered(interval: float) -> float:
 
 def _reason_of(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the peer's certificate is not accepted: {error.verify_message}"
+        return (
+            f"the peer's certificate is not accepted: {error.verify_message}; "
+            "have it trusted, or switch 'Verify TLS certificate' off"
+        )
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).replace("_", " ").lower()
     if isinstance(error, OSError) and error.errno is not None:
