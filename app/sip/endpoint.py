@@ -33,12 +33,13 @@ from app.sip.transaction import (
     TransactionKey,
     TransactionLayer,
     TransportFailed,
+    flow_back,
     reply_flow,
 )
 from app.sip.transaction_tables import Timer
-from app.sip.turned_away import TurnedAway
+from app.sip.turned_away import TurnedAway, first_look
 from app.sip.uri import MAGIC_COOKIE
-from app.sip.validation import ALLOWED_METHODS, check_request, check_response, stateless_tag
+from app.sip.validation import ALLOWED_METHODS, check_request, check_response, stateless_tag, stateless_tag_of
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +114,11 @@ def new_branch() -> str:
 def new_call_id() -> str:
     """A Call-ID of 128 random bits."""
     return random_hex(32)
+
+
+def _retry_after(tag: str) -> int:
+    """Between 5 and 12 seconds, so that not all who were refused come back at once."""
+    return OVERLOAD_RETRY_AFTER + int(tag[0], 16) // 2
 
 
 def _way_back(request: Request, source: Flow) -> Flow:
@@ -198,6 +204,8 @@ class Endpoint:
         if data[:4] == b"ACK " and self._refusal_tag in data:
             # The ACK of a stateless refusal asks for nothing, and comes when there is no time to read it.
             return
+        if self._turned_away and self._turns_away(data, source):
+            return
         if self.trace is not None:
             self.trace(False, source, data)
         try:
@@ -227,6 +235,23 @@ class Endpoint:
         self._source = source
         self._perform(self._layer.receive(request, source, self._monotonic()))
 
+    def _turns_away(self, data: bytes, source: Flow) -> bool:
+        """Refuse a new request for overload, as `_has_no_time` does, without reading it; False: it has to be read."""
+        host, turned_away = source.remote_host, self._turned_away
+        look = first_look(data, host, source.remote_port) if self.refuses is not None else None
+        if look is None or look.method not in _BEGINNING or self._layer.may_know(look.via, look.method):
+            return False
+        now, branch = self._monotonic(), look.via.branch
+        assert self.refuses is not None
+        if not turned_away.has(host, branch, now) and not self.refuses(look.method, host):
+            return False
+        if self.trace is not None:
+            self.trace(False, source, data)
+        tag = stateless_tag_of(look.call_id, look.from_, look.cseq, look.via_text)
+        self._transmit(flow_back(look.via, source), look.refusal(self._refusal_mark + tag, _retry_after(tag)))
+        turned_away.add(host, branch, now)
+        return True
+
     def _has_no_time(self, request: Request, source: Flow) -> bool:
         """Whether a request was refused because more comes in than can be done, or a moment ago for that reason."""
         if self.refuses is None:
@@ -254,9 +279,8 @@ class Endpoint:
         try:
             if request.to.tag is not None or self._layer.knows(request):
                 return False
-            # Between 5 and 12 seconds, so that not all come back at once.
             tag = stateless_tag(request)
-            retry_after = ("Retry-After", str(OVERLOAD_RETRY_AFTER + int(tag[0], 16) // 2))
+            retry_after = ("Retry-After", str(_retry_after(tag)))
             answer = request.answer(503, None, self._refusal_mark + tag, [retry_after])
             way = reply_flow(request, source)
         except RemoteError:

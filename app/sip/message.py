@@ -448,25 +448,14 @@ class Request(Message):
             return True
 
     def received_from(self, host: str, port: int) -> None:
-        """Note the packet's source in the topmost Via, so that answers carry it and go there.
-
-        RFC 3261 18.2.1 (received) and RFC 3581 4 (rport). Values that the peer put there itself are overwritten. A
-        Via that cannot be read is left alone.
-        """
+        """Note the packet's source in the topmost Via (see there), unless that cannot be read."""
         try:
             via = self.via
         except HeaderError:
             return
-        sent_host = via.host
-        same = sent_host == host or (sent_host[:1] == "[" and sent_host[1:-1] == host)
-        params = via.params
-        if "rport" in params:
-            params = {**params, "rport": str(port), "received": host}
-        elif not same or "received" in params:
-            params = {**params, "received": host}
-        else:
-            return
-        self._replace_top_via(Via(via.transport, sent_host, via.port, params))
+        noted = via.received_from(host, port)
+        if noted is not via:
+            self._replace_top_via(noted)
 
     def _replace_top_via(self, via: Via) -> None:
         """Exchange the topmost Via value, leaving the others as they are."""

@@ -48,7 +48,7 @@ from app.sip.transaction_tables import (
     TransactionKind,
     first_delay,
 )
-from app.sip.uri import MAGIC_COOKIE
+from app.sip.uri import MAGIC_COOKIE, Via
 
 __all__ = [
     "AckReceived",
@@ -80,6 +80,7 @@ __all__ = [
     "TransportFailed",
     "ack_for",
     "cancel_for",
+    "flow_back",
     "reply_flow",
 ]
 
@@ -275,6 +276,10 @@ class TransactionLayer:
     def knows(self, request: Request) -> bool:
         """Whether a received request repeats one that has a transaction. Raises HeaderError."""
         return self._find_server(request, request.method)[1] is not None
+
+    def may_know(self, via: Via, method: str) -> bool:
+        """Whether a request with this Via, whose branch has the magic cookie, can be one that `knows` tells of."""
+        return self._old_keys > 0 or (_SERVER, via.branch, via.sent_by.lower(), method) in self._transactions
 
     def invite_with(self, branch: str | None) -> Request | None:
         """The INVITE that we have sent with this branch, as long as it has no final response."""
@@ -590,9 +595,12 @@ def reply_flow(request: Request, flow: Flow) -> Flow:
     client asked for that with rport, otherwise at the port of its Via. `maddr` is not followed, so that nobody can
     have answers sent to a third party.
     """
-    if flow.transport != "udp":
-        return flow
-    port = request.via.response_port
+    return flow if flow.transport != "udp" else flow_back(request.via, flow)
+
+
+def flow_back(via: Via, flow: Flow) -> Flow:
+    """The same for a Via."""
+    port = via.response_port if flow.transport == "udp" else flow.remote_port
     return flow if port == flow.remote_port else flow._replace(remote_port=port)
 
 

@@ -518,6 +518,20 @@ class Via(NamedTuple):
         # The default port of the transport that the request came by, whichever its Via names (RFC 4475 3.3.5).
         return (_port_number(rport) if rport else 0) or self.port or 5060
 
+    def received_from(self, host: str, port: int) -> Via:
+        """With the packet's source, so that answers go there; itself where that is plain from the sent-by.
+
+        RFC 3261 18.2.1 (received) and RFC 3581 4 (rport). Values that the peer put there itself are overwritten.
+        """
+        params = self.params
+        if "rport" in params:
+            params = {**params, "rport": str(port), "received": host}
+        elif (self.host != host and self.host.strip("[]") != host) or "received" in params:
+            params = {**params, "received": host}
+        else:
+            return self
+        return Via(self.transport, self.host, self.port, params)
+
     def __str__(self) -> str:
         """The value as it goes on the wire."""
         return f"SIP/2.0/{self.transport} {self.sent_by}{format_parameters(self.params)}"

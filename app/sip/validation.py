@@ -257,6 +257,11 @@ def _refuse(
 
 def stateless_tag(request: Request) -> str:
     """A To tag that is the same for every retransmission of the request (RFC 3261 8.2.7)."""
-    parts = (request.get("Call-ID"), request.get("From"), request.get("CSeq"), request.get("Via"))
-    text = "\n".join([part or "" for part in parts])
+    get = request.get
+    return stateless_tag_of(get("Call-ID") or "", get("From") or "", get("CSeq") or "", get("Via") or "")
+
+
+def stateless_tag_of(call_id: str, from_: str, cseq: str, via: str) -> str:
+    """The same of what it is made from, the first Via as it is answered."""
+    text = f"{call_id}\n{from_}\n{cseq}\n{via}"
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6, key=_TAG_KEY).hexdigest()
