@@ -141,8 +141,7 @@ class Switch:
             self.lines.authorize,
             self.lines.registered_at,
         )
-        self._recorder = recorder
-        self._draw = draw
+        self._recorder, self._draw = recorder, draw
         self._cancellable: dict[Key, CallerLeg] = {}
         self._rate = RateLimit()
         self._closing = False
