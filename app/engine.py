@@ -230,7 +230,7 @@ class Engine:
         kept = self._switch.kept_registrations
         restored = kept.restore(registrations)
         if restored:
-            _log.info("%d phones are still registered from before the start", restored)
+            _log.info("phones that are still registered from before the start: %d", restored)
         kept.write = self._database.write_registrations
 
     async def _start_media(self) -> None:
