@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.calls.call_words import refusal_of
 from app.calls.challenges import is_stale
 from app.calls.diversion import diversion_reason
-from app.calls.leg import CANCEL_PATIENCE, SERVER_BUSY_RETRY_AFTER, Authorize, Leg, LegOwner, body_headers, body_of
+from app.calls.leg import AGAIN_SOON, CANCEL_PATIENCE, Authorize, Leg, LegOwner, body_headers, body_of
 from app.calls.leg_events import Answered, Body, EndCause, Failed, FailureKind, OfferRefused, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
 from app.calls.provisional import option_in
@@ -400,8 +400,7 @@ class CalledLeg(Leg):
             super().on_request(key, request)
         elif request.method in ("UPDATE", "INVITE", "INFO") and (request.body or request.method != "UPDATE"):
             # RFC 3261 14.2, RFC 3311 5.2: not before the INVITE has its answer. A 481 would end the early dialog.
-            headers = [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))]
-            self.endpoint.respond(key, request.answer(500, None, None, headers))
+            self.endpoint.respond(key, request.answer(500, None, None, AGAIN_SOON))
         elif request.method == "UPDATE":
             self.endpoint.respond(key, self._answer(request, 200, None, None))
         else:

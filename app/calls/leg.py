@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from app.sip.flow import Flow
     from app.sip.transaction import Key
 
-SERVER_BUSY_RETRY_AFTER = 1
-"""Seconds after which a peer may send a second re-INVITE while its first waits (RFC 3261 14.2 says 0 to 10)."""
+AGAIN_SOON = (("Retry-After", "1"),)
+"""What a 500 says to a peer whose offer cannot be taken now (RFC 3261 14.2, RFC 3311 5.2: 0 to 10 seconds)."""
 
 
 REFRESH_AGAIN_AFTER = 5.0
@@ -316,7 +316,7 @@ class Leg:
 
     def put_off_offer(self) -> None:
         """Have the peer make its offer again later: nobody is there to answer it now (RFC 3311 5.2)."""
-        self.refuse_offer(500, "", [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))])
+        self.refuse_offer(500, "", AGAIN_SOON)
 
     def inform(self, body: Body | None, package: str) -> bool:
         """Carry an INFO to the peer."""
@@ -395,7 +395,7 @@ class Leg:
         early = request.method == "UPDATE" and self._is_agreed_early()
         if self._invited_by is not None or not (early or self._is_established()):
             # RFC 3261 14.2, RFC 3311 5.2: one at a time, and not before the INVITE has its answer.
-            self._undo_and_refuse(key, request, 500, [("Retry-After", str(SERVER_BUSY_RETRY_AFTER))])
+            self._undo_and_refuse(key, request, 500, AGAIN_SOON)
             return
         if not self._is_settled():
             # RFC 3261 14.2; RFC 5407 3.1.4 for the re-INVITE that overtakes an ACK.
