@@ -97,6 +97,8 @@ class KeptRegistrations:
 
     def _write_changed(self, _now: float) -> None:
         self._timer = None
+        if self.write is None:
+            return
         changed, self._changed = self._changed, set()
         ahead = self._clock.wall() - self._clock.monotonic()
         news = {}
@@ -104,7 +106,7 @@ class KeptRegistrations:
             rows = self._rows(number, ahead)
             if number in self._failed or _differ(self._written.get(number, ()), rows):
                 news[number] = rows
-        if not news or self.write is None:
+        if not news:
             return
         self._failed.difference_update(news)
         for number, rows in news.items():
@@ -161,12 +163,6 @@ def _differ(before: tuple[StoredRegistration, ...], now: tuple[StoredRegistratio
         same = old.get((row.contact, row.remote_host))
         if same is None or not -LATER_BY < row.expires - same.expires < LATER_BY:
             return True
-        if (row.remote_port, row.local_host, row.local_port, row.password_mark, row.user_agent) != (
-            same.remote_port,
-            same.local_host,
-            same.local_port,
-            same.password_mark,
-            same.user_agent,
-        ):
+        if row != same._replace(call_id=row.call_id, sequence=row.sequence, expires=row.expires):
             return True
     return False
