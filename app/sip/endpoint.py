@@ -237,12 +237,13 @@ class Endpoint:
 
     def _turns_away(self, data: bytes, source: Flow) -> bool:
         """Refuse a new request for overload, as `_has_no_time` does, without reading it; False: it has to be read."""
+        if self.refuses is None:
+            return False
         host, turned_away = source.remote_host, self._turned_away
-        look = first_look(data, host, source.remote_port) if self.refuses is not None else None
+        look = first_look(data, host, source.remote_port)
         if look is None or look.method not in _BEGINNING or self._layer.may_know(look.via, look.method):
             return False
         now, branch = self._monotonic(), look.via.branch
-        assert self.refuses is not None
         if not turned_away.has(host, branch, now) and not self.refuses(look.method, host):
             return False
         if self.trace is not None:
