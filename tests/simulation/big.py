@@ -648,9 +648,11 @@ def run_reporting(seed: int, make: Callable[[], Big], again: str) -> int:
     return 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=100_000, help="how many calls in all (100,000)")
+def main(make: type[Big] = Big, module: str = "tests.simulation.big", calls: int = 100_000) -> int:
+    """The command line of a simulation of this kind, with so many calls unless it says otherwise."""
+    description = (sys.modules[make.__module__].__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--calls", type=int, default=calls, help=f"how many calls in all ({calls:,})")
     parser.add_argument("--seed", type=int, default=1, help="everything follows from it (1)")
     parser.add_argument("--workers", type=int, default=1, help="processes, each with a seed of its own (1)")
     options = parser.parse_args()
@@ -662,7 +664,7 @@ def main() -> int:
             [
                 sys.executable,
                 "-m",
-                "tests.simulation.big",
+                module,
                 "--calls",
                 str(share),
                 "--seed",
@@ -672,8 +674,8 @@ def main() -> int:
         ]
         running = [subprocess.Popen(command, cwd=ROOT, env=environment) for command in commands]
         return max(process.wait() for process in running)
-    again = f"python -m tests.simulation.big --calls {options.calls} --seed {options.seed}"
-    return run_reporting(options.seed, lambda: Big(options.calls, options.seed), again)
+    again = f"python -m {module} --calls {options.calls} --seed {options.seed}"
+    return run_reporting(options.seed, lambda: make(options.calls, options.seed), again)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Calls that agree on their media before they are answered, or try to: the big simulation with nothing but such ones.
 
-    PYTHONHASHSEED=0 python -m tests.simulation.early [--calls 5000] [--seed 1]
+    python -m tests.simulation.early [--calls 5000] [--seed 1] [--workers 1]
 
 Callers make an offer or want one, take reliable provisional answers or insist on them, know UPDATE or not; called peers
 have early media, each time a little different, fork on the way, fail after ringing, so that the caller has to be joined
@@ -9,7 +9,6 @@ with the next trunk, and either side makes more offers. The promises are those o
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from zlib import crc32
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from simulation.big import RELIABLE, SERVER, Big, BigWorld, run_reporting
+from simulation.big import RELIABLE, SERVER, Big, BigWorld, main
 from simulation.world import SDP, Conversation, Plan
 
 from app.sip.flow import Flow
@@ -83,14 +82,5 @@ class Early(Big):
         return plan
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    again = f"PYTHONHASHSEED=0 python -m tests.simulation.early --calls {options.calls} --seed {options.seed}"
-    return run_reporting(options.seed, lambda: Early(options.calls, options.seed), again)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Early, "tests.simulation.early", 5_000))

@@ -54,6 +54,20 @@ class NotedEndpoint(Endpoint):
         return [parse(data) for data in packets]
 
 
+def register_request(
+    number: str, contact: str, sequence: int, *headers: tuple[str, str], call_id: str = "c"
+) -> Request:
+    """The REGISTER of a phone: `contact` is the whole value of its Contact, `sequence` its CSeq."""
+    return request(
+        "REGISTER",
+        ("To", f"<sip:{number}@10.0.0.5>"),
+        ("Contact", contact),
+        ("Call-ID", call_id),
+        ("CSeq", f"{sequence} REGISTER"),
+        *headers,
+    )
+
+
 def request(method: str, *headers: tuple[str, str], uri: str = "sip:100@10.0.0.5", body: bytes = b"") -> Request:
     """A request with the mandatory headers; those that are given stand in for them."""
     usual = {

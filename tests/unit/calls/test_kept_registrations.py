@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.calling import NotedEndpoint, Ticking, configured, request
+from support.calling import NotedEndpoint, Ticking, configured, register_request
 
 from app.calls.kept_registrations import LATER_BY, LONGEST_CONTACT, WRITE_EVERY, KeptRegistrations
 from app.calls.registrar import Registrar
@@ -51,15 +51,8 @@ class Server:
         transport: TransportName = "udp",
     ) -> None:
         self.sequence += 1
-        asked = request(
-            "REGISTER",
-            ("To", f"<sip:{number}@10.0.0.5>"),
-            ("Contact", f"<{contact}>"),
-            ("Call-ID", "c"),
-            ("CSeq", f"{self.sequence} REGISTER"),
-            ("User-Agent", "A phone"),
-            ("Expires", str(expires)),
-        )
+        headers = (("User-Agent", "A phone"), ("Expires", str(expires)))
+        asked = register_request(number, f"<{contact}>", self.sequence, *headers)
         flow = Flow(transport, "10.0.0.5", 5060, "10.0.0.9", port, 0 if transport == "udp" else 7)
         self.registrar.register((), asked, flow, number)  # type: ignore[arg-type]
 

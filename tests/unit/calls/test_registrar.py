@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.calling import NotedEndpoint, Ticking, request
+from support.calling import NotedEndpoint, Ticking, register_request
 
 from app.calls.registrar import Registrar, RegistrarLimits
 from app.sip.flow import Flow
@@ -27,15 +27,8 @@ class Registry:
         call_id: str = "c",
     ) -> None:
         self.sequence += 1
-        asked = request(
-            "REGISTER",
-            ("To", f"<sip:{number}@10.0.0.5>"),
-            ("Contact", contact),
-            ("Call-ID", call_id),
-            ("CSeq", f"{self.sequence} REGISTER"),
-            ("User-Agent", "U" * 200),
-            *headers,
-        )
+        agent = ("User-Agent", "U" * 200)
+        asked = register_request(number, contact, self.sequence, agent, *headers, call_id=call_id)
         assert isinstance(asked, Request)
         self.registrar.register((), asked, Flow("udp", "10.0.0.5", 5060, host, port), number)  # type: ignore[arg-type]
 

@@ -82,6 +82,12 @@ class Phone:
             raise
         return bound
 
+    def take(self, port: int) -> Phone:
+        """Have this port for RTP, as another program might: the relay cannot have it then."""
+        self.rtp.close()
+        self.rtp = self._bound(port)
+        return self
+
     def move(self) -> None:
         """Go on from another port."""
         fresh = Phone(self.address, self.ssrc)

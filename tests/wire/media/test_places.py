@@ -371,9 +371,7 @@ def test_a_call_that_ends_while_its_ports_are_tried_again_gives_them_back(networ
             (ports,) = control.ports.values()
             port = ports.ready[0][0]
             control.slot_send(0, (int(Command.RELEASE), 0, ((relay, port),)))
-            thief = Phone(relay)
-            thief.rtp.close()
-            thief.rtp = thief._bound(port)
+            Phone(relay).take(port)
             session = control.open("call", SideSettings(relay), SideSettings(relay))
             assert session.port(Side.CALLER) == port
             await until(lambda: control._open_tries, "the failure")
@@ -397,9 +395,7 @@ def test_a_place_that_cannot_be_bound_at_first_is_bound_later(network: LoopbackN
             await asyncio.sleep(0.05)
             port = control.ports[addresses[1]].ready[0][0]
             control.slot_send(0, (int(Command.RELEASE), 0, ((addresses[1], port),)))
-            thief = Phone(addresses[1])
-            thief.rtp.close()
-            thief.rtp = thief._bound(port)
+            thief = Phone(addresses[1]).take(port)
             assert call.session.redirect(Side.CALLED, *call.places) is not None
             call.targets[1] = (addresses[1], port_of(call.session.offer_at(Side.CALLED, call.places[1])))
             assert call.targets[1][1] == port

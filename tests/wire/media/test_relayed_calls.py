@@ -476,12 +476,7 @@ def test_a_used_up_range_is_said_and_recovers(network: LoopbackNetwork, processe
 def test_ports_of_other_programs_are_left_alone(network: LoopbackNetwork, processes: int) -> None:
     async def main() -> None:
         relay = network.address(1)
-        others = []
-        for port in (30_000, 30_003):
-            phone = Phone(relay)
-            others.append(phone)
-            phone.rtp.close()
-            phone.rtp = phone._bound(port)
+        others = [Phone(relay).take(port) for port in (30_000, 30_003)]
         async with media(relay, processes=processes, first=30_000, last=30_007) as (control, _, _):
             call = Call(control, relay, Phone(network.address(11)), Phone(network.address(12))).negotiate()
             await call.connect()
