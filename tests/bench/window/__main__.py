@@ -79,10 +79,14 @@ class Scene:
         for each in (self.program.window, *self.others):
             each.setVisible(shown)
 
-    def choose_call(self) -> None:
-        """Show the audio of the first call."""
-        assert isinstance(self.live, LiveCallsPage)
-        self.live.view.select_keys([self.program.engine.calls()[0].id])
+    async def choose_call(self) -> None:
+        """Show the audio of the first call, once the table has its row. Raises `Unavailable`."""
+        live = self.live
+        assert isinstance(live, LiveCallsPage)
+        chosen = self.program.engine.calls()[0].id
+        # The table takes new calls a few times a second; a row that it does not have yet cannot be selected.
+        await until(lambda: live.live.row(chosen) is not None, "the row of the chosen call", 30)
+        live.view.select_keys([chosen])
 
     @property
     def plots(self) -> list[TimePlot]:
@@ -141,7 +145,7 @@ async def _measure_all(program: Program, count: int, arguments: argparse.Namespa
     calls = Calls(count, CALLER, CARRIER, SERVER)
     try:
         lines = await calls.set_up()
-        scene.choose_call()
+        await scene.choose_call()
         runs: dict[bool, list[dict[str, float]]] = {False: [], True: []}
         for _ in range(arguments.rounds):
             for shown in (False, True):
