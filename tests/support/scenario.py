@@ -56,6 +56,7 @@ class Scenario:
         self._is_caller = False
         self._invite_step = 0
         self._sequence = 0
+        self._invite_sequence = 1
         self._in_dialog = False
 
     # --- what both sides do
@@ -68,17 +69,30 @@ class Scenario:
         """A response must come (or may, when optional); a 2xx to INVITE gives the dialog its other side."""
         actions = ""
         if status == 200 and self._is_caller and not self._in_dialog and not optional:
-            actions = self._capture("remote", "To:", "[^ ].*") + self._capture("target", "Contact:", "sip:[^>;]*")
-            self._in_dialog = True
+            actions = self._enter_dialog()
         return self._receive(f'response="{status}"', optional, actions)
+
+    def _enter_dialog(self) -> str:
+        self._in_dialog = True
+        return self._capture("remote", "To:", "[^ ].*") + self._capture("target", "Contact:", "sip:[^>;]*")
 
     def expect_request(self, method: str, *, optional: bool = False) -> Scenario:
         """A request must come (or may, when optional) within the dialog."""
         return self._receive(f'request="{method}"', optional, "")
 
-    def request(self, method: str, body: str = "", content_type: str = "", *, answered: int = 200) -> Scenario:
+    def request(
+        self,
+        method: str,
+        body: str = "",
+        content_type: str = "",
+        *,
+        answered: int = 200,
+        headers: tuple[str, ...] = (),
+    ) -> Scenario:
         """Send a request within the dialog and expect its answer (0: none is waited for)."""
         self._sequence += 1
+        if method == "INVITE":
+            self._invite_sequence = self._sequence
         local = f"<sip:{self.user}@[local_ip]:[local_port]>{_LOCAL_TAG}" if self._is_caller else f"[$local]{_LOCAL_TAG}"
         self._send(
             [
@@ -90,6 +104,7 @@ class Scenario:
                 f"CSeq: {self._sequence} {method}",
                 _CONTACT.format(user=self.user),
                 "Max-Forwards: 70",
+                *headers,
             ],
             body,
             content_type,
@@ -105,11 +120,10 @@ class Scenario:
         self.request("INVITE", audio_sdp(direction, version), "application/sdp", answered=0)
         return self.expect(100, optional=True).expect(200).acknowledge()
 
-    def acknowledge(self) -> Scenario:
-        """ACK to a 2xx."""
-        sequence = self._sequence
-        self._sequence -= 1
-        self.request("ACK", answered=0)
+    def acknowledge(self, sdp: str = "") -> Scenario:
+        """ACK to a 2xx; `sdp` answers the offer in that."""
+        sequence, self._sequence = self._sequence, self._invite_sequence - 1
+        self.request("ACK", sdp, "application/sdp", answered=0)
         self._sequence = sequence
         return self
 
@@ -142,6 +156,12 @@ class Scenario:
         ]
         return self._send(lines, audio_sdp() if sdp is None else sdp, "application/sdp")
 
+    def expect_reliable(self, status: int, sdp: str = "") -> Scenario:
+        """A reliable provisional response (RFC 3262) must come; PRACK, with this body, and its 200."""
+        actions = self._enter_dialog() + self._capture("rseq", "RSeq:", "[0-9]+")
+        self._receive(f'response="{status}"', False, actions)
+        return self.request("PRACK", sdp, "application/sdp", headers=("RAck: [$rseq] 1 INVITE",))
+
     def cancel(self) -> Scenario:
         """Give up before the answer: CANCEL, its 200, the INVITE's 487."""
         back = f"-{len(self._steps) - self._invite_step}"
@@ -164,6 +184,7 @@ class Scenario:
             + self._capture("remote", "From:", "[^ ].*")
             + self._capture("target", "Contact:", "sip:[^>;]*")
             + self._capture("number", "CSeq:", "[0-9]+")
+            + self._capture("via", "Via:", "[^ ].*")
         )
         return self._receive('request="INVITE"', False, actions)
 
@@ -174,7 +195,7 @@ class Scenario:
         sequence = "CSeq: [$number] INVITE" if to_invite else "[last_CSeq:]"
         lines = [
             f"SIP/2.0 {status} {REASONS[status]}",
-            "[last_Via:]",
+            "Via: [$via]" if to_invite else "[last_Via:]",
             "[last_From:]",
             "[last_To:]" + ("" if self._in_dialog else _LOCAL_TAG),
             "[last_Call-ID:]",
@@ -184,9 +205,14 @@ class Scenario:
         ]
         return self._send(lines, sdp, "application/sdp" if sdp else "", retransmit=status >= 200 and bool(sdp))
 
-    def answer(self, sdp: str | None = None) -> Scenario:
-        """200 to the INVITE, and its ACK."""
-        self.respond(200, audio_sdp() if sdp is None else sdp)
+    def respond_reliably(self, status: int, sdp: str = "") -> Scenario:
+        """A reliable provisional response (RFC 3262) to the INVITE; its PRACK must come and gets 200."""
+        self.respond(status, sdp, headers=("Require: 100rel", "RSeq: 7"))
+        return self.expect_request("PRACK").respond(200)
+
+    def answer(self, sdp: str | None = None, *, to_invite: bool = False) -> Scenario:
+        """200 to the INVITE, and its ACK; `to_invite` where another request came since."""
+        self.respond(200, audio_sdp() if sdp is None else sdp, to_invite=to_invite)
         self._in_dialog = True
         return self.expect_request("ACK")
 
