@@ -22,9 +22,11 @@ _STATISTICS_INTERVAL = 1.0
 _REPORT_INTERVAL = 0.25
 """Rows are gathered this long before they are sent, so that the engine is not woken for each."""
 _IDLE_WAIT = 0.25
-_SLICE = 0.01
-"""Figures are gathered a few sessions at a time, so that no packet waits for all of them."""
-_SESSIONS_PER_SLICE = 8
+_SLICE = 0.001
+"""Figures are gathered session by session, so that no packet waits for those of more than one; this long lies between
+two of them at least, and a worker with more sessions than fit in takes several at a time."""
+_CYCLE_SHARE = 0.8
+"""Of the interval, for the figures of all sessions: what is late has room behind."""
 _SHORTEST_WAIT = 0.001
 
 _LOGGED_FAILURES = 20
@@ -143,8 +145,8 @@ class Relay:
                 return
             self._cycle = list(self.sessions)
             self._next_cycle = now + _STATISTICS_INTERVAL
-            # A few at a time, but not so few that waking up costs more than the work.
-            self._slice = min(max(_SLICE, _STATISTICS_INTERVAL * _SESSIONS_PER_SLICE / len(self._cycle)), _IDLE_WAIT)
+            share = _CYCLE_SHARE * _STATISTICS_INTERVAL / len(self._cycle)
+            self._slice = min(max(_SLICE, share), _IDLE_WAIT)
         # The cycle is done after nine tenths of the interval, however late the slices are.
         remaining = max(self._next_cycle - now - 0.1 * _STATISTICS_INTERVAL, self._slice)
         count = min(int(len(self._cycle) * self._slice / remaining) + 1, len(self._cycle))
