@@ -9,6 +9,7 @@ from app.calls.addresses import Addresses
 from app.calls.challenge_choice import ChallengeChoice
 from app.calls.guard import Guard
 from app.calls.identity import number_of
+from app.calls.leg import Leg
 from app.calls.registrar import Registrar
 from app.calls.rejected import RejectedSources
 from app.calls.sources import Sources
@@ -20,6 +21,7 @@ from app.sip.endpoint import Endpoint, new_tag
 
 if TYPE_CHECKING:
     from app.clock import Clock
+    from app.sip.endpoint import DialogUser
     from app.sip.flow import Flow
     from app.sip.message import Request
     from app.sip.transaction import Key
@@ -83,6 +85,32 @@ class Authentication:
         number = self.check_password(key, request, source)
         return None if number is None else Source.user(number)
 
+    def lets_in(self, key: Key | None, request: Request, source: Flow, user: DialogUser) -> bool:
+        """Whether a request of a dialog, from another address than its peer's, is the peer's; False: it is answered.
+
+        An address that the peer has named, or that belongs to a trunk, a line's server or a trusted user, may speak for
+        it. A local user's phone that is somewhere else now has registered there or shows its password. ACK and CANCEL
+        cannot be asked for one (RFC 3261 22.1) and are only let in or not.
+        """
+        host, sources = source.remote_host, self.sources
+        if not isinstance(user, Leg) or (user.dialog is not None and user.dialog.names(host)):
+            return True
+        if sources is not None and sources.is_trusted(host):
+            return True
+        number = user.phone_of
+        if number and any(binding.flow.remote_host == host for binding in self._registrar.bindings(number)):
+            return True
+        if key is None or request.method == "CANCEL":
+            return False
+        if number:
+            shown = self.check_password(key, request, source)
+            if shown == number:
+                return True
+            if shown is None:
+                return False
+        self.turn_away(key, request, source, "it is about a call of another address", always_answer=True)
+        return False
+
     def _claims_to_be_ours(self, request: Request, source: Flow) -> bool:
         """Whether a stranger's request is one that a local user's phone would send: only that is worth a challenge.
 
@@ -121,7 +149,11 @@ class Authentication:
         if self._challenge_choice.only_md5(user_agent, host, source.remote_port, now):
             offers = offers[-1:]
         headers = [("WWW-Authenticate", value) for value in offers]
-        self._endpoint.respond_once(key, request, 401, headers)
+        if request.to.tag is None:
+            self._endpoint.respond_once(key, request, 401, headers)
+        else:
+            # Inside a dialog, which no stranger knows, and where the ACK of a re-INVITE must find its transaction.
+            self._endpoint.respond(key, request.answer(401, None, None, headers))
         self._watch(request, source, user_agent, now)
         return None
 

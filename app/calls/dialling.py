@@ -226,5 +226,6 @@ class Dialling:
         self._trace.leg(call.id, call_id)
         leg = CalledLeg(self._endpoint, call, flow, invite, contact, from_tag, authorize, target.name)
         leg.session_expires = self._session_expires
-        leg.is_phone = target.kind is RouteType.LOCAL_USER
+        if isinstance(target.record, LocalUser):
+            leg.phone_of = target.record.number
         return leg

@@ -75,11 +75,22 @@ class _Source:
 
 
 class Guard:
-    """Pure: every time is an argument. `is_trusted(host)` says whose addresses are never limited or banned."""
+    """Pure: every time is an argument. `is_trusted(host)` says whose addresses are never limited or banned.
 
-    def __init__(self, wall: Callable[[], float], on_change: Callable[[], None]) -> None:
+    Whoever forges an address can have a stranger's banned for what it seems to send. An address that phones are behind,
+    because one is registered there (`has_phones(host)`) or has shown its password, is only banned for what nobody can
+    forge: wrong passwords, which answer a challenge that was sent there.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float],
+        on_change: Callable[[], None],
+        has_phones: Callable[[str], bool] = lambda _host: False,
+    ) -> None:
         self._wall = wall
         self._on_change = on_change
+        self._has_phones = has_phones
         self._is_trusted: Callable[[str], bool] = lambda _host: False
         self._sources: dict[str, _Source] = {}
         self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, AddressAction]] = []
@@ -186,7 +197,7 @@ class Guard:
     def _cut_off(self, host: str, source: _Source, now: float) -> None:
         """A stranger floods: nothing more of it is read for a while. Where phones are, the rate alone is bounded."""
         source.excess = 0
-        if self._ban_failures and now - source.vouched_at >= VOUCHED_SECONDS:
+        if self._ban_failures and not self._is_vouched(host, source, now):
             self._ban(host, source, f"flood: more than {self._rate:g} messages per second", now, FLOOD_BAN_SECONDS)
 
     def vouch(self, host: str, now: float) -> None:
@@ -195,6 +206,10 @@ class Guard:
         if source is not None:
             source.vouched_at = now
             source.tokens = min(source.tokens + VOUCHED_MESSAGES, self._rate * BURST_SECONDS)
+
+    def _is_vouched(self, host: str, source: _Source, now: float) -> bool:
+        """Whether phones are behind the address."""
+        return now - source.vouched_at < VOUCHED_SECONDS or self._has_phones(host)
 
     def failed(self, host: str, port: int, reason: str, now: float) -> bool:
         """The address has shown a wrong password; True when that bans it.
@@ -214,7 +229,7 @@ class Guard:
         while failures and failures[0][0] < now - FAILURE_WINDOW:
             failures.popleft()
         failures.append((now, port))
-        if now - source.vouched_at < VOUCHED_SECONDS and len(failures) < min(limit * GUESSERS_BEHIND_AN_ADDRESS, 1000):
+        if self._is_vouched(host, source, now) and len(failures) < min(limit * GUESSERS_BEHIND_AN_ADDRESS, 1000):
             count = sum(from_ == port for _at, from_ in failures)
             if count >= limit and (host, port) not in self._barred:
                 self._bar(host, port, f"{count} times {reason} within a minute, from this phone alone", now)
@@ -235,14 +250,14 @@ class Guard:
         return bool(self._barred) and (host, port) in self._barred
 
     def scans(self, host: str, user_agent: str, now: float) -> bool:
-        """Whether a stranger's program is a well-known scanner; that bans it."""
+        """Whether a stranger's program is a well-known scanner; that bans it where no phones are."""
         agent = user_agent.lower()
         if not self._ban_failures or not any(name in agent for name in SCANNERS):
             return False
         source = self._sources.get(host) or self._remember(host, now)
         if source.treatment != _LIMITED:
             return False
-        if not source.banned_until:
+        if not source.banned_until and not self._is_vouched(host, source, now):
             self._ban(host, source, f"scanner: User-Agent {user_agent[:40]}", now)
         return True
 
@@ -256,7 +271,7 @@ class Guard:
         if not self._ban_failures:
             return False
         source = self._sources.get(host) or self._remember(host, now)
-        if source.treatment != _LIMITED or source.banned_until:
+        if source.treatment != _LIMITED or source.banned_until or self._is_vouched(host, source, now):
             return False
         if not _DIALLED.issuperset(called_number):
             return False

@@ -118,8 +118,8 @@ class Leg:
         self.owner = owner
         self.flow = flow
         """The way that the peer was last heard on."""
-        self.is_phone = False
-        """Whether the peer is a local user's phone."""
+        self.phone_of = ""
+        """The local user whose phone the peer is, blank for others."""
         self.call_id = call_id
         self.local_tag = local_tag
         self.contact = ""
@@ -627,7 +627,7 @@ class Leg:
     def _way_of(self, dialog: Dialog) -> Flow:
         """Where the requests of one of the leg's dialogs go."""
         uri = dialog.next_hop()
-        return next_hop(uri.host, uri.port, self.flow, self.is_phone)
+        return next_hop(uri.host, uri.port, self.flow, bool(self.phone_of))
 
     def _ask(self, dialog: Dialog, request: Request) -> Key:
         """Send a request inside a dialog; where a password may be asked for, it is kept until it is answered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ class Registrar:
         self._bindings: dict[str, list[Binding]] = {}
         self._sources: dict[tuple[str, int], dict[str, int]] = {}
         """How many bindings of which users came from an address and port."""
+        self._hosts: Counter[str] = Counter()
+        """How many bindings came from an address."""
 
     @property
     def registered(self) -> int:
@@ -72,6 +75,10 @@ class Registrar:
     def is_source(self, host: str, port: int) -> bool:
         """Whether somebody is registered from this address and port."""
         return (host, port) in self._sources
+
+    def has_phones(self, host: str) -> bool:
+        """Whether anybody is registered from this address."""
+        return host in self._hosts
 
     def register(self, key: Key, request: Request, source: Flow, number: str) -> None:
         """Answer the REGISTER of an authenticated user. Bad contacts get 400, too short a time 423."""
@@ -169,6 +176,7 @@ class Registrar:
             if binding.timer is None:
                 numbers = self._sources.setdefault((binding.flow.remote_host, binding.flow.remote_port), {})
                 numbers[number] = numbers.get(number, 0) + 1
+                self._hosts[binding.flow.remote_host] += 1
                 self._arm(number, binding, now)
         if bindings:
             self._bindings[number] = bindings
@@ -185,6 +193,9 @@ class Registrar:
             binding.timer.cancel()
             binding.timer = None
         place = (binding.flow.remote_host, binding.flow.remote_port)
+        self._hosts[place[0]] -= 1
+        if not self._hosts[place[0]]:
+            del self._hosts[place[0]]
         numbers = self._sources.get(place, {})
         left = numbers.pop(number, 1) - 1
         if left > 0:

@@ -120,12 +120,13 @@ class Switch:
         self.lines = Lines(self.endpoint, clock, self.counters, self.destinations, events, draw)
         self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines)
         self.users = Users(clock, self.registrar, events)
-        self.guard = Guard(clock.wall, self._on_bans)
+        self.guard = Guard(clock.wall, self._on_bans, self.registrar.has_phones)
         self.overload = Overload(clock.monotonic, self._is_peer, self._on_overload)
         self.endpoint.refuses = self.overload.refuses
         self.authentication = Authentication(
             self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard
         )
+        self.endpoint.lets_in = self.authentication.lets_in
         self.relays = Relays(media, self.addresses, events, clock)
         self._dialling = Dialling(
             self.endpoint,
@@ -267,7 +268,7 @@ class Switch:
         call = Call(self, call_id, self.node, leg, who, asked, identity, system.no_answer_timeout)
         leg.owner = call
         leg.session_expires = system.session_expires
-        leg.is_phone = who.kind is SourceKind.LOCAL_USER
+        leg.phone_of = who.number if who.kind is SourceKind.LOCAL_USER else ""
         self.calls[call_id] = call
         self._cancellable[key] = leg
         self.trace.leg(call_id, request.call_id)

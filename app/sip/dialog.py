@@ -163,6 +163,13 @@ class Dialog:
         first = self.route_set[0].uri if self.route_set else None
         return first or self.remote_target
 
+    def names(self, host: str) -> bool:
+        """Whether the peer has named this host (an address) as its own, or as that of a proxy on the way to it."""
+        for uri in (self.remote_target, *(route.uri for route in self.route_set)):
+            if uri is not None and uri.host.strip("[]") == host:
+                return True
+        return False
+
     def create_request(self, method: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Request:
         """A new request inside the dialog (RFC 3261 12.2.1.1); the endpoint adds the Via.
 

@@ -150,6 +150,10 @@ class Endpoint:
         """Called as `trace(outgoing, flow, data)` for every message, when set."""
         self.refuses: Callable[[str, str], bool] | None = None
         """Whether a new request with this method, from this address, has to be refused for overload; when set."""
+        self.lets_in: Callable[[Key | None, Request, Flow, DialogUser], bool] | None = None
+        """Whether a request for a dialog may come from another address than its peer was heard at; when set.
+
+        False: it has been answered, but for ACK (whose key is None) and CANCEL, which cannot ask for a password."""
         self._refusal_mark = f"{random_hex(4)}-"
         """Begins the To tags of stateless refusals."""
         self._refusal_tag = f";tag={self._refusal_mark}".encode()
@@ -535,6 +539,8 @@ class Endpoint:
             if user is None:
                 self.respond(key, request.answer(481))
                 return
+            if not self._is_let_in(key, request, user):
+                return
             source = self._source
             if source is not None and source.connection and user.flow.transport == source.transport:
                 # A peer that lost its connection has made another one.
@@ -554,6 +560,16 @@ class Endpoint:
             self.respond(key, request.answer(482, None, new_tag()))
             return
         core.on_request(key, request, source)
+
+    def _is_let_in(self, key: Key | None, request: Request, user: DialogUser) -> bool:
+        """Whether a request for a dialog comes from where its peer is, or may come from elsewhere.
+
+        Call-ID and tags are no secret to anybody who saw a message of the call.
+        """
+        source = self._source
+        if source is None or source.remote_host == user.flow.remote_host or self.lets_in is None:
+            return True
+        return self.lets_in(key, request, source, user)
 
     def _has_come_round(self, request: Request, source: Flow) -> bool:
         """Whether an INVITE was sent from here and has come back unchanged (RFC 3261 16.3, loop detection).
@@ -584,14 +600,20 @@ class Endpoint:
         if invite_key is None or self.core is None:
             self.respond(key, request.answer(481, None, new_tag()))
             return
-        self.respond(key, request.answer(200, None, self.core.tag_of(invite_key) or new_tag()))
+        tag = self.core.tag_of(invite_key)
+        user = self.dialogs.get((request.call_id, request.to.tag or tag or ""))
+        if user is not None and not self._is_let_in(key, request, user):
+            # Nothing is kept of it: the peer's own CANCEL has the same branch.
+            self.respond_once(key, request, 481)
+            return
+        self.respond(key, request.answer(200, None, tag or new_tag()))
         self.core.on_cancel(invite_key, request)
 
     def _on_ack(self, event: AckReceived) -> None:
         request = event.request
         tag = request.to.tag
         user = self.dialogs.get((request.call_id, tag)) if tag is not None else None
-        if user is not None:
+        if user is not None and self._is_let_in(None, request, user):
             user.on_ack(request)
 
     def _on_response(self, event: ResponseReceived) -> None:

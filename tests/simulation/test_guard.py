@@ -175,6 +175,19 @@ def test_a_phone_that_dials_many_numbers_is_no_scanner() -> None:
     assert not door.wire.switch.guard.bans()
 
 
+def test_a_forged_scanner_does_not_have_a_registered_phone_banned() -> None:
+    door = Door()
+    assert door.log_in("REGISTER", "100", "secret100").status == 200
+    door.ask("INVITE", user_agent="friendly-scanner", from_host="x.example")
+    for number in range(12):
+        door.ask("INVITE", from_host="x.example", to=f"00{number}390123")
+    assert not door.wire.switch.guard.bans()
+    assert any(row.user_agent == "friendly-scanner" for row in door.wire.switch.rejected.rows())
+    door.wire.advance(11)
+    assert not door.wire.switch.guard.bans()
+    assert heard(door)
+
+
 def test_a_stranger_that_calls_one_number_again_and_again_is_only_listed() -> None:
     """A carrier whose trunk is not set up yet."""
     door = Door()

@@ -92,6 +92,29 @@ def test_where_phones_are_a_flood_is_bounded_but_not_cut_off() -> None:
     assert not guard.bans()
 
 
+def test_what_can_be_forged_bans_nobody_where_phones_are() -> None:
+    """One datagram with a forged address must not silence an office for an hour."""
+    guard = Guarded(system={"max_messages_per_second": 50}).guard
+    guard.admit(HOST, 9.0)
+    guard.vouch(HOST, 10.0)
+    assert guard.scans(HOST, "friendly-scanner", 11.0), "it is not answered all the same"
+    for number in range(NUMBERS_OF_A_SCANNER + 1):
+        assert not guard.strange(HOST, f"00{number}", "x", 12.0)
+    assert not guard.bans()
+    assert guard.scans(HOST, "friendly-scanner", 11.0 + VOUCHED_SECONDS)
+    assert guard.bans()
+
+
+def test_who_is_registered_vouches_for_the_address_after_a_restart_too() -> None:
+    guard = Guard(lambda: 5000.0, lambda: None, lambda host: host == HOST)
+    guard.configure(configured(system={"max_messages_per_second": 50}), lambda _host: False)
+    assert admitted(guard, 5000, 10.0) == 100
+    guard.scans(HOST, "friendly-scanner", 11.0)
+    assert not guard.bans()
+    guard.scans("203.0.113.6", "friendly-scanner", 11.0)
+    assert [ban.address for ban in guard.bans()] == ["203.0.113.6"]
+
+
 def test_a_right_password_makes_room_up_to_the_bucket() -> None:
     guard = Guarded(system={"max_messages_per_second": 50, "ban_failures": 0}).guard
     admitted(guard, 500, 10.0)
