@@ -92,7 +92,7 @@ class ConnectionTable:
         tls = None
         if address.transport == "tls":
             assert self.contexts is not None, "a TLS listener is only opened with contexts"
-            tls = TlsSession(self.contexts.server, True, None)
+            tls = TlsSession(self.contexts.server, True, None, self.buffer)
         return StreamConnection(self, next(self._numbers), address.transport, address.port, tls)
 
     def accepted(self, connection: StreamConnection) -> bool:
@@ -219,7 +219,7 @@ class ConnectionTable:
             else:
                 context = self.contexts.trusting if verified_name is None else self.contexts.verifying
                 try:
-                    tls = TlsSession(context, False, verified_name or _sendable_name(server_name))
+                    tls = TlsSession(context, False, verified_name or _sendable_name(server_name), self.buffer)
                 except (ValueError, ssl.SSLError) as error:
                     failure = f"{verified_name or server_name!r} cannot be the name of a TLS server: {error}"
         connection = StreamConnection(self, number, flow.transport, flow.local_port, tls, flow, verified_name)

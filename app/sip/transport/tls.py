@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-
-_CHUNK = 64 * 1024
+from typing import cast
 
 
 class TlsSession:
     """The TLS state of one connection. Every method may raise ssl.SSLError, after which `output()` holds the alert."""
 
-    def __init__(self, context: ssl.SSLContext, server_side: bool, server_name: str | None) -> None:
+    def __init__(self, context: ssl.SSLContext, server_side: bool, server_name: str | None, buffer: memoryview) -> None:
+        """`buffer` is where plain text lies until it is taken, at once; one serves all connections.
+
+        Python itself would make room for the most that can come at each read and give nearly all of it back, which
+        tears holes into the heap that stay for hours.
+        """
+        self._buffer = buffer
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(
@@ -39,20 +44,18 @@ class TlsSession:
             except ssl.SSLWantReadError:
                 return b""
             self.established = True
+        buffer = self._buffer
         chunks: list[bytes] = []
         try:
-            while chunk := self._object.read(_CHUNK):
-                chunks.append(chunk)
+            # With a buffer it gives a number, which its declared type leaves out.
+            while size := cast(int, self._object.read(len(buffer), buffer)):
+                chunks.append(bytes(buffer[:size]))
             self.peer_closed = True
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
             self.peer_closed = True
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def start(self) -> None:
-        """Begin the handshake; a client has bytes to send at once."""
-        self.receive(b"")
 
     def encrypt(self, data: bytes) -> None:
         """Take plain text to send; the handshake must be over."""
