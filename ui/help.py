@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDialog, QListWidget, QListWidgetItem, QSplitter, 
 
 from app.records import TABLES, Record, System, fields_of
 from app.records.base import RecordField
-from ui.records.field_words import choice_words, zero_words
+from ui.records.field_words import choice_words
 
 TOPICS = {
     "first_call": "The first call",
@@ -55,7 +55,7 @@ def _field(field: RecordField) -> str:
     if field.limits:
         notes.append(f"{field.limits[:1].upper()}{field.limits[1:]} {field.shown.unit}".strip() + ".")
     if field.shown.zero and not field.minimum:
-        notes.append(f"{zero_words(field)}.")
+        notes.append(f"{field.zero_words()}.")
     if field.shown.blank:
         notes.append(f"Blank: {field.shown.blank}.")
     if field.shown.example:

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 
 import PySide6
-from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtCore import QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
@@ -83,7 +83,9 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.problems)
         self.problems.hide()
         self.setStatusBar(self.status)
-        self.resize(1280, 800)
+        # The first time; the frame around the window wants some room, too, or the status bar would be out of sight.
+        room = self.screen().availableSize() - QSize(40, 60)
+        self.resize(QSize(1280, 800).boundedTo(room))
 
     def _connect(self) -> None:
         workspace = self.workspace
@@ -110,6 +112,7 @@ class MainWindow(QMainWindow):
             entry = PAGES[name]
             self.tabs.addTab(page, self.workspace.theme.icon(entry.icon), entry.title)
         self.tabs.setCurrentWidget(page)
+        page.setFocus(Qt.FocusReason.OtherFocusReason)
         return page
 
     def current_page(self) -> QWidget | None:
@@ -127,6 +130,8 @@ class MainWindow(QMainWindow):
     def _page_changed(self, _place: int) -> None:
         page = self.current_page()
         if page is not None:
+            if not self.tabs.tabBar().hasFocus():
+                page.setFocus(Qt.FocusReason.OtherFocusReason)
             self.navigation.mark(page.objectName().removeprefix("page."))
 
     def _refresh_tab_icons(self) -> None:

@@ -70,6 +70,7 @@ class SimulatorPage(QWidget):
         self.caller.setPlaceholderText("the user's own number")
         self.called = QLineEdit()
         self.called.setObjectName("called")
+        self.setFocusProxy(self.called)
         self.called.setPlaceholderText("e.g. 135550")
         self.live = QCheckBox("As things are &now")
         self.live.setObjectName("live")

@@ -30,6 +30,8 @@ class Shown:
     """Shown after a number: `calls`, `s`."""
     zero: str = ""
     """The words for 0: `no outgoing calls` is shown as `0 - no outgoing calls`."""
+    zero_each: Mapping[str, str] = field(default_factory=dict)
+    """Value of the sibling field `refers_by` -> the words for 0 with it, where they are others than `zero`."""
     blank: str = ""
     """The words shown greyed in an empty text field: `keep the caller's number`."""
     example: str = ""
@@ -126,6 +128,13 @@ class RecordField:
         if self.shown.refers_by:
             return self.shown.refers_to_each.get(str(values.get(self.shown.refers_by, "")), "")
         return self.shown.refers_to
+
+    def zero_words(self, values: Mapping[str, Any] | None = None) -> str:
+        """`0 - no outgoing calls`, or plain `0`; `values` are the record's, where the words hang on another field."""
+        shown = self.shown
+        sibling = str(values.get(shown.refers_by, "")) if values is not None else ""
+        words = shown.zero_each.get(sibling, shown.zero)
+        return f"0 - {words}" if words else "0"
 
 
 _FIELDS: dict[type[BaseModel], tuple[RecordField, ...]] = {}

@@ -17,6 +17,9 @@ TARGET_TABLES = {
 }
 """Route type -> the table that its target is in."""
 
+ZERO_TARGETS = {"external_line": "any free shared line", "sip_trunk": "choose one", "routing_group": "choose one"}
+"""Route type -> what no target means, where it is not that the number itself names a local user."""
+
 TransitionId = Annotated[
     int,
     Field(ge=0, le=MAX_ID),
@@ -70,6 +73,7 @@ class AnalyzeCalledNumber(Record):
             "Tar&get",
             "The trunk, line, group or user.",
             zero="the number itself",
+            zero_each=ZERO_TARGETS,
             refers_by="route_type",
             refers_to_each=TARGET_TABLES,
         ),
@@ -84,7 +88,7 @@ class AnalyzeCalledNumber(Record):
     @model_validator(mode="after")
     def _target_needed(self) -> AnalyzeCalledNumber:
         if self.target_id == 0 and self.route_type in (RouteType.SIP_TRUNK, RouteType.ROUTING_GROUP):
-            raise ValueError("target_id: choose the SIP trunk or routing group that takes the call")
+            raise ValueError("target_id: must name the SIP trunk or routing group that takes the call")
         return self
 
     def detail(self) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from app.records.base import Record, Shown
+from app.records.dial_plan import ZERO_TARGETS
 from app.records.types import (
     MAX_ID,
     HeaderText,
@@ -138,7 +139,8 @@ class System(Record):
             "Default &target",
             "The target of the default route.",
             tab="Calls",
-            zero="none",
+            zero="the number itself",
+            zero_each=ZERO_TARGETS,
             refers_by="default_route_type",
             refers_to_each={
                 "sip_trunk": "sip_trunks",

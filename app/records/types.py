@@ -126,6 +126,8 @@ def check_host(text: str) -> str:
 
 def check_network(text: str) -> str:
     """A network in CIDR form, or a single address."""
+    if not text.strip():
+        raise ValueError("is required: an address or a network such as 192.0.2.0/24")
     try:
         network = ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:

@@ -60,6 +60,8 @@ def workspace(qtbot: QtBot, theme: Theme, engine: FakeEngine, tmp_path: Path) ->
 def window(qtbot: QtBot, workspace: Workspace) -> Iterator[MainWindow]:
     """The main window, shown."""
     window = MainWindow(workspace)
+    # As on a usual screen; the one of these tests is small.
+    window.resize(1280, 800)
     window.show()
     qtbot.waitExposed(window)
     yield window

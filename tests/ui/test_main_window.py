@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QTabWidget,
     QTextBrowser,
     QToolButton,
+    QTreeWidget,
     QWidget,
 )
 from pytestqt.qtbot import QtBot
@@ -371,3 +372,37 @@ def test_a_widget_of_every_page_takes_the_focus(window: MainWindow) -> None:
             for widget in page.findChildren(QWidget)
             if widget.isVisible()
         ), name
+
+
+def test_a_page_that_is_opened_has_the_focus_in_its_table(window: MainWindow, qtbot: QtBot) -> None:
+    """However it was opened, Insert, Return and Delete are the table's, and not the filter's or the navigation's."""
+    tree = window.findChild(QTreeWidget, "navigation")
+    window.activateWindow()
+    for name in ("local_users", "sip_trunks", "bans"):
+        item = tree.findItems(PAGES[name].title, Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive)[0]
+        qtbot.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualItemRect(item).center(), delay=1)
+        assert window.focusWidget() is window.open_page(name).findChild(QTableView, "table")
+    window.actions_by_name["data.local_users"].trigger()
+    table = window.current_page().findChild(QTableView, "table")
+    assert window.focusWidget() is table
+    window.tabs.setCurrentIndex(0)
+    assert window.focusWidget() is window.current_page().findChild(QTableView, "table")
+    window.actions_by_name["dial_plan.simulator"].trigger()
+    assert window.focusWidget().objectName() == "called"
+
+
+def test_the_system_record_can_be_edited_at_once(window: MainWindow) -> None:
+    """There is one row, and nothing to choose."""
+    page = window.open_page("system")
+    assert page.findChild(QAction, "edit").isEnabled()
+    assert not page.findChild(QAction, "delete").isEnabled()
+
+
+def test_a_new_window_fits_on_the_screen(workspace: Workspace, qtbot: QtBot) -> None:
+    """The status bar says where the server listens: it must be in sight on a small screen, too."""
+    window = MainWindow(workspace)
+    qtbot.addWidget(window)
+    room = window.screen().availableSize()
+    assert window.height() <= room.height() - 60
+    assert window.width() <= room.width() - 40
+    window.finish()

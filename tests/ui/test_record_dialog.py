@@ -282,9 +282,9 @@ def test_another_route_type_lists_other_targets(user: User) -> None:
     box = dialog.findChild(QComboBox, "target_id")
     assert box.currentData() == 1
     user.choose(dialog, "route_type", "routing_group")
-    assert [box.itemText(place) for place in range(box.count())] == ["0 - the number itself", "1 - All carriers"]
+    assert [box.itemText(place) for place in range(box.count())] == ["0 - choose one", "1 - All carriers"]
     assert box.currentData() == 0
-    assert "Choose the SIP trunk or routing group" in user.error(dialog, "target_id")
+    assert "Must name the SIP trunk or routing group" in user.error(dialog, "target_id")
     user.choose(dialog, "route_type", "local_user")
     assert user.can(dialog, OK)
     user.close_dialogs()
@@ -478,4 +478,33 @@ def test_test_numbers_that_would_go_another_way_are_named_before_it_is_saved(use
     label = dialog.findChild(QLabel, "routes")
     user.qtbot.waitUntil(lambda: "1 test number would go another way" in label.text())
     assert "135550: before trunk:1" in label.text()
+    user.close_dialogs()
+
+
+def test_what_no_target_means_follows_the_route_type(user: User) -> None:
+    """Only a local user is the number itself; a trunk has to be chosen."""
+    dialog = user.dialog("analyze_called_numbers", "add")
+    target = dialog.findChild(QComboBox, "target_id")
+    words = {}
+    for kind in ("local_user", "external_line", "sip_trunk", "routing_group"):
+        user.choose(dialog, "route_type", kind)
+        words[kind] = target.itemText(0)
+    assert words == {
+        "local_user": "0 - the number itself",
+        "external_line": "0 - any free shared line",
+        "sip_trunk": "0 - choose one",
+        "routing_group": "0 - choose one",
+    }
+    user.close_dialogs()
+
+
+@pytest.mark.parametrize("table", ["sip_trunks", "local_users", "analyze_called_numbers"])
+def test_no_label_and_no_number_is_cut(user: User, table: str) -> None:
+    """A label has room for its words with the underlined letter, a number is as high as the text beside it."""
+    dialog = user.dialog(table, "add")
+    text_height = dialog.findChild(QLineEdit, "description").height()
+    assert all(box.height() >= text_height for box in dialog.findChildren(QSpinBox))
+    for row in dialog.form.rows.values():
+        words = row.label.text().replace("&", "")
+        assert row.label.minimumWidth() > row.label.fontMetrics().horizontalAdvance(words) + 2, words
     user.close_dialogs()

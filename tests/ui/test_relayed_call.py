@@ -196,6 +196,7 @@ def test_the_window_shows_everything_of_a_relayed_call(
             overview.findChild(QAction, "view.audio").trigger()
             overview.trunk.setCurrentIndex(overview.trunk.findData(1))
             await until(lambda: overview.audio_plots.packets.repaints > 2, "the curves")
+            program.window.resize(1280, 800)
             picture = screenshot(program.window, "relayed-overview")
             assert not picture.isNull()
             save(program, overview, "export_png", tmp_path / "overview.png")

@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QSizePolicy,
     QStackedWidget,
-    QToolBar,
     QVBoxLayout,
     QWidget,
 )
@@ -32,6 +31,7 @@ from ui.monitor.gauge import TrunkGauge
 from ui.monitor.stagger import Piece, Stagger
 from ui.monitor.time_plot import Series, TimePlot
 from ui.tables.rows_text import to_csv
+from ui.tool_bar import ToolBar
 from ui.words import full_time
 from ui.workspace import Workspace
 
@@ -62,8 +62,7 @@ class OverviewPage(QWidget):
             self.shown = "calls"
         self._drawn_at = 0.0
         self._stagger = Stagger(self.isVisible, self)
-        self._toolbar = QToolBar()
-        self._toolbar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._toolbar = ToolBar()
         self._figures = {
             name: Figure(name, title)
             for name, title in (

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLineEdit,
 from app.records import Configuration
 from app.records.base import RecordField
 from app.records.types import MAX_ID
-from ui.records.field_words import choice_words, zero_words
+from ui.records.field_words import choice_words
 from ui.theme import Theme
 
 Changed = Callable[[], None]
@@ -59,10 +59,12 @@ class NumberBox(QSpinBox):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCorrectionMode(QAbstractSpinBox.CorrectionMode.CorrectToPreviousValue)
         self.setKeyboardTracking(True)
+        # By itself the box would be too low for its own words; it is as high as the text fields around it.
+        self.setMinimumHeight(QLineEdit().sizeHint().height())
         if field.shown.unit:
             self.setSuffix(f" {field.shown.unit}")
         if field.shown.zero and self._least == 0:
-            self.setSpecialValueText(zero_words(field))
+            self.setSpecialValueText(field.zero_words())
 
     def sizeHint(self) -> QSize:
         """Wide enough for what is allowed, not for all that it can hold."""
@@ -242,7 +244,7 @@ class ReferenceEditor(Editor):
     def refill(self, configuration: Configuration, values: Mapping[str, Any], own_table: str = "") -> None:
         """List the records of the table that the field refers to now; the record itself is not among them."""
         table = self.field.table_referred_to(values)
-        items = [] if self.field.minimum else [(zero_words(self.field), 0)]
+        items = [] if self.field.minimum else [(self.field.zero_words(values), 0)]
         items += [
             (record.caption() + ("" if record.enabled else " - disabled"), record.id)
             for record in configuration.table(table)

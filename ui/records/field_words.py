@@ -21,11 +21,6 @@ _ADDRESS_FIELDS = ("server_address", "trusted_address", "sip_address", "network"
 """Fields that sort as addresses."""
 
 
-def zero_words(field: RecordField) -> str:
-    """`0 - no outgoing calls`, or plain `0`."""
-    return f"0 - {field.shown.zero}" if field.shown.zero else "0"
-
-
 def choice_words(value: object) -> str:
     """The words of a choice: `yes - audio flows through this server`."""
     return CHOICE_WORDS.get(value, str(value)) if isinstance(value, StrEnum) else str(value)
@@ -53,7 +48,9 @@ def field_cell(field: RecordField, values: Mapping[str, Any], configuration: Con
         missing = configuration.find(table, value) is None
         return Cell(words, value, Tone.BAD if missing else Tone.PLAIN)
     if field.kind is int:
-        return number_cell(value, zero_words(field) if value == 0 else None, Tone.MUTED if value == 0 else Tone.PLAIN)
+        return number_cell(
+            value, field.zero_words(values) if value == 0 else None, Tone.MUTED if value == 0 else Tone.PLAIN
+        )
     if field.kind is tuple:
         return _list_cell(field, value, configuration)
     if issubclass(field.kind, StrEnum):

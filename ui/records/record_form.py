@@ -38,7 +38,8 @@ class FieldRow(QWidget):
         self.editor = editor
         self.label = QLabel(field.shown.label + (" *" if field.shown.required else ""))
         self.label.setBuddy(editor.widget)
-        self.label.setContentsMargins(0, 0, 4, 0)
+        # The underlined letter parts the text, which then wants a little more room than Qt reckons with.
+        self.label.setMinimumWidth(self.label.sizeHint().width() + self.label.fontMetrics().averageCharWidth())
         self._help = QToolButton(text="?", autoRaise=True, focusPolicy=Qt.FocusPolicy.NoFocus)
         self._help.setObjectName(f"{field.name}.help")
         self._help.setAccessibleName(f"Help on {field.label}")
@@ -128,9 +129,10 @@ class RecordForm(QWidget):
         self._tallest = max(self._tallest, page.sizeHint().height())
 
     def sizeHint(self) -> QSize:
-        """High enough for every tab without scrolling."""
+        """High enough for every tab without scrolling, with a message of two lines."""
         hint = super().sizeHint()
-        return QSize(hint.width(), max(hint.height(), self._tallest + self.tabs.tabBar().sizeHint().height() + 8))
+        height = self._tallest + self.tabs.tabBar().sizeHint().height() + 2 * self.fontMetrics().lineSpacing() + 8
+        return QSize(hint.width(), max(hint.height(), height))
 
     # --- values --------------------------------------------------------------------------------------------------
 

@@ -122,6 +122,9 @@ class RecordPage(TablePage):
             old = self.model.row(record.id)
             rows.append(old if old == row else row)
         self.model.set_rows(rows)
+        if self.single and not self.view.selected_keys():
+            # There is nothing to choose: whoever opens the page can edit at once.
+            self.view.select_keys([self.model.key_at(0)])
         # Other records' words may have changed: they stand in the cells of references.
         if self._references:
             self.model.refresh(self._references)

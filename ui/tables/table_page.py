@@ -8,12 +8,13 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QSizePolicy, QToolBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from ui.messages import save_text
 from ui.tables.row_model import OrderedRowModel, RowModel
 from ui.tables.rows_text import to_csv, to_tsv
 from ui.tables.table_view import RowTableView
+from ui.tool_bar import ToolBar
 from ui.workspace import Workspace
 
 
@@ -44,8 +45,7 @@ class TablePage(QWidget):
         self.model = model
         self.commands: dict[str, QAction] = {}
         self._needs: dict[str, Needs] = {}
-        self.toolbar = QToolBar()
-        self.toolbar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.toolbar = ToolBar()
         self.toolbar.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.filter = QLineEdit(clearButtonEnabled=True, placeholderText="Filter (Ctrl+F)")
         self.filter.setObjectName("filter")
@@ -56,6 +56,8 @@ class TablePage(QWidget):
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.customContextMenuRequested.connect(self._open_menu)
         self.view.empty_hint.set_text(empty)
+        # Whoever opens the page works with the rows: Insert, Return and Delete are the table's.
+        self.setFocusProxy(self.view)
         self._lay_out()
         if isinstance(model, OrderedRowModel):
             self.filter.textChanged.connect(model.set_filter)

@@ -109,7 +109,7 @@ def test_values_are_tidied(model: type[Record], field: str, given_value: Any, ke
             "must be local_user, external_line, sip_trunk or routing_group",
         ),
         (AnalyzeCalledNumber, "id", 0, "must be 1 to 2147483647"),
-        (AddressList, "network", "", "is not a network such as 192.0.2.0/24"),
+        (AddressList, "network", "", "is required: an address or a network such as 192.0.2.0/24"),
         (System, "sip_address", "", "must not be blank; 0.0.0.0 is every address"),
         (System, "media_port_last", 20001, "must be at least 3 above the first media port"),
         (System, "id", 2, "must be 1 to 1"),
@@ -126,7 +126,7 @@ def test_mistakes_are_named_at_their_field(model: type[Record], field: str, valu
 
 @pytest.mark.parametrize("route_type", ["sip_trunk", "routing_group"])
 def test_a_way_out_needs_its_target(route_type: str) -> None:
-    with pytest.raises(RecordErrors, match="target_id: choose the SIP trunk or routing group that takes the call"):
+    with pytest.raises(RecordErrors, match="target_id: must name the SIP trunk or routing group that takes the call"):
         _with(AnalyzeCalledNumber, route_type=route_type)
     assert _with(AnalyzeCalledNumber, route_type=route_type, target_id=1)
 
