@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.calls.addresses import Addresses
 from app.calls.challenge_choice import ChallengeChoice
 from app.calls.guard import Guard
-from app.calls.identity import number_of
+from app.calls.identity import called_by, number_of
 from app.calls.leg import Leg
 from app.calls.registrar import Registrar
 from app.calls.rejected import RejectedSources
@@ -73,7 +73,7 @@ class Authentication:
         """Whose request outside a dialog this is. None: it has been answered with 401 or 403, or dropped."""
         sources = self.sources
         if sources is not None:
-            known = sources.identify(source.remote_host, source.remote_port, request.uri.username)
+            known = sources.identify(source.remote_host, source.remote_port, called_by(request))
             if known is not None:
                 return known
         if self._is_barred(key, source):
@@ -121,7 +121,8 @@ class Authentication:
         uri = request.from_.uri
         if uri is not None and self._addresses.is_own_host(uri.host, source):
             return True
-        return self._registrar.is_source(source.remote_host, source.remote_port)
+        # A phone that does not tell its number may call by another port, or connection, than it is registered by.
+        return self._registrar.has_phones(source.remote_host)
 
     def check_password(self, key: Key, request: Request, source: Flow) -> str | None:
         """The number of the local user whose password the request shows; None: it has been answered."""

@@ -213,7 +213,6 @@ class Dialling:
             target,
             addressed,
             call.identity,
-            own_sent_by=self._endpoint.sent_by(flow),
             contact=contact,
             call_id=call_id,
             from_tag=from_tag,

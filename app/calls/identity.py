@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from app.errors import RemoteError
@@ -11,6 +12,10 @@ from app.sip.uri import NameAddr, Uri, escape_user, quote_display_name
 MAXIMUM_DIVERSIONS = 10
 """More Diversion entries than this are not passed on."""
 
+ANONYMOUS = "anonymous"
+"""The user part of a From that names nobody."""
+_NOBODY = frozenset({"anonymous.invalid", "unknown.invalid"})
+"""The hosts of one (RFC 3323 4.1.1.3; 3GPP TS 24.229 for `unavailable@unknown.invalid`)."""
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.() ")
 
 
@@ -29,18 +34,34 @@ def number_of(uri: Uri) -> str:
     """The number that a URI names: its user part without parameters; a tel number without visual separators."""
     if uri.scheme == "tel":
         return (uri.user or "").translate(_VISUAL_SEPARATORS)
-    return uri.username.partition(";")[0]
+    user = uri.username.partition(";")[0]
+    # RFC 3261 19.1.1: user=phone says that the user part is written as in a tel URI.
+    return user.translate(_VISUAL_SEPARATORS) if uri.params.get("user") == "phone" else user
+
+
+def called_by(request: Request) -> Iterator[str]:
+    """Whom a request calls, the likeliest first; some providers put the account elsewhere than into the Request-URI."""
+    yield request.uri.username
+    called = _first_address(request, "P-Called-Party-ID")
+    for uri in (called.uri if called is not None else None, request.to.uri):
+        if uri is not None:
+            yield number_of(uri)
 
 
 def caller_of(request: Request, *, trusted: bool) -> CallerIdentity:
-    """The caller of an INVITE. P-Asserted-Identity counts only from a trusted peer (RFC 3325 section 5)."""
+    """The caller of an INVITE.
+
+    P-Asserted-Identity, and Remote-Party-ID of older gateways, count only from a trusted peer (RFC 3325 section 5).
+    """
     from_ = request.from_
     number = number_of(from_.uri) if from_.uri is not None else ""
     display = from_.display
+    party = _first_address(request, "Remote-Party-ID")
     private = _wants_privacy(request) or _is_anonymous(from_)
-    if trusted:
-        asserted = _first_address(request, "P-Asserted-Identity")
-        if asserted is not None and asserted.uri is not None and (_is_anonymous(from_) or not number):
+    private = private or (party is not None and party.params.get("privacy") in ("full", "uri"))
+    if trusted and (_is_anonymous(from_) or not number):
+        asserted = _first_address(request, "P-Asserted-Identity") or party
+        if asserted is not None and asserted.uri is not None:
             number = number_of(asserted.uri)
             display = asserted.display
     return CallerIdentity(number, display, private, tuple(request.values("Diversion")[:MAXIMUM_DIVERSIONS]))
@@ -56,7 +77,7 @@ def _wants_privacy(request: Request) -> bool:
 
 def _is_anonymous(address: NameAddr) -> bool:
     uri = address.uri
-    return uri is not None and (uri.host.lower() == "anonymous.invalid" or uri.username.lower() == "anonymous")
+    return uri is not None and (uri.host.lower() in _NOBODY or uri.username.lower() == ANONYMOUS)
 
 
 def _first_address(request: Request, name: str) -> NameAddr | None:
@@ -72,9 +93,14 @@ def _first_address(request: Request, name: str) -> NameAddr | None:
 def identity_headers(
     names: tuple[str, ...], caller: CallerIdentity, number: str, display: str, host: str
 ) -> list[tuple[str, str]]:
-    """The caller identity headers that a target wants, beside From. `number` is the caller's number as sent."""
+    """The caller identity headers that a target wants, beside From. `number` is the caller's number as sent.
+
+    `host` is that of From, which is where the target knows the number.
+    """
     if not names:
         return []
+    if number.lower() == ANONYMOUS:
+        number = ""
     address = f"<sip:{escape_user(number)}@{host}>"
     if display:
         address = f"{quote_display_name(display)} {address}"

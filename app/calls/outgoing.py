@@ -93,7 +93,6 @@ def make_invite(
     addressed: Addressed,
     caller: CallerIdentity,
     *,
-    own_sent_by: str,
     contact: str,
     call_id: str,
     from_tag: str,
@@ -138,7 +137,7 @@ def make_invite(
         headers.append(("Supported", "100rel"))
     if max_breadth:
         headers.append(("Max-Breadth", str(max_breadth)))
-    headers += identity_headers(names, caller, target.caller_number, display, own_sent_by)
+    headers += identity_headers(names, caller, target.caller_number, display, addressed.from_host)
     content = b""
     if body is not None:
         headers.append(("Content-Type", body.content_type))

@@ -150,7 +150,6 @@ def _simulated(
         target,
         addressed,
         caller,
-        own_sent_by=own,
         contact=f"<sip:{contact_user(target, private=caller.private)}@{own}{parameter}>",
         call_id="simulated-call",
         from_tag="simulated",

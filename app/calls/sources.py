@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from app.dialplan.request import Source
@@ -11,6 +11,9 @@ from app.records import Configuration, ExternalLine, LocalUser, SipTrunk
 
 MAXIMUM_REMEMBERED = 20_000
 """So many addresses' answers are remembered; then all are forgotten and worked out again."""
+
+SHORTEST_NUMBER = 5
+"""Digits: shorter ones are the end of too many numbers to be taken for one that is written with its area."""
 
 AddressesOf = Callable[[str], tuple[str, ...]]
 """The addresses that a host name is known to have now."""
@@ -56,18 +59,20 @@ class Sources:
         peer = self._peer(host)
         return peer.trunk_by_port.get(port, peer.trunk)
 
-    def identify(self, host: str, port: int, user_part: str) -> Source | None:
-        """Whose request this is, None when a password must show it. `user_part`: of the Request-URI, for lines."""
+    def identify(self, host: str, port: int, called: Iterable[str]) -> Source | None:
+        """Whose request this is, None when a password must show it.
+
+        `called`: whom it names as called, best first; only read where several lines have the address.
+        """
         peer = self._peer(host)
         trunk = peer.trunk_by_port.get(port, peer.trunk)
         if trunk is not None:
             return Source.trunk(trunk.id)
-        for line in peer.lines:
-            if user_part in (line.account, line.authorization_id.partition("@")[0]):
-                return Source.line(line.id)
-        if len(peer.lines) == 1:
+        if peer.lines:
             # Providers often call the number, not the account; with one line at a server there is no doubt.
-            return Source.line(peer.lines[0].id)
+            line = peer.lines[0] if len(peer.lines) == 1 else _line_called(peer.lines, tuple(called))
+            if line is not None:
+                return Source.line(line.id)
         if peer.user is not None:
             return Source.user(peer.user.number)
         return None
@@ -79,8 +84,11 @@ class Sources:
 
     def why_unknown(self, host: str) -> str:
         """Why an address is nobody's, in words."""
-        disabled = self._peer(host).disabled
-        return disabled or "no SIP trunk, external line or trusted user has this address"
+        peer = self._peer(host)
+        if peer.lines:
+            which = " and ".join(str(line.id) for line in peer.lines[:5])
+            return f"external lines {which} have this address, and it named the account of none of them"
+        return peer.disabled or "no SIP trunk, external line or trusted user has this address"
 
     def _peer(self, host: str) -> _Peer:
         peer = self._remembered.get(host)
@@ -112,6 +120,22 @@ class Sources:
         except ValueError:
             return []
         return [trunk for network, trunk in self._networks if network.version == address.version and address in network]
+
+
+def _line_called(lines: tuple[ExternalLine, ...], called: tuple[str, ...]) -> ExternalLine | None:
+    """The line whose account a call names; if need be, the account as the same number written otherwise."""
+    for same in (str.__eq__, _is_same_number):
+        for name in called:
+            for line in lines:
+                if same(name, line.account) or same(name, line.authorization_id.partition("@")[0]):
+                    return line
+    return None
+
+
+def _is_same_number(one: str, other: str) -> bool:
+    """Whether two numbers differ in nothing but how far away they begin: +49 30 1234, 0049 30 1234, 030 1234."""
+    shorter, longer = sorted((one.lstrip("+").lstrip("0"), other.lstrip("+").lstrip("0")), key=len)
+    return len(shorter) >= SHORTEST_NUMBER and shorter.isdecimal() and longer.isdecimal() and longer.endswith(shorter)
 
 
 def _addresses(server: str, addresses_of: AddressesOf) -> tuple[str, ...]:

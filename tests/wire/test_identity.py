@@ -46,9 +46,9 @@ def test_each_trunk_is_told_what_its_record_says(
     shown = f'"Alice \\"A\\" Example" <sip:4930222@{own}'
     assert from_of(then) == f"{shown}>"
     assert identity(then) == {
-        "P-Asserted-Identity": [f"{shown}:5060>"],
-        "P-Preferred-Identity": [f"{shown}:5060>"],
-        "Remote-Party-ID": [f"{shown}:5060>;party=calling;screen=yes;privacy=off"],
+        "P-Asserted-Identity": [f"{shown}>"],
+        "P-Preferred-Identity": [f"{shown}>"],
+        "Remote-Party-ID": [f"{shown}>;party=calling;screen=yes;privacy=off"],
         "Diversion": [DIVERSION],
     }
 
@@ -80,7 +80,7 @@ def test_a_caller_who_wants_to_be_private_stays_private(
         assert from_of(invite) == '"Anonymous" <sip:anonymous@anonymous.invalid>'
         assert "5551" not in (invite.header("Contact") or "")
     assert told.header("Privacy") == "id"
-    assert f"<sip:5551@{own}:5060>" in (told.header("P-Asserted-Identity") or "")
+    assert f"<sip:5551@{own}>" in (told.header("P-Asserted-Identity") or "")
     assert "privacy=full" in (told.header("Remote-Party-ID") or "")
     assert identity(untold) == {}
     assert not stands_in("5551", untold.text)
@@ -254,5 +254,6 @@ def test_who_is_calling(network: LoopbackNetwork, start_engine: StartEngine, sta
     trunk_sources = ["trunk:1", "trunk:2", "trunk:1", "trunk:3", "trunk:4", "trunk:5", "trunk:4"]
     assert seen == [*trunk_sources, "line:1", "line:2", "user:100"]
     assert source_of(13) == "SIP trunk 6 is disabled"
-    assert source_of(20, 5062, "line3") == "no SIP trunk, external line or trusted user has this address"
+    whose = "external lines 1 and 2 have this address, and it named the account of none of them"
+    assert source_of(20, 5062, "line3") == whose
     assert source_of(21) == "no SIP trunk, external line or trusted user has this address"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from support.calling import request
 
-from app.calls.identity import MAXIMUM_DIVERSIONS, CallerIdentity, caller_of, identity_headers, number_of
+from app.calls.identity import MAXIMUM_DIVERSIONS, CallerIdentity, called_by, caller_of, identity_headers, number_of
+from app.sip.message import Request
 from app.sip.uri import Uri
 
 
@@ -20,6 +21,8 @@ from app.sip.uri import Uri
         ("sips:%31%30@x", "10"),
         ("tel:+49-(30).1234", "+49301234"),
         ("tel:123;phone-context=+49", "123"),
+        ("sip:+49-30-1234@x;user=phone", "+49301234"),
+        ("sip:jane-doe@x", "jane-doe"),
     ],
 )
 def test_the_number_of_a_uri(uri: str, number: str) -> None:
@@ -42,6 +45,10 @@ def test_a_plain_caller() -> None:
         ((("From", "<sip:anonymous@anonymous.invalid>;tag=1"),), True),
         ((("From", "<sip:Anonymous@carrier>;tag=1"),), True),
         ((("From", "<sip:100@ANONYMOUS.invalid>;tag=1"),), True),
+        ((("From", "<sip:unavailable@unknown.invalid>;tag=1"),), True),
+        ((("Remote-Party-ID", "<sip:100@x>;privacy=full"),), True),
+        ((("Remote-Party-ID", "<sip:100@x>;privacy=off"),), False),
+        ((("Remote-Party-ID", "rubbish <<<"),), False),
     ],
 )
 def test_who_wants_not_to_be_known(headers: tuple[tuple[str, str], ...], private: bool) -> None:
@@ -65,6 +72,28 @@ def test_the_asserted_identity_helps_where_from_says_nothing(
     """RFC 3325 5: and only when a trusted peer asserts it."""
     invite = request("INVITE", ("From", from_), ("P-Asserted-Identity", asserted))
     assert caller_of(invite, trusted=trusted).number == number
+
+
+def test_an_older_gateway_names_the_caller_in_remote_party_id() -> None:
+    headers = [
+        ("From", "<sip:anonymous@x>;tag=1"),
+        ("Remote-Party-ID", '"Bob" <sip:030777@c>;party=calling;privacy=full'),
+    ]
+    assert caller_of(request("INVITE", *headers), trusted=True)[:3] == ("030777", "Bob", True)
+    assert caller_of(request("INVITE", *headers), trusted=False).number == "anonymous"
+    both = [*headers, ("P-Asserted-Identity", "<sip:030888@c>")]
+    assert caller_of(request("INVITE", *both), trusted=True).number == "030888"
+
+
+def test_whom_a_request_calls() -> None:
+    assert list(called_by(request("INVITE"))) == [request("INVITE").uri.username, number_of_to(request("INVITE"))]
+    named = request("INVITE", ("P-Called-Party-ID", "<sip:4930200@provider>"))
+    assert list(called_by(named))[1] == "4930200"
+
+
+def number_of_to(invite: Request) -> str:
+    assert invite.to.uri is not None
+    return number_of(invite.to.uri)
 
 
 def test_diversions_are_kept_in_order_and_bounded() -> None:
@@ -106,3 +135,4 @@ def test_a_private_caller_is_asserted_only_together_with_privacy() -> None:
 def test_without_a_number_there_is_nothing_to_assert() -> None:
     names = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
     assert identity_headers(names, PUBLIC, "", "", "h") == []
+    assert identity_headers(names, PRIVATE, "Anonymous", "", "h") == []

@@ -40,7 +40,6 @@ def invite(to: DialTarget, caller: CallerIdentity | None = None, **options: Any)
         to,
         addressed,
         caller or CallerIdentity("100", "Anna", False),
-        own_sent_by="10.0.0.5:5060",
         contact="<sip:100@10.0.0.5:5060>",
         call_id="c",
         from_tag="t",
@@ -101,7 +100,7 @@ def test_a_line_speaks_as_its_account_in_its_domain() -> None:
 
 def test_the_true_caller_of_a_line_goes_into_its_identity_headers() -> None:
     made = invite(target("line", caller="030777", caller_id_headers=["P-Preferred-Identity"]))
-    assert made.get("P-Preferred-Identity") == '"Anna" <sip:030777@10.0.0.5:5060>'
+    assert made.get("P-Preferred-Identity") == '"Anna" <sip:030777@sip.provider.test>'
 
 
 def test_a_phone_is_called_at_its_contact() -> None:
