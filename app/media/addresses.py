@@ -88,16 +88,17 @@ def shown_address(local: str, external: str | None, peer: str, local_networks: S
 def behind_nat(signalled: str, sip_source: str, local_networks: Sequence[str] = ()) -> bool:
     """Whether a peer's media comes through address translation: it signals a private address out of our reach.
 
-    `signalled` is the address in its session description, `sip_source` the one that its SIP comes from.
+    `signalled` is the address in its session description, `sip_source` the one that its SIP comes from. A private
+    address is within reach only of a peer that is inside itself: everybody's home has a 192.168.1.20, too.
     """
     media, source = parse_address(signalled), parse_address(sip_source)
     if source is None or media == source or not signalled:
         return False
     if media is None:
         return True
-    if not is_private(media) or in_networks(media, local_networks):
+    if not is_private(media):
         return False
-    return not is_private(source) or is_loopback(media) != is_loopback(source)
+    return not _is_inside(source, local_networks) or is_loopback(media) != is_loopback(source)
 
 
 def relay_reason(

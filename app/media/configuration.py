@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.media.addresses import behind_nat, in_networks, is_private, parse_address
+from app.media.addresses import behind_nat, is_private, parse_address
 from app.media.messages import NOBODY, Address, SessionConfiguration, SideConfiguration
 from app.media.negotiation import NegotiatedMedia, Side, SideMedia, SideSettings
 
@@ -16,7 +16,8 @@ def side_configuration(
     """Whom to listen to on one side.
 
     The address that the side signalled, and nobody else. Behind address translation, and for a host name, the address
-    that its SIP comes from instead; for another private address than that one, either. A source that is not exactly
+    that its SIP comes from instead; for another private address than that one (a network inside the office, a VPN, a
+    server with an address for its audio), either. A source that is not exactly
     the signalled address and port has to show itself a few times before it is believed.
     """
     signalled = parse_address(media.host)
@@ -38,7 +39,6 @@ def side_configuration(
                 and source.version == signalled.version
                 and is_private(signalled)
                 and is_private(source)
-                and not in_networks(signalled, settings.local_networks)
             ):
                 hosts = (str(signalled), sip_host)
     rtcp_exact = rtcp_destination = None

@@ -648,6 +648,8 @@ class MediaControl:
 
     def _watch(self, session: MediaSession, now: float) -> None:
         for notice in session.check(now, self.settings.silence_after):
+            if notice.problem:
+                session.learn_again(notice.side)
             if notice.problem is Problem.ONE_WAY:
                 self._call(self.callbacks.on_one_way, session, notice.side)
             elif notice.problem is Problem.SILENT:

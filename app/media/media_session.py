@@ -181,6 +181,20 @@ class MediaSession:
         if self._established:
             self._watch.expect(media, self._host.clock())
 
+    def learn_again(self, side: Side) -> None:
+        """A side fell silent: it may go on from another port, as one does whose address translator has forgotten it.
+
+        Its packets are then accepted from whoever would have been the side at the beginning of the call, and from the
+        address that is known; the other side stays locked.
+        """
+        media = self.media
+        if media is None or not media.active:
+            return
+        self.learned = {key: address for key, address in self.learned.items() if key[0] != side}
+        settings = (self.settings(Side.CALLER), self.settings(Side.CALLED))
+        configuration = session_configuration(media, settings, True, self.learned)
+        self._send((int(Command.CONFIGURE), self.number, configuration.to_tuple()))
+
     # --- digits -----------------------------------------------------------------------------------------------------
 
     def can_send_dtmf(self, to_side: Side) -> bool:

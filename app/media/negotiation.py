@@ -292,6 +292,9 @@ class Negotiation:
             raise OfferPending
         description = parse(sdp)
         stream = audio_stream(description)
+        if not stream.port and any(media.port for media in description.media):
+            # A fax or a video in place of the audio: refused, the audio that there is goes on (RFC 3261 14.2).
+            raise SdpError(488, "no audio stream in use beside the others")
         self._check_codecs(stream, from_side)
         if self._offer is None or self._offer.answered:
             self._previous_offer = self._offer
@@ -476,8 +479,9 @@ class Negotiation:
                 answered.is_telephone_event for _, _, answered in matched
             ):
                 # The answering side has no telephone-event, but takes INFO: keep the digits of the offering side.
-                wanted = next((form for _, form, _ in offer.sent if form.is_telephone_event), None)
-                if wanted is not None and not stream.secure:
+                offered_events = (form for key, form, _ in offer.sent if key != offer.added_event)
+                wanted = next((form for form in offered_events if form.is_telephone_event), None)
+                if wanted is not None and not offer.stream.secure:
                     formats.append((-1, wanted.payload_type, wanted))
                     added = (wanted.name, wanted.clock_rate, wanted.channels, 0)
             media[offer.stream.index] = section.build(formats, added)
@@ -497,9 +501,10 @@ class Negotiation:
         sides[offering] = self._side_media(offering, offer.stream, offer.sip_source, offer.stream.rtcp_mux)
         mux = offer.stream.rtcp_mux and stream is not None and stream.rtcp_mux
         sides[answering] = self._side_media(answering, stream, sip_source, mux)
-        secure = offer.stream.secure
+        # What is offered as an option, in AVP with keys, or refused against the rules, is as the answer has it.
+        secure = offer.stream.secure and stream is not None and stream.secure
         rules, events = _rules(offer, matched, self._settings[answering].dtmf_by_info)
-        if not secure:
+        if not offer.stream.secure:
             for key, _, answered in matched:
                 self._numbers[answering].learn(key, answered.payload_type)
         speech = next((answered for _, _, answered in matched if answered.is_speech), None)

@@ -164,18 +164,18 @@ class AudioStream:
     packet_time: int
     """ptime in ms, 0 where it is not given."""
     secure: bool
-    """SRTP: payload and RTCP cannot be read or changed on the way."""
+    """SRTP, or the offer of it (keys in AVP): payload and RTCP cannot be read or changed on the way."""
 
 
 def parse(data: bytes) -> SessionDescription:
     """Read a session description.
 
-    Accepts bare LF or CR, blank lines, missing `o=`, `s=`, `t=` and lines in any order below `v=`.
+    Accepts bare LF or CR, blank lines, a byte order mark, missing `o=`, `s=`, `t=` and lines in any order below `v=`.
     Raises `SdpError` 400 for anything else that RFC 8866 section 9 does not allow.
     """
     if len(data) > MAXIMUM_BYTES:
         raise SdpError(400, f"longer than {MAXIMUM_BYTES} bytes")
-    text = data.decode("utf-8", "surrogateescape")
+    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     raw_lines = text.split("\n")
@@ -283,7 +283,7 @@ def audio_stream(description: SessionDescription, index: int | None = None) -> A
         held_by_address=held,
         formats=attributes.formats(media),
         packet_time=attributes.packet_time,
-        secure="SAVP" in media.protocol.upper(),
+        secure=attributes.has_keys or "SAVP" in media.protocol.upper(),
     )
 
 
@@ -326,7 +326,7 @@ def _session_direction(lines: tuple[Line, ...]) -> Direction:
 class _Attributes:
     """One pass over the attributes of a stream."""
 
-    __slots__ = ("_maps", "_parameters", "direction", "packet_time", "rtcp_host", "rtcp_mux", "rtcp_port")
+    __slots__ = ("_maps", "_parameters", "direction", "has_keys", "packet_time", "rtcp_host", "rtcp_mux", "rtcp_port")
 
     def __init__(self, media: MediaDescription, direction: Direction) -> None:
         self.direction = direction
@@ -334,6 +334,8 @@ class _Attributes:
         self.rtcp_host = ""
         self.rtcp_port = 0
         self.rtcp_mux = False
+        self.has_keys = False
+        """Keys of SRTP (RFC 4568) or the fingerprint that DTLS is known by (RFC 5763)."""
         self._maps: dict[int, tuple[str, str, int, int]] = {}
         self._parameters: dict[str, str] = {}
         for kind, value in media.lines:
@@ -353,6 +355,8 @@ class _Attributes:
                 self.rtcp_mux = True
             elif name == "rtcp":
                 self._read_rtcp(rest)
+            elif name in ("crypto", "fingerprint"):
+                self.has_keys = True
             else:
                 found = DIRECTIONS.get(value.strip().lower())
                 if found is not None:

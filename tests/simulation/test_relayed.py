@@ -488,12 +488,12 @@ def relayed_automatically(w: RelayedWire, offer: Body | None) -> str:
         (CALLER, ""),
         ("198.51.100.9", ""),
         ("192.168.1.20", "behind address translation"),
-        ("10.1.2.3", "private address"),
+        ("10.1.2.3", "behind address translation"),
         ("2001:db8::7", "different address families"),
     ],
 )
 def test_auto_relays_only_where_it_must(host: str, why: str) -> None:
-    """Local networks: the office's own are believed, other private addresses are behind somebody's NAT."""
+    """The office's own addresses, too, are behind somebody's NAT where the call comes from outside."""
     w = relaying("auto", system={"local_networks": ["10.0.0.0/8"]})
     reason = relayed_automatically(w, audio(host))
     assert why in reason and bool(why) == bool(reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.media.addresses import behind_nat, is_private, parse_address, relay_reason, shown_address
+from app.records import System
 
 
 @pytest.mark.parametrize(
@@ -59,17 +60,28 @@ def test_shown_address(external: str | None, peer: str, networks: tuple[str, ...
     ("signalled", "source", "networks", "expected"),
     [
         ("192.168.1.5", "203.0.113.9", (), True),
-        ("192.168.1.5", "203.0.113.9", ("192.168.0.0/16",), False),
+        ("192.168.1.5", "203.0.113.9", ("192.168.0.0/16",), True),
+        ("192.168.1.5", "203.0.113.9", ("192.168.0.0/16", "203.0.113.0/24"), False),
+        ("192.168.1.5", "10.0.0.1", ("192.168.0.0/16",), False),
         ("192.168.1.5", "192.168.1.5", (), False),
         ("192.168.1.5", "10.0.0.1", (), False),
         ("203.0.113.9", "203.0.113.10", (), False),
         ("127.0.0.1", "192.168.1.5", (), True),
+        ("127.0.0.1", "192.168.1.5", ("127.0.0.0/8", "192.168.0.0/16"), True),
         ("127.0.0.11", "127.0.0.1", (), False),
         ("phone.local", "203.0.113.9", (), True),
     ],
 )
 def test_behind_nat(signalled: str, source: str, networks: tuple[str, ...], expected: bool) -> None:
     assert behind_nat(signalled, source, networks) is expected
+
+
+def test_a_phone_at_home_with_the_local_networks_that_a_new_server_has() -> None:
+    """They contain every private network, and so its address; but its SIP comes from outside."""
+    networks = System().local_networks
+    assert behind_nat("192.168.1.20", "198.51.100.77", networks)
+    reason = relay_reason("192.168.1.20", "198.51.100.77", "192.168.1.30", "192.168.1.30", networks)
+    assert reason is not None and "behind address translation" in reason
 
 
 @pytest.mark.parametrize(

@@ -34,15 +34,22 @@ def test_behind_nat_the_sip_address() -> None:
     assert found.destination == ("203.0.113.9", 4000)
 
 
-def test_a_private_address_within_reach_is_believed() -> None:
-    found = side("192.168.1.7", "203.0.113.9", local_networks=("192.168.1.0/24",))
+def test_behind_nat_whatever_the_local_networks() -> None:
+    """A private address of somebody outside is not the one in the office."""
+    assert side("192.168.1.7", "203.0.113.9", local_networks=("192.168.1.0/24",)).hosts == ("203.0.113.9",)
+
+
+def test_a_private_address_of_a_peer_inside_is_believed() -> None:
+    found = side("192.168.1.7", "203.0.113.9", local_networks=("192.168.1.0/24", "203.0.113.0/24"))
     assert found.hosts == ("192.168.1.7",) and found.exact == ("192.168.1.7", 4000)
 
 
 def test_two_private_addresses() -> None:
     found = side("192.168.1.7", "10.0.0.9")
     assert found.hosts == ("192.168.1.7", "10.0.0.9") and found.exact == ("192.168.1.7", 4000)
-    assert side("192.168.1.7", "10.0.0.9", local_networks=("192.168.0.0/16",)).hosts == ("192.168.1.7",)
+    # The local networks of a new server contain every private address: they tell nothing of a router in between.
+    networks = ("10.0.0.0/8", "192.168.0.0/16")
+    assert side("192.168.1.7", "10.0.0.9", local_networks=networks).hosts == ("192.168.1.7", "10.0.0.9")
 
 
 def test_a_host_name_is_the_sip_address() -> None:

@@ -344,6 +344,19 @@ def test_fax_is_refused_and_the_audio_stays() -> None:
     assert negotiation.media is before and negotiation.pending is None
 
 
+@pytest.mark.parametrize("other", ["m=image 5000 udptl t38\n", "m=video 5000 RTP/AVP 31\n"])
+def test_what_comes_in_place_of_the_audio_is_refused_and_the_audio_stays(other: str) -> None:
+    """Gateways offer a fax beside an audio stream with port 0."""
+    negotiation = make()
+    negotiation.offer(Side.CALLER, sdp())
+    negotiation.answer(Side.CALLED, sdp())
+    before = negotiation.media
+    with pytest.raises(SdpError) as caught:
+        negotiation.offer(Side.CALLED, sdp(port=0, other=other))
+    assert caught.value.status == 488
+    assert negotiation.media is before and negotiation.pending is None
+
+
 def test_a_dialog_never_loses_a_stream() -> None:
     negotiation = make()
     negotiation.offer(Side.CALLER, sdp(other="m=video 6000 RTP/AVP 31\n"))
@@ -363,6 +376,43 @@ def test_srtp_passes_with_its_keys_and_numbers() -> None:
     media = negotiation.media
     assert media is not None and media.secure and media.events == (None, None)
     assert all(rule.incoming == rule.outgoing for rules in media.rules for rule in rules)
+
+
+CRYPTO = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\n"
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered", "secure"),
+    [
+        (("RTP/AVP", CRYPTO), ("RTP/AVP", CRYPTO), True),
+        (("RTP/AVP", CRYPTO), ("RTP/SAVP", CRYPTO), True),
+        (("RTP/AVP", CRYPTO), ("RTP/AVP", ""), False),
+        (("RTP/SAVP", CRYPTO), ("RTP/AVP", ""), False),
+        (("RTP/SAVPF", "a=fingerprint:sha-256 AB:CD\n"), ("RTP/SAVPF", "a=fingerprint:sha-256 AB:CD\n"), True),
+    ],
+)
+def test_encryption_that_is_an_option_is_as_the_answer_says(
+    offered: tuple[str, str], answered: tuple[str, str], secure: bool
+) -> None:
+    """Keys in AVP are an offer: the numbers stay as they are, in case that it is taken."""
+    both = SideSettings(US, dtmf_by_info=True)
+    negotiation = make(both, both)
+    negotiation.offer(Side.CALLER, sdp(protocol=offered[0], formats="0 96", extra=offered[1]))
+    negotiation.answer(Side.CALLED, sdp(protocol=answered[0], formats="0 96", extra=answered[1]))
+    media = negotiation.media
+    assert media is not None and media.secure is secure
+    assert media.events == ((None, None) if secure else ((96, 8000), (96, 8000)))
+    assert all(rule.incoming == rule.outgoing for rules in media.rules for rule in rules)
+
+
+def test_two_sides_without_telephone_event_are_told_of_none() -> None:
+    """What the relay offers of itself is not answered to a side that never offered it."""
+    both = SideSettings(US, dtmf_by_info=True)
+    negotiation = make(both, both)
+    negotiation.offer(Side.CALLER, sdp(formats="8"))
+    answered = negotiation.answer(Side.CALLED, sdp(formats="8"))
+    assert media_line(answered) == "m=audio 30000 RTP/AVP 8" and b"telephone-event" not in answered
+    assert negotiation.media is not None and negotiation.media.events == (None, None)
 
 
 def test_telephone_event_is_added_for_a_side_that_takes_info() -> None:

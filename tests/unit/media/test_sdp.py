@@ -76,6 +76,10 @@ def test_every_line_ending_and_blank_lines_are_read(ending: str) -> None:
     assert parse(text.encode()) == parse(PHONE.encode())
 
 
+def test_a_byte_order_mark_is_forgiven() -> None:
+    assert parse(b"\xef\xbb\xbf" + PHONE.encode()) == parse(PHONE.encode())
+
+
 def test_missing_session_lines_are_forgiven() -> None:
     audio = stream("v=0\nm=audio 4000 RTP/AVP 8\nc=IN IP4 192.0.2.9\n")
     assert (audio.host, audio.port) == ("192.0.2.9", 4000)

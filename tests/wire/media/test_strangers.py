@@ -12,6 +12,7 @@ from support.sprayer import MARK, Sprayer
 from support.waiting import until
 from wire.media.audio import Call, Phone, media, run
 
+from app.media import control as control_module
 from app.media.control import Side, SideSettings
 from app.media.rtp import build_rtp
 
@@ -138,6 +139,48 @@ def test_another_port_of_the_named_address_has_to_show_itself(network: LoopbackN
             call.close()
 
     run(main())
+
+
+@pytest.mark.parametrize("processes", [1, 0])
+def test_who_fell_silent_may_go_on_from_another_port(
+    network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    """A translator that forgets a phone gives it another port, and nobody signals that: only its own address may."""
+    monkeypatch.setattr(control_module, "_TICK", 0.1)
+
+    async def main() -> None:
+        relay = network.address(1)
+        async with media(relay, processes=processes, first=FIRST, last=LAST) as (control, heard, clock):
+            call = Call(control, relay, Phone(network.address(11)), Phone(network.address(12)))
+            call.negotiate()
+            await call.connect()
+            call.session.established()
+            call.caller.move()
+            assert not await heard_from(call, lambda: call.caller_target, 1)
+            clock.ahead += 9
+            await until(lambda: heard.one_way or heard.silence, "that nothing comes from the caller", 4)
+            stranger = Phone(network.address(66))
+            for _ in range(100):
+                stranger.say(call.caller_target, payload=MARK)
+                await asyncio.sleep(0.01)
+            assert injected(call) == 0
+            assert await heard_from(call, lambda: call.caller_target, 3)
+            assert call.caller.hear() or await hears(call)
+            assert injected(call) == 0 and stranger.hear() == []
+            await until(lambda: call.session.learned[0, False] == (network.address(11), call.caller.port), "it", 4)
+            call.close()
+
+    run(main())
+
+
+async def hears(call: Call) -> bool:
+    """Whether the caller hears what the called side says."""
+    for _ in range(50):
+        call.called.say(call.called_target)
+        await asyncio.sleep(0.01)
+        if call.caller.hear():
+            return True
+    return False
 
 
 def test_the_named_port_wins_over_another_one(network: LoopbackNetwork) -> None:
