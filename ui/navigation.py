@@ -38,6 +38,7 @@ class Navigation(QDockWidget):
             for entry in PAGE_MENUS[menu]:
                 item = QTreeWidgetItem([entry.title])
                 item.setData(0, _NAME, entry.name)
+                item.setToolTip(0, entry.title)
                 item.setSizeHint(0, QSize(0, self.fontMetrics().height() + 9))
                 group.addChild(item)
                 self._items[entry.name] = item

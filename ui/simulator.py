@@ -236,7 +236,7 @@ class SimulatorPage(QWidget):
             words = f"Goes to {first} as {sent.called_number} from {sent.caller_number or 'anonymous'}"
             self._say(words + (f", then {', '.join(others)}" if others else ""), "good")
         else:
-            self._say(f"Refused: {decision.status} {decision.reason}. {decision.text}", "bad")
+            self._say(f"Refused: {decision.status} {decision.reason}: {decision.text}", "bad")
         self.refusals.setText(
             "\n".join(f"Passed over: {words}" for words in simulation.refusals if isinstance(decision, Dial))
         )

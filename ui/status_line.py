@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QStatusBar, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStatusBar, QToolButton, QWidget
 
 from app.events import EngineState, GaugeSample, Severity
 from ui.face import Problem
@@ -21,6 +21,7 @@ STATE_WORDS = {
     EngineState.STOPPED: "Stopped",
     EngineState.FAILED: "Not running",
 }
+LISTENERS_TIP = "The addresses at which phones and trunks reach the server"
 
 
 class StatusLine(QStatusBar):
@@ -36,7 +37,9 @@ class StatusLine(QStatusBar):
         self._workspace = workspace
         self._mark = QLabel()
         self._engine = self._part("engine", "Whether the server runs")
-        self._listeners = self._part("listeners", "The addresses at which phones and trunks reach the server")
+        self._listeners = self._part("listeners", LISTENERS_TIP)
+        # In a small window addresses are cut, and stand in the tip, rather than the window kept wide.
+        self._listeners.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._phones = self._part("phones", "Registered phones")
         self._calls = self._part("calls", "Calls in progress")
         self._rate = self._part("calls_per_second", "New calls per second")
@@ -79,7 +82,9 @@ class StatusLine(QStatusBar):
             self._mark.setPixmap(icon.pixmap(14, 14))
         self._engine.setText(STATE_WORDS[engine.state])
         self._engine.setToolTip(engine.trouble or "Whether the server runs")
-        self._listeners.setText(listening_words(engine.listeners))
+        words = listening_words(engine.listeners)
+        self._listeners.setText(words)
+        self._listeners.setToolTip(f"{words}\n{LISTENERS_TIP}")
         samples = engine.samples("5 minutes")
         self._take(samples[-1:])
         self._show_problems(self._workspace.problems.answer)

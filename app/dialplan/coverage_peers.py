@@ -1,4 +1,4 @@
-"""Trunks, lines and users that cannot call, cannot be reached, or cannot be told apart."""
+"""Trunks, lines and users that cannot call, be reached or be told apart; a server that nobody can reach."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from app.dialplan.problem import Problem, error, information, warning
 from app.dialplan.reachability import Reachable, reachable
 from app.dialplan.transitions import apply_transition
 from app.dialplan.words import called, place
-from app.records import AnalyzeCalledNumber, ExternalLine, LocalUser, RouteType, SipTrunk
+from app.records import AnalyzeCalledNumber, ExternalLine, LocalUser, RouteType, SipTrunk, System
 
 
 def check_peers(plan: DialPlan) -> Iterator[Problem]:
-    """Problems of SIP trunks, external lines, routing groups and local users."""
+    """Problems of the ports, of SIP trunks, external lines, routing groups and local users."""
+    yield from _check_ports(plan.configuration.system)
     used = reachable(plan)
     for trunk in plan.trunks.values():
         if trunk.enabled:
@@ -28,6 +29,14 @@ def check_peers(plan: DialPlan) -> Iterator[Problem]:
     for user in plan.configuration.records(LocalUser):
         if user.enabled:
             yield from _check_user(plan, user)
+
+
+def _check_ports(system: System) -> Iterator[Problem]:
+    if not (system.sip_udp_port or system.sip_tcp_port or system.sip_tls_port):
+        message = "the UDP, TCP and TLS ports are all off: no phone and no trunk can reach this server"
+        yield error(system, "sip_udp_port", message)
+    if system.sip_tls_port and system.sip_tls_port == system.sip_tcp_port:
+        yield error(system, "sip_tls_port", f"TCP and TLS cannot share the port {system.sip_tls_port}")
 
 
 def _check_limits(peer: SipTrunk | ExternalLine, used: bool) -> Iterator[Problem]:

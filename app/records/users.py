@@ -55,7 +55,7 @@ class LocalUser(Record):
         Shown(
             "&Trusted address",
             "Calls from this IP address are this user's, without registration or password.",
-            blank="none: digest",
+            blank="none: asks for the password",
             column=False,
         ),
     ] = ""

@@ -406,3 +406,12 @@ def test_a_new_window_fits_on_the_screen(workspace: Workspace, qtbot: QtBot) -> 
     assert window.height() <= room.height() - 60
     assert window.width() <= room.width() - 40
     window.finish()
+
+
+def test_every_page_fits_on_a_small_screen(window: MainWindow) -> None:
+    """1280x720 at 150 percent: what has no room is cut or scrolled, and the window's edges stay in sight."""
+    for name in PAGES:
+        window.open_page(name)
+    hint = window.minimumSizeHint()
+    assert hint.width() <= 853
+    assert hint.height() <= 480

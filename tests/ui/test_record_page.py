@@ -421,3 +421,14 @@ def test_the_filter_field_is_found_by_its_name(open_page: Open) -> None:
     page = open_page("sip_trunks")
     page.findChild(QLineEdit, "filter").setText("carrier")
     assert page.model.keys() == (1, 2, 4)
+
+
+def test_the_first_arrow_selects_the_row_with_the_focus(open_page: Open, qtbot: QtBot) -> None:
+    """A table with one row is used without a mouse, too."""
+    page = open_page("sip_trunks")
+    page.view.setCurrentIndex(page.model.index(0, 0))
+    page.view.clearSelection()
+    qtbot.keyClick(page.view, Qt.Key.Key_Down)
+    assert page.view.selected_keys() == [page.model.key_at(0)]
+    qtbot.keyClick(page.view, Qt.Key.Key_Down)
+    assert page.view.selected_keys() == [page.model.key_at(1)]

@@ -18,7 +18,7 @@ CAUSE_WORDS = {
     "busy": "busy",
     "no_answer": "nobody answered",
     "rejected": "refused",
-    "no_route": "no route",
+    "no_route": "number not found",
     "trunk_failed": "the trunk failed",
     "limit": "a limit was reached",
     "media_timeout": "no audio came any more",

@@ -25,6 +25,7 @@ SEARCH_AFTER = 250
 """Milliseconds after the last key at which the database is asked."""
 RELOAD_AFTER = 1500
 """Milliseconds after a call has ended; by then its record is written."""
+NOTHING_CHOSEN = "Choose a call to read how it was routed and why it ended."
 
 _DAY = 86400
 _SPANS = {"Any time": 0, "Last hour": 3600, "Last 24 hours": _DAY, "Last 7 days": 7 * _DAY, "Last 30 days": 30 * _DAY}
@@ -78,13 +79,14 @@ class CallRecordsPage(TablePage):
             self._span.addItem(words, seconds)
         for box in (self._outcome, self._span):
             box.currentIndexChanged.connect(lambda _: self._ask())
+            # The list shows every word; the box itself may be narrower than the longest.
+            box.setMinimumWidth(box.fontMetrics().averageCharWidth() * 14)
             self.add_filter_widget(box)
 
     def _add_account(self) -> None:
         self.account = QTextBrowser(openLinks=False)
         self.account.setObjectName("account")
         self.account.setAccessibleName("The account of the chosen call")
-        self.account.setPlaceholderText("Choose a call to read how it was routed and why it ended.")
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setObjectName("splitter")
         self.body.removeWidget(self.view)
@@ -139,7 +141,11 @@ class CallRecordsPage(TablePage):
     def _tell(self) -> None:
         record = self.chosen()
         colours = self.workspace.theme.colours
-        self.account.setHtml(account(record, self.workspace.configuration, colours) if record else "")
+        if record is None:
+            # Not a placeholder, which does not go on in a second line.
+            self.account.setHtml(f'<p style="color:{colours.muted}">{NOTHING_CHOSEN}</p>')
+        else:
+            self.account.setHtml(account(record, self.workspace.configuration, colours))
 
     def simulate(self) -> None:
         """Fill the simulator with the selected call."""

@@ -68,7 +68,7 @@ class OverviewPage(QWidget):
             for name, title in (
                 ("calls", "Calls in progress"),
                 ("calls_per_second", "Calls per second"),
-                ("answer_ratio", "Answered, last 5 minutes"),
+                ("answer_ratio", "Answered of ended calls"),
                 ("registered", "Registered phones"),
             )
         }
@@ -162,9 +162,11 @@ class OverviewPage(QWidget):
         layout.addWidget(self._views, 1)
 
     def _add_view(self, figures: Iterable[QWidget]) -> QVBoxLayout:
-        """A view with its figures at the top."""
+        """A view with its figures at the top. On a small screen it is scrolled rather than the window kept large."""
         view = QWidget()
-        self._views.addWidget(view)
+        area = QScrollArea(widgetResizable=True, frameShape=QFrame.Shape.NoFrame)
+        area.setWidget(view)
+        self._views.addWidget(area)
         line = QHBoxLayout()
         line.setSpacing(8)
         for figure in figures:

@@ -69,6 +69,7 @@ class TablePage(QWidget):
     def _lay_out(self) -> None:
         self._bar = bar = QHBoxLayout()
         bar.setContentsMargins(8, 6, 8, 6)
+        bar.setSpacing(6)
         bar.addWidget(self.toolbar, 1)
         bar.addWidget(self.filter)
         self.body = QVBoxLayout(self)

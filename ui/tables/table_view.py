@@ -7,7 +7,7 @@ from typing import Any
 from zlib import crc32
 
 from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, QPoint, Qt, QTimer
-from PySide6.QtGui import QAction, QShowEvent
+from PySide6.QtGui import QAction, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QTableView, QVBoxLayout, QWidget
 
 from ui.settings import Settings
@@ -17,6 +17,7 @@ from ui.theme import Theme
 
 WIDEST = 340
 """A column is made no wider than this by itself, in pixels at 96 dpi."""
+_KEYPAD = Qt.KeyboardModifier.KeypadModifier
 
 
 class RowTableView(QTableView):
@@ -203,6 +204,15 @@ class RowTableView(QTableView):
         self.verticalScrollBar().setValue(scroll)
         if not self._sized:
             self._sizing.start()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """With nothing selected an arrow selects the row with the focus, not the one after it, if there is one."""
+        index = self.currentIndex()
+        arrow = event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Up) and not event.modifiers() & ~_KEYPAD
+        if arrow and index.isValid() and not self.selectionModel().hasSelection():
+            self.selectRow(index.row())
+        else:
+            super().keyPressEvent(event)
 
     def visible_span(self) -> tuple[int, int]:
         """The first and the last row in sight; (0, -1) when there is none."""

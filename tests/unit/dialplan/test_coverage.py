@@ -112,6 +112,20 @@ def test_a_sound_configuration_has_no_problem(scene: Any) -> None:
                 "the default route is a routing group, but none is chosen: numbers without a record get 404",
             ),
         ),
+        (
+            {"system": {"id": 1, "sip_udp_port": 0, "sip_tcp_port": 0, "sip_tls_port": 0}},
+            (
+                ERROR,
+                "system",
+                1,
+                "sip_udp_port",
+                "the UDP, TCP and TLS ports are all off: no phone and no trunk can reach this server",
+            ),
+        ),
+        (
+            {"system": {"id": 1, "sip_tcp_port": 5061, "sip_tls_port": 5061}},
+            (ERROR, "system", 1, "sip_tls_port", "TCP and TLS cannot share the port 5061"),
+        ),
     ],
 )
 def test_what_does_not_exist_is_an_error(scene: Any, changes: Any, problem: Any) -> None:
