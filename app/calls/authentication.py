@@ -192,11 +192,10 @@ class Authentication:
         return True
 
     def is_welcome(self, key: Key, request: Request, source: Flow) -> bool:
-        """Whether a question such as OPTIONS is answered; False: it has been dropped without an answer."""
-        host, port = source.remote_host, source.remote_port
+        """Whether a request that neither calls nor registers is answered; False: it has been dropped."""
         if self._is_barred(key, source):
             return False
-        if self._registrar.is_source(host, port) or (self.sources is not None and self.sources.is_trusted(host)):
+        if self._is_known(source):
             return True
         if self._is_scanner(key, request, source):
             return False
@@ -204,6 +203,17 @@ class Authentication:
             self._endpoint.forget(key)
             return False
         return True
+
+    def tells(self, source: Flow) -> bool:
+        """Whether somebody is told why a request is refused that means nothing: strangers may have to hear nothing."""
+        return self._untrusted is not UntrustedCalls.DROP or self._is_known(source)
+
+    def _is_known(self, source: Flow) -> bool:
+        """Whether a trunk, a line's server, a trusted user or a registered phone is there."""
+        host = source.remote_host
+        if self._registrar.is_source(host, source.remote_port):
+            return True
+        return self.sources is not None and self.sources.is_trusted(host)
 
     def _password_of(self, username: str) -> str | None:
         """The password of a digest user name: a number, or number@domain as some phones write it."""

@@ -514,7 +514,8 @@ class Call:
         by = CALLER if leg is self.caller else CALLED
         texts = {
             EndCause.REJECTED: f"the {by} side acknowledged an offer without an answer to it",
-            EndCause.ACK_MISSING: f"the {by} side never acknowledged the answer: its ACK did not come through",
+            EndCause.ACK_MISSING: f"the {by} side never acknowledged the answer: no ACK came to {leg.contact}, as that "
+            "asks for (a firewall in between, or a wrong external signalling address?)",
             EndCause.ERROR: f"the {by} side is gone",
             EndCause.SESSION_EXPIRED: f"the {by} side did not refresh the session",
         }

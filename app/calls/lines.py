@@ -15,7 +15,8 @@ from app.events import Alarm, EventBus, LineChanged, LineRow, LineState
 from app.hosts import bracketed
 from app.records import Configuration, ExternalLine
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
-from app.sip.message import Request, Response, parse_seconds
+from app.sip.flow import DEFAULT_PORTS
+from app.sip.message import Message, Request, Response, parse_seconds
 from app.sip.uri import escape_user
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ KEEP_UDP_ALIVE, KEEP_STREAM_ALIVE = 27.0, 110.0
 """Seconds between two keep-alives to a provider: shorter than a NAT's memory (RFC 5626 4.4.1, 4.4.2)."""
 AFTER_A_LOST_CONNECTION = 5.0
 """Seconds, at most, until a line whose connection ended registers again."""
+MEDDLING = "something on the way changes SIP messages: switch off the SIP ALG of the router, or use TLS"
 PATIENCE = 8.0
 """Seconds after which a REGISTER without an answer has failed and another address or a later time is tried."""
 
@@ -301,6 +303,9 @@ class Lines:
         watch.expires = expires
         watch.until = self._clock.monotonic() + expires
         watch.state, watch.reason = LineState.REGISTERED, "registered"
+        if watch.request is not None and _place_in(response) != _place_in(watch.request):
+            # RFC 3261 8.2.6.2: a Via comes back as it was sent, whatever else a provider changes.
+            watch.reason = f"registered, but {MEDDLING} ({watch.request.via.sent_by} became {response.via.sent_by})"
         self._tell_missed(line_id, watch, False, "is registered again")
         self._keep_alive(watch, watch.flow)
         # Early enough for several tries before it ends, spread so that many lines do not all refresh at once.
@@ -343,13 +348,18 @@ class Lines:
         """RFC 3261 10.2.8: the provider wants a longer time."""
         minimum = parse_seconds(response.get("Min-Expires") or "")
         watch.challenges += 1
-        if watch.challenges > MAXIMUM_CHALLENGES or minimum <= record.register_expires:
+        asked = watch.request.expires if watch.request is not None else None
+        if watch.challenges > MAXIMUM_CHALLENGES or minimum <= (asked or 0):
             self._refused(line_id, watch, response)
             return
         self._send(line_id, record, watch, minimum, None)
 
     def _refused(self, line_id: int, watch: _Watch, response: Response, text: str = "") -> None:
         words = f"{response.status} {response.reason}".strip()
+        if 300 <= response.status < 400:
+            # Not followed: the password would be shown to whomever the answer names.
+            moved = [str(contact.uri) for contact in response.contacts[:1] if contact.uri is not None]
+            text = f"the provider says that this account is at {moved[0][:100]}" if moved else text
         watch.state = LineState.REJECTED
         watch.reason = f"{text} ({words})" if text else words
         watch.expires = 0
@@ -553,6 +563,12 @@ def _retry_after(response: Response) -> float:
     """The seconds after which the provider wants to be asked again, 0 where it says nothing; bounded."""
     value = response.get("Retry-After")
     return 0.0 if value is None else min(float(parse_seconds(value.partition("(")[0])), LONGEST_BACK_OFF)
+
+
+def _place_in(message: Message) -> tuple[str, int]:
+    """Where the top Via says that a message was sent from."""
+    via = message.via
+    return via.host.lower(), via.port or DEFAULT_PORTS["udp"]
 
 
 def _place_of(record: ExternalLine) -> tuple[object, ...]:

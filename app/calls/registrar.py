@@ -34,6 +34,8 @@ class Binding:
     expires_at: float
     """Monotonic time."""
     user_agent: str
+    instance: str = ""
+    """What tells the phone from all others, with the number of its way here (RFC 5626 4.1); blank: it does not say."""
     timer: Deadline | None = None
 
 
@@ -129,17 +131,19 @@ class Registrar:
                 return 400, "Bad Contact", []
             text = str(uri)
             seconds = self._seconds(contact, expires)
-            same = next((each for each in changed if _same_place(each, text, source)), None)
+            # What is taken away is meant by its Contact: the phone may be elsewhere already.
+            instance = _instance_of(contact) if seconds else ""
+            same = [each for each in changed if _same_place(each, text, source, instance)]
             if 0 < seconds < limits.minimum:
                 return 423, None, [("Min-Expires", str(limits.minimum))]
             until = now + min(seconds, limits.maximum)
-            if same is not None:
-                if seconds and len(contacts) == 1 and same.flow == source:
-                    self._refresh(number, old, same, (call_id, sequence, until, user_agent))
-                    return None
-                changed.remove(same)
+            if seconds and len(contacts) == len(same) == 1 and same[0].contact == text and same[0].flow == source:
+                same[0].instance = instance
+                self._refresh(number, old, same[0], (call_id, sequence, until, user_agent))
+                return None
+            changed = [each for each in changed if each not in same]
             if seconds:
-                changed.append(Binding(text, source, call_id, sequence, until, user_agent))
+                changed.append(Binding(text, source, call_id, sequence, until, user_agent, instance))
         self._replace(number, changed[-MAXIMUM_CONTACTS:])
         return None
 
@@ -240,9 +244,18 @@ def _host_of(contact: str) -> str:
     return Uri.parse(contact).host.strip("[]")
 
 
-def _same_place(binding: Binding, contact: str, source: Flow) -> bool:
-    """Whether a REGISTER renews this binding: the same Contact from the same host.
+def _instance_of(contact: NameAddr) -> str:
+    """The instance of a phone and the number of its way here; bounded, since it is kept."""
+    instance = contact.params.get("+sip.instance")
+    return f"{instance[:200]} {(contact.params.get('reg-id') or '')[:10]}" if instance else ""
 
-    Two phones behind different NATs may well give the same private Contact; they stay apart.
+
+def _same_place(binding: Binding, contact: str, source: Flow, instance: str) -> bool:
+    """Whether a REGISTER renews this binding: it is of the same phone, or of the same Contact from the same host.
+
+    A phone that says which it is has moved when it names another Contact (RFC 5626 6): the old one rings at nobody. Two
+    phones behind different NATs may well give the same private Contact; they stay apart.
     """
+    if instance and binding.instance:
+        return binding.instance == instance
     return binding.contact == contact and binding.flow.remote_host == source.remote_host

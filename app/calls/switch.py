@@ -127,6 +127,7 @@ class Switch:
             self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard
         )
         self.endpoint.lets_in = self.authentication.lets_in
+        self.endpoint.tells = self.authentication.tells
         self.relays = Relays(media, self.addresses, events, clock)
         self._dialling = Dialling(
             self.endpoint,
@@ -202,11 +203,15 @@ class Switch:
             self._on_invite(key, request, source)
         elif method == "REGISTER":
             self._on_register(key, request, source)
-        elif method == "OPTIONS":
-            if self.authentication.is_welcome(key, request, source):
-                headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", "100rel, timer")]
-                self.endpoint.respond(key, request.answer(200, None, new_tag(), headers))
-        elif method in ("BYE", "INFO", "UPDATE", "PRACK"):
+        elif self.authentication.is_welcome(key, request, source):
+            self._answer_question(key, request)
+
+    def _answer_question(self, key: Key, request: Request) -> None:
+        """Answer what neither calls nor registers."""
+        if request.method == "OPTIONS":
+            headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", "100rel, timer")]
+            self.endpoint.respond(key, request.answer(200, None, new_tag(), headers))
+        elif request.method in ("BYE", "INFO", "UPDATE", "PRACK"):
             # RFC 3261 15.1.2: these mean nothing outside a dialog.
             self.endpoint.respond(key, request.answer(481, None, new_tag()))
         else:

@@ -154,6 +154,8 @@ class Endpoint:
         """Whether a request for a dialog may come from another address than its peer was heard at; when set.
 
         False: it has been answered, but for ACK (whose key is None) and CANCEL, which cannot ask for a password."""
+        self.tells: Callable[[Flow], bool] | None = None
+        """Whether who sent something that is refused before the core sees it is told so; everybody is when not set."""
         self._refusal_mark = f"{random_hex(4)}-"
         """Begins the To tags of stateless refusals."""
         self._refusal_tag = f";tag={self._refusal_mark}".encode()
@@ -233,7 +235,7 @@ class Endpoint:
         refusal = check_request(request, self.supported_options, datagram=source.transport == "udp")
         if refusal is not None:
             self._refused(request, source, refusal.status, refusal.reason)
-            if request.method != "ACK":
+            if request.method != "ACK" and self._is_told(source):
                 self._transmit(_way_back(request, source), refusal.to_bytes())
             return
         self._source = source
@@ -305,7 +307,7 @@ class Endpoint:
             self._refused(None, source, 0, str(error))
             return
         self._refused(message, source, error.status, error.reason)
-        if message.method != "ACK":
+        if message.method != "ACK" and self._is_told(source):
             answer = message.answer(error.status, error.reason, new_tag())
             self._transmit(_way_back(message, source), answer.to_bytes())
 
@@ -537,7 +539,7 @@ class Endpoint:
         if tag is not None:
             user = self.dialogs.get((request.call_id, tag))
             if user is None:
-                self.respond(key, request.answer(481))
+                self._refuse_unknown(key, request)
                 return
             if not self._is_let_in(key, request, user):
                 return
@@ -560,6 +562,16 @@ class Endpoint:
             self.respond(key, request.answer(482, None, new_tag()))
             return
         core.on_request(key, request, source)
+
+    def _is_told(self, source: Flow) -> bool:
+        return self.tells is None or self.tells(source)
+
+    def _refuse_unknown(self, key: Key, request: Request) -> None:
+        """Answer a request for a dialog or a transaction that there is none of."""
+        if self._source is None or self._is_told(self._source):
+            self.respond(key, request.answer(481, None, new_tag()))
+        else:
+            self.forget(key)
 
     def _is_let_in(self, key: Key | None, request: Request, user: DialogUser) -> bool:
         """Whether a request for a dialog comes from where its peer is, or may come from elsewhere.
@@ -598,7 +610,7 @@ class Endpoint:
         """RFC 3261 9.2: the CANCEL is answered by itself; 487 for the INVITE is the call's work."""
         invite_key = self._layer.find_invite_to_cancel(request)
         if invite_key is None or self.core is None:
-            self.respond(key, request.answer(481, None, new_tag()))
+            self._refuse_unknown(key, request)
             return
         tag = self.core.tag_of(invite_key)
         user = self.dialogs.get((request.call_id, request.to.tag or tag or ""))

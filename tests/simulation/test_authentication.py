@@ -279,7 +279,8 @@ def test_a_stranger_gets_403_and_is_listed_with_reason_and_count() -> None:
 def test_strangers_hear_nothing_when_the_record_says_drop() -> None:
     door = Door(untrusted_calls="drop")
     door.ask("INVITE", from_host="elsewhere.example", to="135550")
-    door.ask("OPTIONS", from_host="elsewhere.example")
+    for method in ("OPTIONS", "SUBSCRIBE", "MESSAGE", "BYE", "PUBLISH", "UNHEARD-OF", "CANCEL"):
+        door.ask(method, from_host="elsewhere.example")
     assert not door.peer.received
     assert len(door.wire.switch.rejected.rows()) == 1
     door.wire.settle()

@@ -133,7 +133,8 @@ def test_a_trunk_in_a_dropped_network_is_dropped() -> None:
 
 @pytest.mark.parametrize("agent", ["friendly-scanner", "sipvicious 0.3", "PPLSIP", "VaxSIPUserAgent/3.1"])
 @pytest.mark.parametrize(
-    ("method", "from_host"), [("OPTIONS", "x.example"), ("REGISTER", "10.0.0.5"), ("INVITE", "10.0.0.5")]
+    ("method", "from_host"),
+    [("OPTIONS", "x.example"), ("REGISTER", "10.0.0.5"), ("INVITE", "10.0.0.5")],
 )
 def test_scanners_are_known_by_their_name(agent: str, method: str, from_host: str) -> None:
     """Whatever they ask, they hear nothing: not even that there is a SIP server."""

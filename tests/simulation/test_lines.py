@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from app.records.document import read_document
 from app.sip.auth import AuthOutcome, DigestServer
 from app.sip.endpoint import new_tag
 from app.sip.flow import Flow
-from app.sip.message import Request
+from app.sip.message import Request, Response
 from app.sip.transaction import Key
 
 PROVIDER = "198.51.100.1"
@@ -295,6 +296,61 @@ def test_a_longer_time_is_asked_for_when_the_provider_wants_it() -> None:
     world.advance(3)
     assert state_of(switch) is LineState.REGISTERED
     assert provider.registered == [("sip:line1@10.0.0.5:5060", 600)]
+
+
+def answers_by(provider: Provider, change: Callable[[Request, Response], Response]) -> None:
+    """Have the provider's answers to REGISTER changed by something on the way."""
+    respond = provider.endpoint.respond
+
+    def changed(key: Key, response: Response) -> None:
+        respond(key, change(provider.received[-1], response))
+
+    provider.endpoint.respond = changed  # type: ignore[method-assign]
+
+
+def test_a_router_that_changes_sip_is_named() -> None:
+    """SIP ALG: it rewrites the Via of our REGISTER, and does not put it right in the answer."""
+    world = World()
+    provider = Provider(world)
+
+    def meddle(_request: Request, response: Response) -> Response:
+        response.replace("Via", (response.get("Via") or "").replace("10.0.0.5:5060", "203.0.113.7:61000"))
+        return response
+
+    answers_by(provider, meddle)
+    switch = world.switch(document())
+    world.advance(3)
+    row = switch.lines.rows()[0]
+    assert row.state is LineState.REGISTERED
+    assert "SIP ALG" in row.reason
+    assert "10.0.0.5:5060 became 203.0.113.7:61000" in row.reason
+
+
+def test_a_provider_that_wants_a_longer_time_but_says_no_time_is_not_asked_the_same_again_at_once() -> None:
+    world = World()
+    provider = Provider(world)
+    provider.status = 423
+    switch = world.switch(document())
+    world.advance(3)
+    assert state_of(switch) is LineState.REJECTED
+    assert len(provider.received) <= 2
+
+
+def test_where_the_account_has_moved_is_told_and_not_followed() -> None:
+    world = World()
+    provider = Provider(world)
+    provider.status = 302
+
+    def moved(_request: Request, response: Response) -> Response:
+        response.add("Contact", "<sip:new.carrier.test:5070>")
+        return response
+
+    answers_by(provider, moved)
+    switch = world.switch(document())
+    world.advance(3)
+    row = switch.lines.rows()[0]
+    assert row.state is LineState.REJECTED
+    assert row.reason == "the provider says that this account is at sip:new.carrier.test:5070 (302 Moved Temporarily)"
 
 
 def test_a_call_through_the_line_answers_the_challenge_of_its_provider() -> None:

@@ -150,3 +150,48 @@ def test_many_users_from_one_address_and_port() -> None:
     for number in range(200):
         r.registrar.forget(str(number))
     assert not r.registrar._sources
+
+
+INSTANCE = '+sip.instance="<urn:uuid:0C67446E-F1A1-11D9-94D3-000A95A0E128>"'
+
+
+def contacts(r: Registry) -> list[str]:
+    return [binding.contact for binding in r.registrar.bindings("100")]
+
+
+def test_a_phone_that_says_which_it_is_moves_with_all_that_it_was() -> None:
+    """RFC 5626 6: it got another address, another port or another Call-ID; where it was nobody hears anything."""
+    r = Registry()
+    r.register("100", f"<sip:100@10.0.0.9>;{INSTANCE};reg-id=1")
+    r.register("100", f"<sip:100@10.0.7.7:40000>;{INSTANCE};reg-id=1", host="10.0.7.7", port=40000, call_id="d")
+    assert contacts(r) == ["sip:100@10.0.7.7:40000"]
+    assert not r.registrar.has_phones("10.0.0.9")
+    # Another way of the same phone, another phone, and one that says nothing of itself stay beside it.
+    r.register("100", f"<sip:100@10.0.0.9>;{INSTANCE};reg-id=2", call_id="e")
+    r.register("100", f"<sip:100@10.0.0.9:5070>;{INSTANCE.replace('0C6', '0C7')};reg-id=1", call_id="f")
+    r.register("100", "<sip:100@10.0.0.9:5080>", call_id="g")
+    assert len(contacts(r)) == 4
+    assert len(r.time.deadlines) == 4
+
+
+def test_what_a_phone_takes_away_is_meant_by_its_contact() -> None:
+    """Phones that learn their public address take the old Contact away after or beside the new one."""
+    r = Registry()
+    old, new = f"<sip:100@10.0.0.9>;{INSTANCE}", f"<sip:100@198.51.100.9:40000>;{INSTANCE}"
+    r.register("100", old)
+    r.register("100", f"{new}, {old};expires=0")
+    assert contacts(r) == ["sip:100@198.51.100.9:40000"]
+    r.register("100", old, ("Expires", "0"))
+    assert contacts(r) == ["sip:100@198.51.100.9:40000"]
+    r.register("100", new, ("Expires", "0"))
+    assert contacts(r) == []
+    assert len(r.time.deadlines) == 0
+    assert not r.registrar._hosts
+
+
+def test_a_kept_registration_learns_which_phone_it_is_with_its_next_refresh() -> None:
+    r = Registry()
+    r.register("100", "<sip:100@10.0.0.9>")
+    r.register("100", f"<sip:100@10.0.0.9>;{INSTANCE}")
+    r.register("100", f"<sip:100@10.0.0.8>;{INSTANCE}")
+    assert contacts(r) == ["sip:100@10.0.0.8"]
