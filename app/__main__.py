@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -10,15 +9,13 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 when all went well, 1 when it could not be done, 2 for bad input."""
     from app.command_line.arguments import parse
-    from app.command_line.output import prepare_streams, say
+    from app.command_line.output import forget_output, prepare_streams, say
     from app.errors import RecordErrors, UserFacingError
 
     prepare_streams()
     options = parse(arguments)
     try:
-        code = int(options.run(options))
-        sys.stdout.flush()
-        return code
+        return int(options.run(options))
     except RecordErrors as error:
         say(str(error))
         return 2
@@ -26,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(str(error))
         return 1
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`); Python must not complain at its end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough (`| head`).
+        forget_output()
         return 1
     except KeyboardInterrupt:
         return 130

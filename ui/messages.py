@@ -81,10 +81,33 @@ def choose_file(
     return dialog
 
 
-def save_text(
-    parent: QWidget, caption: str, filters: str, name: str, make: Callable[[], str], *, private: bool = False
+def save_file(
+    parent: QWidget, caption: str, filters: str, name: str, write: Callable[[Path], None], notice: Callable[[str], None]
 ) -> QFileDialog:
-    """Ask for a file and write a text into it, for its owner alone when `private`; says so when that fails."""
+    """Ask for a file and have it written (or OSError): `notice` is told where it is, a message why it is not."""
+
+    def save(path: Path) -> None:
+        try:
+            write(path)
+        except OSError as error:
+            tell(parent, "Not saved", f"{path.name} could not be written: {error.strerror or error}.", more=str(path))
+        else:
+            notice(f"Written to {path}.")
+
+    return choose_file(parent, caption, filters, save, save_as=name)
+
+
+def save_text(
+    parent: QWidget,
+    caption: str,
+    filters: str,
+    name: str,
+    make: Callable[[], str],
+    notice: Callable[[str], None],
+    *,
+    private: bool = False,
+) -> QFileDialog:
+    """Ask for a file and write a text into it, for its owner alone when `private`; says what became of it."""
 
     def write(path: Path) -> None:
         part = path.with_name(f"{path.name}.part")
@@ -93,8 +116,8 @@ def save_text(
             part.touch(mode=0o600 if private else 0o666)
             part.write_text(make(), encoding="utf-8", newline="")
             part.replace(path)
-        except OSError as error:
+        except OSError:
             part.unlink(missing_ok=True)
-            tell(parent, "Not saved", f"{path.name} could not be written: {error.strerror or error}.", more=str(path))
+            raise
 
-    return choose_file(parent, caption, filters, write, save_as=name)
+    return save_file(parent, caption, filters, name, write, notice)

@@ -196,6 +196,7 @@ def save_configuration(parent: QWidget, workspace: Workspace, *, with_secrets: b
         JSON_FILES,
         "trunkline.json",
         lambda: document_text(configuration, with_secrets=with_secrets),
+        workspace.notice,
         private=with_secrets,
     )
 
@@ -205,4 +206,12 @@ def save_backup(parent: QWidget, workspace: Workspace) -> None:
     configuration = workspace.configuration
     name = f"trunkline-backup-{time.strftime('%Y-%m-%d')}.json"
     text = "Back up everything, passwords too: keep the file safe"
-    save_text(parent, text, JSON_FILES, name, lambda: document_text(configuration, with_secrets=True), private=True)
+    save_text(
+        parent,
+        text,
+        JSON_FILES,
+        name,
+        lambda: document_text(configuration, with_secrets=True),
+        workspace.notice,
+        private=True,
+    )

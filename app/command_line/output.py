@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+
+from app.errors import UserFacingError
 
 
 def prepare_streams() -> None:
-    """UTF-8 on every stream, whatever the code page: a document is the same bytes everywhere."""
+    """UTF-8 on every stream, whatever the code page: a document is the same bytes everywhere.
+
+    A stream that was closed by whoever started us is an empty one, and its number is not given to a file of ours.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open as long as Python runs
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace", newline="\n")
@@ -20,8 +29,20 @@ def say(text: str) -> None:
 
 
 def show(text: str) -> None:
-    """A result, on standard output, where a program may read it."""
-    sys.stdout.write(text + "\n")
+    """A result, on standard output, where a program may read it. UserFacingError where that takes no more."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        forget_output()
+        raise UserFacingError(f"The result could not be written: {error.strerror or error}.") from None
+
+
+def forget_output() -> None:
+    """Have Python not try once more, at its end, to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:

@@ -115,6 +115,8 @@ def check_ip_address(text: str) -> str:
 def check_host(text: str) -> str:
     """An IP address or a host name."""
     bare = text.strip()
+    if bare.count(":") == 1:
+        raise ValueError(f"'{text}' must be an address or a host name alone, without a port or sip:")
     if ":" in bare or bare.startswith("["):
         return check_ip_address(bare)
     if _ALL_DIGITS_AND_DOTS.fullmatch(bare):

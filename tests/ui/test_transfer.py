@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QFileDialog, QLineEdit, QPlainTextEdit
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QPlainTextEdit,
+)
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
@@ -136,3 +145,25 @@ def test_another_data_folder_is_another_program(qtbot: QtBot, tmp_path: Path) ->
     assert second.claim()
     first.release()
     second.release()
+
+
+@pytest.mark.parametrize(
+    ("page", "command", "name"),
+    [("overview", "export_png", "a.png"), ("overview", "export_csv", "a.csv"), ("bans", "export_csv", "b.csv")],
+)
+def test_what_is_written_says_where_and_what_is_not_says_why(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, page: str, command: str, name: str
+) -> None:
+    """Every page's picture, figures or table: nobody has to look whether it is there."""
+    action = window.open_page(page).findChild(QAction, command)
+    notice = window.findChild(QLabel, "notice.text")
+    for folder in (tmp_path, tmp_path / "missing"):
+        action.trigger()
+        dialog = window.findChild(QFileDialog, "dialog.file")
+        dialog.fileSelected.emit(str(folder / name))
+        dialog.reject()
+    assert (tmp_path / name).stat().st_size > 20
+    assert notice.text() == f"Written to {tmp_path / name}."
+    message = window.findChild(QMessageBox, "dialog.message")
+    assert f"{name} could not be written: No such file or directory." in message.text()
+    message.close()

@@ -615,3 +615,28 @@ def test_a_traceback_is_indented() -> None:
     assert lines[0].endswith(" ERROR app: failed")
     assert all(line.startswith("  ") for line in lines[1:])
     assert "  ERROR two" in lines
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_result_that_cannot_be_written_is_told_in_words(data: Path) -> None:
+    """Not a traceback, not a second complaint at the end of Python, and not the code of success."""
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "app", "export", "--data", str(data)],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == "The result could not be written: No space left on device."
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell's way to close a stream")
+def test_streams_that_were_closed_do_no_harm(data: Path) -> None:
+    """As a service manager or a careless script may start it."""
+    command = f"exec {sys.executable} -m app export --data {data} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=ROOT, check=False).returncode == 0
+    assert Database.open(data).load()[1] >= 1

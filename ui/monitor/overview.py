@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from app.events import GaugeSample, TrunkChanged, TrunkRow
 from app.records import SipTrunk
-from ui.messages import choose_file, save_text, tell
+from ui.messages import save_file, save_text
 from ui.monitor.audio_plots import ALL, MEDIA_FIGURES, AudioPlots, media_of
 from ui.monitor.audio_words import score_word
 from ui.monitor.gauge import TrunkGauge
@@ -293,14 +293,16 @@ class OverviewPage(QWidget):
         picture = self.grab()
 
         def write(path: Path) -> None:
+            path.write_bytes(b"")  # for the reason, where it is not possible; Qt gives none
             if not picture.save(str(path), "PNG"):
-                tell(self, "Not saved", f"{path.name} could not be written.")
+                raise OSError("the picture could not be made")
 
-        choose_file(self, "Save the picture", "PNG pictures (*.png)", write, save_as="overview.png")
+        save_file(self, "Save the picture", "PNG pictures (*.png)", "overview.png", write, self.workspace.notice)
 
     def export_csv(self) -> None:
         """Save the samples of the span that is shown."""
-        save_text(self, "Save the figures", "CSV files (*.csv)", "overview.csv", self.figures_text)
+        notice = self.workspace.notice
+        save_text(self, "Save the figures", "CSV files (*.csv)", "overview.csv", self.figures_text, notice)
 
     def figures_text(self) -> str:
         """The samples as CSV."""

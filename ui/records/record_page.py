@@ -304,6 +304,7 @@ class RecordPage(TablePage):
             "CSV files (*.csv)",
             f"{self.name}.csv",
             lambda: to_csv(to_cells(self.record_type, records, names, labels=False)),
+            self.workspace.notice,
         )
 
     def import_csv(self) -> None:

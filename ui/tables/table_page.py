@@ -118,7 +118,8 @@ class TablePage(QWidget):
 
     def add_table_commands(self) -> None:
         """What every table can do: find, copy, export, choose columns."""
-        self.toolbar.addSeparator()
+        if self.toolbar.actions():
+            self.toolbar.addSeparator()
         self.add_command(
             "find", "Find", self.go_to_filter, icon="find", shortcuts=["Ctrl+F"], in_toolbar=False, whole_page=True
         )
@@ -182,4 +183,5 @@ class TablePage(QWidget):
             "CSV files (*.csv)",
             f"{self.name}.csv",
             lambda: to_csv(self.texts(self.model.keys()), careful=True),
+            self.workspace.notice,
         )

@@ -74,6 +74,8 @@ def test_values_are_tidied(model: type[Record], field: str, given_value: Any, ke
     [
         (SipTrunk, "server_address", "", "is required: an IP address or a host name"),
         (SipTrunk, "server_address", "300.1.2.3", "'300.1.2.3' is not an IP address"),
+        (SipTrunk, "server_address", "192.0.2.8:5060", "alone, without a port or sip:"),
+        (SipTrunk, "server_address", "sip:carrier.example", "alone, without a port or sip:"),
         (SipTrunk, "server_address", "a b", "'a b' is neither an IP address nor a host name"),
         (SipTrunk, "server_address", "-x.example", "'-x.example' is neither an IP address nor a host name"),
         (SipTrunk, "server_address", "a" * 64 + ".example", "neither an IP address nor a host name"),
