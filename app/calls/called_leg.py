@@ -40,6 +40,8 @@ class EarlyDialog:
     """The last RSeq (RFC 3262 4)."""
     description: Body | None = None
     """The session description that came reliably."""
+    preview: Body | None = None
+    """The newest one that came otherwise: it counts where the final answer forgets to say it (RFC 3261 13.2.1)."""
     is_declined: bool = False
     """That was an offer, and its answer refused every stream."""
 
@@ -73,6 +75,8 @@ class CalledLeg(Leg):
         self.responded = False
         """Whether the peer has given any answer at all to the INVITE as it was sent last."""
         self.rang = False
+        self.only_rings = False
+        """Whether its early media are not passed on: the caller's phone makes its own tone of ringing."""
         self._early = DialogSet(request)
         self._heard: dict[str, EarlyDialog] = {}
         """What came with provisional answers, by the peer's tag."""
@@ -169,7 +173,7 @@ class CalledLeg(Leg):
             self.rang = True
             ringing = self._hear(response)
             if ringing is not None:
-                self.tell(ringing)
+                self.tell(ringing.without_media() if self.only_rings else ringing)
 
     def _hear(self, response: Response) -> Ringing | None:
         """What a provisional answer says; None for a reliable one that came before or out of order (RFC 3262 4)."""
@@ -184,6 +188,7 @@ class CalledLeg(Leg):
         if option_in(response, "Require") and rseq.isdecimal() and rseq.isascii():
             dialog = self._early.receive_response(response)
         if dialog is None:
+            early.preview = body or early.preview
             return Ringing(status, reason, body, tag)
         number = int(rseq)
         if early.number is not None and number != early.number + 1:
@@ -273,7 +278,8 @@ class CalledLeg(Leg):
         self._prack_wanted = None
         if early is not None:
             self.is_declined = early.is_declined
-            self._last_heard = body_of(response) or early.description or self._last_heard
+            preview = early.preview if self.request.body else None
+            self._last_heard = body_of(response) or early.description or preview or self._last_heard
         self._keep_session(agreed_as_client(response))
         if self.request.body or agreed or self.owner is None:
             self._send_ack(dialog, self.request, None)

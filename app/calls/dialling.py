@@ -25,7 +25,7 @@ from app.calls.relay import Place, Relays
 from app.calls.trace import Trace
 from app.calls.trunks import Trunks
 from app.hosts import bracketed
-from app.records import Configuration, ExternalLine, LocalUser, RouteType, SipTrunk
+from app.records import Configuration, EarlyMedia, ExternalLine, LocalUser, RouteType, SipTrunk
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
 from app.sip.uri import escape_user
 
@@ -227,4 +227,6 @@ class Dialling:
         leg.session_expires = self._session_expires
         if isinstance(target.record, LocalUser):
             leg.phone_of = target.record.number
+        else:
+            leg.only_rings = target.record.early_media is EarlyMedia.RINGING
         return leg

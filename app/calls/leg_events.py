@@ -68,6 +68,16 @@ class Ringing(NamedTuple):
     is_offer: bool = False
     """The body came reliably and is an offer; the leg waits for the answer (`acknowledge`) or for `decline`."""
 
+    def without_media(self) -> Ringing:
+        """The same for a caller that shall hear the tone of its own phone: 183 stands for early media, 180 for ringing.
+
+        An offer stays: the leg waits for its answer.
+        """
+        if self.is_offer:
+            return self
+        status, reason = (180, "") if self.status == 183 else (self.status, self.reason)
+        return Ringing(status, reason, None, self.early_dialog)
+
 
 class Answered(NamedTuple):
     """The called side has answered."""

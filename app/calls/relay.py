@@ -193,8 +193,16 @@ class Relays:
         wishes = {target.record.relay_media, source.relay_media if source is not None else RelayMedia.NO}
         if RelayMedia.YES in wishes:
             return True
-        if RelayMedia.AUTO not in wishes:
+        reason = self._why_relayed(call, places)
+        if reason is None:
             return False
+        wanted = RelayMedia.AUTO in wishes
+        what = "is relayed" if wanted else "is not relayed, and may not arrive"
+        call.trail.append(f"relay: audio {what}: {reason}")
+        return wanted
+
+    def _why_relayed(self, call: Call, places: Sequence[Place]) -> str | None:
+        """Why the audio between the caller and one of these places can hardly flow without us."""
         caller = call.caller.flow.remote_host
         offer = call.caller.offer_body
         signalled = connection_address(offer.content) if offer is not None and offer.is_description else ""
@@ -203,9 +211,8 @@ class Relays:
             expected = _host_of(contact) or flow.remote_host
             reason = relay_reason(signalled or caller, caller, expected, flow.remote_host, self._local_networks)
             if reason is not None:
-                call.trail.append(f"relay: audio is relayed: {reason}")
-                return True
-        return False
+                return reason
+        return None
 
     def _record_of_source(self, call: Call) -> SipTrunk | ExternalLine | LocalUser | None:
         source = call.source

@@ -66,6 +66,11 @@ def ignore(_size: int) -> None:
     """For sockets whose receive function has done everything."""
 
 
+def is_handshake(buffer: bytearray, size: int) -> bool:
+    """Whether what was received is DTLS, by which the keys of SRTP are agreed on (RFC 7983 section 7)."""
+    return 0 < size < BUFFER_SIZE and 20 <= buffer[0] <= 63
+
+
 class Candidate:
     """A source that may be the side, but is not the address that it named."""
 
@@ -264,10 +269,17 @@ class Endpoint:
             self.foreign += 1
             return False
         buffer = self.relay.buffer
+        exact = configuration.exact
+        if self.session.secure and not self.is_rtcp and is_handshake(buffer, size):
+            # DTLS comes before any RTP, and proves by its fingerprint who it is.
+            named = exact is not None and exact[0] == address[0]
+            if not named or address in (exact, self.twin, self.previous):
+                self.lock(address)
+            return self.locked is not None
         is_rtcp = 192 <= buffer[1] <= 223
         if size < (8 if is_rtcp else 12) or buffer[0] >> 6 != 2 or is_rtcp != self.is_rtcp:
             # RTCP on the port of RTP, DTLS and keep-alives tell nothing; they pass only from the exact address.
-            return address == configuration.exact and not self.is_rtcp
+            return address == exact and not self.is_rtcp
         if self.is_rtcp:
             # RTCP is rare: the address of the side's RTP is proof enough.
             partner = self.session.endpoints[self.side][0].locked
@@ -275,7 +287,6 @@ class Endpoint:
                 self.lock(address)
                 return True
             return False
-        exact = configuration.exact
         if address in (exact, self.twin, self.previous):
             self.lock(address)
             return True
@@ -383,7 +394,7 @@ class Endpoint:
         buffer = relay.buffer
         if size < 12 or size >= BUFFER_SIZE or buffer[0] >> 6 != 2:
             # Keep-alives (RFC 6263) end here; DTLS of an encrypted call passes.
-            if session.secure and 20 <= buffer[0] <= 63 and 0 < size < BUFFER_SIZE and session.active:
+            if session.secure and is_handshake(buffer, size) and session.active:
                 self.peer.transmit(relay.views[size])
             else:
                 self.dropped += 1

@@ -16,6 +16,7 @@ from app.records.system import System
 from app.records.trunks import ExternalLine, SipTrunk
 from app.records.types import (
     AddressAction,
+    EarlyMedia,
     GroupStrategy,
     RelayMedia,
     RouteType,
@@ -33,6 +34,7 @@ __all__ = [
     "AnalyzeCallerNumber",
     "Change",
     "Configuration",
+    "EarlyMedia",
     "ExternalLine",
     "GroupStrategy",
     "LocalUser",

@@ -12,6 +12,8 @@ from app.records.types import (
     MAX_ID,
     CallerIdHeaders,
     Codecs,
+    EarlyMedia,
+    EarlyMediaChoice,
     HeaderText,
     Host,
     Networks,
@@ -105,6 +107,15 @@ class OutgoingFields(Record):
         RelayMediaChoice,
         Shown("&Relay media stream", "Whether audio flows through this server. Only audio is relayed.", tab=OUTGOING),
     ] = RelayMedia.NO
+    early_media: Annotated[
+        EarlyMediaChoice,
+        Shown(
+            "Ear&ly media",
+            "What callers hear before the answer. Choose ringing for a carrier that announces audio and sends none.",
+            tab=OUTGOING,
+            column=False,
+        ),
+    ] = EarlyMedia.PASS
     tel_uri: Annotated[
         bool, Shown("&tel URI", "Send tel:+4930123 instead of sip:+4930123@server.", tab=OUTGOING, column=False)
     ] = False

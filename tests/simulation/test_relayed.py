@@ -499,6 +499,18 @@ def test_auto_relays_only_where_it_must(host: str, why: str) -> None:
     assert why in reason and bool(why) == bool(reason)
 
 
+@pytest.mark.parametrize(("host", "why"), [(CALLER, ""), ("192.168.1.20", "192.168.1.20"), ("2001:db8::7", "families")])
+def test_a_call_without_relay_says_that_its_audio_may_not_arrive(host: str, why: str) -> None:
+    w = relaying("no")
+    offer = audio(host)
+    w.caller.invite("135550", body=offer)
+    w.advance()
+    assert w.carrier.incoming().invite.body == offer.content
+    (call,) = w.switch.calls.values()
+    warnings = [str(step) for step in call.trail if "may not arrive" in str(step)]
+    assert [why in warning for warning in warnings] == [True] * bool(why)
+
+
 def test_auto_with_a_late_offer_goes_by_the_signalling() -> None:
     assert relayed_automatically(relaying("auto"), None) == ""
 

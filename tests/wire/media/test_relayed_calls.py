@@ -450,6 +450,35 @@ def test_srtp_passes_untouched(network: LoopbackNetwork) -> None:
     run(main())
 
 
+def test_a_handshake_behind_nat_is_answered(network: LoopbackNetwork, processes: int) -> None:
+    """DTLS comes before any audio: by it the side behind the translator is known, and gets the other's answer."""
+
+    async def main() -> None:
+        relay = network.address(1)
+        async with media(relay, processes=processes) as (control, _, _):
+            caller, called = Phone(network.address(11)), Phone(network.address(12))
+            call = Call(control, relay, caller, called, SideSettings(relay, sip_source=caller.address))
+            keys = "a=fingerprint:sha-256 AB:CD\n"
+            offer = caller.sdp(host="10.77.1.2", port=5555, extra=keys), called.sdp(extra=keys)
+            call.negotiate(*(each.replace(b"RTP/AVP", b"UDP/TLS/RTP/SAVPF") for each in offer))
+            hello, answer = b"\x16\xfe\xfd" + bytes(30), b"\x16\xfe\xfd" + bytes(60)
+            stranger = Phone(network.address(66))
+
+            def greet() -> bool:
+                stranger.rtp.sendto(hello + b"stranger", call.caller_target)
+                caller.rtp.sendto(hello, call.caller_target)
+                return hello in called.hear()
+
+            await until(greet, "the handshake")
+            called.rtp.sendto(answer, call.called_target)
+            await until(lambda: answer in caller.hear(), "its answer")
+            await call.connect()
+            assert hello + b"stranger" not in called.received and stranger.hear() == []
+            call.close()
+
+    run(main())
+
+
 def test_a_used_up_range_is_said_and_recovers(network: LoopbackNetwork, processes: int) -> None:
     async def main() -> None:
         relay = network.address(1)
