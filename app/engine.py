@@ -404,8 +404,8 @@ class Engine:
 
     # --- messages and time --------------------------------------------------------------------------------------------
 
-    def _admit(self, host: str, now: float) -> bool:
-        return self._switch is None or self._switch.guard.admit(host, now)
+    def _admit(self, host: str, port: int, now: float) -> bool:
+        return self._switch is None or self._switch.guard.admit(host, port, now)
 
     def _on_messages(self, batch: list[tuple[bytes, Flow]]) -> None:
         switch = self._switch

@@ -6,6 +6,7 @@ import ipaddress
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from app.events import Ban
 from app.hosts import format_host_port
@@ -25,6 +26,10 @@ FLOOD_SECONDS = 3.0
 """A stranger that sends beyond its rate as much as so many seconds allow, without a pause, is cut off altogether."""
 FLOOD_BAN_SECONDS = 60.0
 """How long; short, since whoever can forge an address could have it cut off."""
+PHONE_RATE = 20.0
+"""Messages per second of a registered phone that are read whatever else comes from its address by UDP."""
+MAXIMUM_PHONES = 2000
+"""So many phones of one address have that for themselves."""
 VOUCHED_MESSAGES = 16.0
 """So many messages more may come from an address for each password that it showed."""
 VOUCHED_SECONDS = 7200.0
@@ -55,42 +60,74 @@ _DIALLED = frozenset("+*#0123456789")
 _EXEMPT, _DROPPED, _LIMITED = range(3)
 
 
+class _Bucket:
+    """Fills by time; each message takes one token."""
+
+    __slots__ = ("at", "excess", "tokens")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.tokens = rate * BURST_SECONDS
+        self.at = now
+        self.excess = 0
+        """Messages dropped for their rate since the address was quiet."""
+
+    def take(self, rate: float, now: float) -> bool:
+        """Take a token, if there is one; `rate` is tokens per second."""
+        tokens = min(self.tokens + (now - self.at) * rate, rate * BURST_SECONDS)
+        self.at = now
+        if tokens < 1.0:
+            self.tokens = tokens
+            return False
+        if self.excess and tokens > rate:
+            self.excess = 0
+        self.tokens = tokens - 1.0
+        return True
+
+
 class _Source:
     """One address."""
 
-    __slots__ = ("at", "banned_until", "excess", "failures", "numbers", "tokens", "treatment", "vouched_at")
+    __slots__ = ("banned_until", "datagrams", "failures", "numbers", "phones", "streams", "treatment", "vouched_at")
 
-    def __init__(self, treatment: int, tokens: float, now: float) -> None:
+    def __init__(self, treatment: int, rate: float, now: float) -> None:
         self.treatment = treatment
-        self.tokens = tokens
-        self.at = now
+        self.datagrams = _Bucket(rate, now)
+        """For what comes by UDP, from whomever: an address is easily forged."""
+        self.streams = _Bucket(rate, now)
+        """For what comes by connections, which nobody can make in another's name."""
+        self.phones: dict[int, _Bucket] = {}
+        """What phones that are registered by UDP have for themselves when the datagrams' bucket is empty, by port."""
         self.banned_until = 0.0
         self.failures: deque[tuple[float, int]] | None = None
         """When a wrong password came, and from which port."""
         self.numbers: dict[str, float] | None = None
-        self.excess = 0
-        """Messages dropped for their rate since the address was quiet."""
         self.vouched_at = -VOUCHED_SECONDS
         """When it showed a right password last."""
+
+
+class Phones(Protocol):
+    """Where phones are registered from."""
+
+    def has_phones(self, host: str) -> bool:
+        """Whether anybody is registered from this address."""
+
+    def is_source(self, host: str, port: int) -> bool:
+        """Whether somebody is registered from this address and port."""
 
 
 class Guard:
     """Pure: every time is an argument. `is_trusted(host)` says whose addresses are never limited or banned.
 
     Whoever forges an address can have a stranger's banned for what it seems to send. An address that phones are behind,
-    because one is registered there (`has_phones(host)`) or has shown its password, is only banned for what nobody can
-    forge: wrong passwords, which answer a challenge that was sent there.
+    because one is registered there or has shown its password, is only banned for what nobody can forge: wrong
+    passwords, which answer a challenge that was sent there. A forged flood keeps neither its registered phones nor its
+    connections from being heard.
     """
 
-    def __init__(
-        self,
-        wall: Callable[[], float],
-        on_change: Callable[[], None],
-        has_phones: Callable[[str], bool] = lambda _host: False,
-    ) -> None:
+    def __init__(self, wall: Callable[[], float], on_change: Callable[[], None], phones: Phones) -> None:
         self._wall = wall
         self._on_change = on_change
-        self._has_phones = has_phones
+        self._phones = phones
         self._is_trusted: Callable[[str], bool] = lambda _host: False
         self._sources: dict[str, _Source] = {}
         self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, AddressAction]] = []
@@ -148,8 +185,11 @@ class Guard:
                 return _EXEMPT if action is AddressAction.ACCEPT else _DROPPED
         return _EXEMPT if self._is_trusted(host) else _LIMITED
 
-    def admit(self, host: str, now: float) -> bool:
-        """Whether a message from this address is read at all. Cheap: asked for every packet."""
+    def admit(self, host: str, port: int, now: float) -> bool:
+        """Whether a message from this address is read at all. Cheap: asked for every packet.
+
+        `port`: where it was sent from by UDP; 0 for what came by a connection.
+        """
         source = self._sources.get(host)
         if source is None:
             source = self._remember(host, now)
@@ -167,20 +207,26 @@ class Guard:
         rate = self._rate
         if not rate:
             return True
-        tokens = source.tokens + (now - source.at) * rate
-        source.at = now
-        tokens = min(tokens, rate * BURST_SECONDS)
-        if tokens < 1.0:
-            source.tokens = tokens
-            self.dropped += 1
-            source.excess += 1
-            if source.excess > rate * FLOOD_SECONDS:
-                self._cut_off(host, source, now)
+        bucket = source.datagrams if port else source.streams
+        if bucket.take(rate, now) or (port and self._phone_has_room(source, host, port, now)):
+            return True
+        self.dropped += 1
+        bucket.excess += 1
+        if bucket.excess > rate * FLOOD_SECONDS:
+            self._cut_off(host, source, bucket, now)
+        return False
+
+    def _phone_has_room(self, source: _Source, host: str, port: int, now: float) -> bool:
+        """Whether a datagram is of a registered phone, whose address floods, or seems to."""
+        if not self._phones.is_source(host, port):
             return False
-        if source.excess and tokens > rate:
-            source.excess = 0
-        source.tokens = tokens - 1.0
-        return True
+        rate = min(PHONE_RATE, self._rate)
+        bucket = source.phones.get(port)
+        if bucket is None:
+            if len(source.phones) >= MAXIMUM_PHONES:
+                source.phones.clear()
+            bucket = source.phones[port] = _Bucket(rate, now)
+        return bucket.take(rate, now)
 
     def _remember(self, host: str, now: float) -> _Source:
         sources = self._sources
@@ -191,12 +237,12 @@ class Guard:
                 # A ban outlives the bound: it moves to the young end instead of being forgotten. There are fewer bans
                 # than places, so that one that is none comes soon.
                 sources[oldest] = entry
-        source = sources[host] = _Source(self._treatment(host), self._rate * BURST_SECONDS, now)
+        source = sources[host] = _Source(self._treatment(host), self._rate, now)
         return source
 
-    def _cut_off(self, host: str, source: _Source, now: float) -> None:
+    def _cut_off(self, host: str, source: _Source, bucket: _Bucket, now: float) -> None:
         """A stranger floods: nothing more of it is read for a while. Where phones are, the rate alone is bounded."""
-        source.excess = 0
+        bucket.excess = 0
         if self._ban_failures and not self._is_vouched(host, source, now):
             self._ban(host, source, f"flood: more than {self._rate:g} messages per second", now, FLOOD_BAN_SECONDS)
 
@@ -205,11 +251,12 @@ class Guard:
         source = self._sources.get(host)
         if source is not None:
             source.vouched_at = now
-            source.tokens = min(source.tokens + VOUCHED_MESSAGES, self._rate * BURST_SECONDS)
+            for bucket in (source.datagrams, source.streams):
+                bucket.tokens = min(bucket.tokens + VOUCHED_MESSAGES, self._rate * BURST_SECONDS)
 
     def _is_vouched(self, host: str, source: _Source, now: float) -> bool:
         """Whether phones are behind the address."""
-        return now - source.vouched_at < VOUCHED_SECONDS or self._has_phones(host)
+        return now - source.vouched_at < VOUCHED_SECONDS or self._phones.has_phones(host)
 
     def failed(self, host: str, port: int, reason: str, now: float) -> bool:
         """The address has shown a wrong password; True when that bans it.

@@ -120,7 +120,7 @@ class Switch:
         self.lines = Lines(self.endpoint, clock, self.counters, self.destinations, events, draw)
         self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines)
         self.users = Users(clock, self.registrar, events)
-        self.guard = Guard(clock.wall, self._on_bans, self.registrar.has_phones)
+        self.guard = Guard(clock.wall, self._on_bans, self.registrar)
         self.overload = Overload(clock.monotonic, self._is_peer, self._on_overload)
         self.endpoint.refuses = self.overload.refuses
         self.authentication = Authentication(
@@ -182,9 +182,9 @@ class Switch:
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
-    def admit(self, host: str, now: float) -> bool:
-        """Whether a message from this address is read at all."""
-        return self.guard.admit(host, now)
+    def admit(self, host: str, port: int, now: float) -> bool:
+        """Whether a message from this address is read at all; `port` 0 for what came by a connection."""
+        return self.guard.admit(host, port, now)
 
     def receive(self, data: bytes, source: Flow) -> None:
         """Take one message from the network."""

@@ -143,7 +143,7 @@ class World:
         )
 
         def receive(data: bytes, flow: Flow) -> None:
-            if switch.admit(flow.remote_host, self.now):
+            if switch.admit(flow.remote_host, flow.remote_port, self.now):
                 switch.receive(data, flow)
 
         self.receivers[host, port] = receive

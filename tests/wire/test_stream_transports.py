@@ -342,7 +342,7 @@ def test_three_thousand_idle_connections_leave_udp_and_new_clients_alone(run: An
 def test_the_guard_is_asked_about_connections_and_their_messages(run: Any, callers: Any) -> None:
     async def main() -> None:
         allowed = [True]
-        host = await Host(RESPONSE, admit=lambda _source, _now: allowed[0]).start("tcp")
+        host = await Host(RESPONSE, admit=lambda _source, _port, _now: allowed[0]).start("tcp")
         caller = await callers(host.ports["tcp"])
         caller.send(options(1))
         await caller.expect(RESPONSE)
@@ -364,7 +364,7 @@ def test_pieces_that_make_no_message_count_for_the_guard(run: Any, callers: Any)
     async def main() -> None:
         asked: list[float] = []
 
-        def admit(_source: str, now: float) -> bool:
+        def admit(_source: str, _port: int, now: float) -> bool:
             asked.append(now)
             return len(asked) <= 4
 

@@ -140,7 +140,7 @@ def test_the_backlog_is_bounded_in_bytes_too(run_plain: Any, peer: socket.socket
 def test_the_guard_is_asked_first_about_each_datagram(run: Any, peer: socket.socket, mode: str) -> None:
     asked: list[tuple[str, float]] = []
 
-    def admit(source: str, now: float) -> bool:
+    def admit(source: str, _port: int, now: float) -> bool:
         asked.append((source, now))
         return len(asked) != 2
 

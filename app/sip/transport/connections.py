@@ -98,7 +98,7 @@ class ConnectionTable:
     def accepted(self, connection: StreamConnection) -> bool:
         """Count a connection that was accepted, making room where a bound is reached; False refuses it."""
         host = connection.flow.remote_host
-        if self._admit is not None and not self._admit(host, self.monotonic()):
+        if self._admit is not None and not self._admit(host, 0, self.monotonic()):
             self._refused += 1
             return False
         from_there = self._accepted_from.get(host, {})
@@ -120,7 +120,7 @@ class ConnectionTable:
         if self._admit is not None:
             now, came = self.monotonic(), len(messages)
             # Asked about each, so that the guard knows how many there are.
-            messages = [message for message in messages if self._admit(flow.remote_host, now)]
+            messages = [message for message in messages if self._admit(flow.remote_host, 0, now)]
             if len(messages) < came:
                 connection.fail("too many messages")
         if not messages:
@@ -154,7 +154,7 @@ class ConnectionTable:
         """Whether more may come from where something came that completes no message: that costs time, too."""
         if self._admit is None or connection.outgoing:
             return True
-        return self._admit(connection.flow.remote_host, self.monotonic())
+        return self._admit(connection.flow.remote_host, 0, self.monotonic())
 
     def proven(self, connection: StreamConnection) -> None:
         """It completed a message: it is no longer among the first to go."""

@@ -60,8 +60,8 @@ class Transports:
 
     `on_messages` gets batches of (bytes, flow) in the order in which they came from each peer. `on_failure(flow,
     error)` tells that something sent on a flow did not go out, that ICMP said that it did not arrive, or that a stream
-    connection ended; always by a call of its own from the loop, never from inside `send`. `admit(host, now)` is asked
-    before anything else about every datagram, accepted connection and stream message.
+    connection ended; always by a call of its own from the loop, never from inside `send`. `admit(host, port, now)` is
+    asked before anything else about every datagram, accepted connection and stream message (port 0 for the latter two).
     """
 
     def __init__(

@@ -32,7 +32,8 @@ from app.sip.transport.listening import (
 log = logging.getLogger(__name__)
 
 ReceiveMode = Literal["auto", "thread", "reader"]
-Admit = Callable[[str, float], bool]
+Admit = Callable[[str, int, float], bool]
+"""Whether something from this address, and port (0 for connections), is read at all now (monotonic seconds)."""
 Datagram = tuple[bytes, tuple[str, int], str]
 """Its bytes, where it came from and which of our addresses it was sent to."""
 
@@ -287,7 +288,7 @@ class UdpListener:
         flows = self._flows
         messages: list[tuple[bytes, Flow]] = []
         for data, address, local_host in batch:
-            if admit is not None and not admit(address[0], now):
+            if admit is not None and not admit(address[0], address[1], now):
                 counters.not_admitted += 1
             elif len(data) < _SMALLEST_MESSAGE:
                 counters.keep_alives += 1

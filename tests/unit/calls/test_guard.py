@@ -20,12 +20,23 @@ from app.calls.guard import (
 HOST, TRUNK = "203.0.113.5", "192.0.2.8"
 
 
+class Homes(set[tuple[str, int]]):
+    """Where phones are registered (Phones)."""
+
+    def has_phones(self, host: str) -> bool:
+        return any(host == where for where, _port in self)
+
+    def is_source(self, host: str, port: int) -> bool:
+        return (host, port) in self
+
+
 class Guarded:
     """A guard with the trunk's address trusted, and how often its bans changed."""
 
     def __init__(self, **tables: Any) -> None:
         self.changes = 0
-        self.guard = Guard(lambda: 5000.0, self._changed)
+        self.phones = Homes()
+        self.guard = Guard(lambda: 5000.0, self._changed, self.phones)
         self.configure(**tables)
 
     def _changed(self) -> None:
@@ -36,7 +47,7 @@ class Guarded:
 
 
 def admitted(guard: Guard, count: int, now: float, host: str = HOST) -> int:
-    return sum(guard.admit(host, now) for _ in range(count))
+    return sum(guard.admit(host, 5060, now) for _ in range(count))
 
 
 def test_the_bucket_holds_two_seconds_worth_and_fills_by_time() -> None:
@@ -59,7 +70,7 @@ def test_a_clock_that_stands_still_gives_nothing_away() -> None:
     guard = Guarded(system={"max_messages_per_second": 10}).guard
     assert admitted(guard, 1000, 7.0) == 20
     for _ in range(100):
-        assert not guard.admit(HOST, 7.0)
+        assert not guard.admit(HOST, 5060, 7.0)
 
 
 def test_who_goes_on_flooding_is_cut_off_for_a_minute() -> None:
@@ -85,7 +96,7 @@ def test_bursts_with_pauses_between_them_are_no_flood() -> None:
 
 def test_where_phones_are_a_flood_is_bounded_but_not_cut_off() -> None:
     guard = Guarded(system={"max_messages_per_second": 50}).guard
-    guard.admit(HOST, 9.0)
+    guard.admit(HOST, 5060, 9.0)
     guard.vouch(HOST, 0.0)
     assert admitted(guard, 5000, 10.0) == 100
     assert admitted(guard, 5000, 11.0) == 50
@@ -95,7 +106,7 @@ def test_where_phones_are_a_flood_is_bounded_but_not_cut_off() -> None:
 def test_what_can_be_forged_bans_nobody_where_phones_are() -> None:
     """One datagram with a forged address must not silence an office for an hour."""
     guard = Guarded(system={"max_messages_per_second": 50}).guard
-    guard.admit(HOST, 9.0)
+    guard.admit(HOST, 5060, 9.0)
     guard.vouch(HOST, 10.0)
     assert guard.scans(HOST, "friendly-scanner", 11.0), "it is not answered all the same"
     for number in range(NUMBERS_OF_A_SCANNER + 1):
@@ -106,13 +117,41 @@ def test_what_can_be_forged_bans_nobody_where_phones_are() -> None:
 
 
 def test_who_is_registered_vouches_for_the_address_after_a_restart_too() -> None:
-    guard = Guard(lambda: 5000.0, lambda: None, lambda host: host == HOST)
-    guard.configure(configured(system={"max_messages_per_second": 50}), lambda _host: False)
+    guarded = Guarded(system={"max_messages_per_second": 50})
+    guarded.phones.add((HOST, 6000))
+    guard = guarded.guard
     assert admitted(guard, 5000, 10.0) == 100
     guard.scans(HOST, "friendly-scanner", 11.0)
     assert not guard.bans()
     guard.scans("203.0.113.6", "friendly-scanner", 11.0)
     assert [ban.address for ban in guard.bans()] == ["203.0.113.6"]
+
+
+def test_a_forged_flood_keeps_no_registered_phone_from_being_heard() -> None:
+    guarded = Guarded(system={"max_messages_per_second": 50})
+    guarded.phones.add((HOST, 6000))
+    guard = guarded.guard
+    for second in range(100):
+        assert admitted(guard, 500, 10.0 + second) <= 100
+        assert sum(guard.admit(HOST, 6000, 10.0 + second) for _ in range(5)) == 5
+    # What is forged with the phone's own port, too, is bounded all the same.
+    assert sum(guard.admit(HOST, 6000, 120.0) for _ in range(1000)) == 100 + 40
+    assert not guard.bans()
+
+
+def test_a_forged_flood_by_datagrams_leaves_connections_alone() -> None:
+    guard = Guarded(system={"max_messages_per_second": 50, "ban_failures": 0}).guard
+    assert admitted(guard, 5000, 10.0) == 100
+    assert sum(guard.admit(HOST, 0, 10.0) for _ in range(500)) == 100
+    assert sum(guard.admit(HOST, 0, 11.0) for _ in range(500)) == 50
+
+
+def test_a_flood_by_connections_is_cut_off_as_well() -> None:
+    guard = Guarded(system={"max_messages_per_second": 50}).guard
+    assert sum(guard.admit(HOST, 0, 10.0) for _ in range(500)) == 100
+    (ban,) = guard.bans()
+    assert ban.reason.startswith("flood")
+    assert admitted(guard, 1, 11.0) == 0
 
 
 def test_a_right_password_makes_room_up_to_the_bucket() -> None:
@@ -136,8 +175,8 @@ def test_failures_within_a_minute_ban_and_older_ones_do_not_count() -> None:
     (ban,) = guard.bans()
     assert (ban.address, ban.since, ban.until) == (HOST, 5000.0, 5100.0)
     assert ban.reason == "3 times a wrong password within a minute"
-    assert not guard.admit(HOST, FAILURE_WINDOW + 3)
-    assert guard.admit(HOST, FAILURE_WINDOW + 102)
+    assert not guard.admit(HOST, 5060, FAILURE_WINDOW + 3)
+    assert guard.admit(HOST, 5060, FAILURE_WINDOW + 102)
     assert guarded.changes == 2
     assert not guard.bans()
 
@@ -146,14 +185,14 @@ def test_one_phone_with_a_wrong_password_is_banned_alone() -> None:
     """Ten phones behind one address: the others go on, and so does the office."""
     guarded = Guarded(system={"ban_failures": 10, "ban_seconds": 100})
     guard = guarded.guard
-    guard.admit(HOST, 0.0)
+    guard.admit(HOST, 5060, 0.0)
     guard.vouch(HOST, 0.0)
     for number in range(10):
         assert not guard.bars(HOST, 40001)
         assert not guard.failed(HOST, 40001, "a wrong password", float(number))
     assert guard.bars(HOST, 40001)
     assert not guard.bars(HOST, 40002)
-    assert guard.admit(HOST, 11.0)
+    assert guard.admit(HOST, 5060, 11.0)
     (ban,) = guard.bans()
     assert (ban.address, ban.until - ban.since) == (f"{HOST}:40001", 100.0)
     assert "from this phone alone" in ban.reason
@@ -178,23 +217,23 @@ def test_one_phone_with_a_wrong_password_is_banned_alone() -> None:
 
 def test_who_changes_ports_to_guess_on_has_the_address_banned() -> None:
     guard = Guarded(system={"ban_failures": 10}).guard
-    guard.admit(HOST, 0.0)
+    guard.admit(HOST, 5060, 0.0)
     guard.vouch(HOST, 0.0)
     banned = [guard.failed(HOST, 40000 + number, "a wrong password", 1.0) for number in range(50)]
     assert banned == [False] * 49 + [True]
-    assert not guard.admit(HOST, 2.0)
+    assert not guard.admit(HOST, 5060, 2.0)
 
 
 def test_a_right_password_of_long_ago_vouches_for_nothing() -> None:
     guard = Guarded(system={"ban_failures": 10}).guard
-    guard.admit(HOST, 0.0)
+    guard.admit(HOST, 5060, 0.0)
     guard.vouch(HOST, 0.0)
     assert [guard.failed(HOST, 40000, "a wrong password", VOUCHED_SECONDS + 1) for _ in range(10)][-1]
 
 
 def test_an_ipv6_phone_is_listed_with_brackets() -> None:
     guard = Guarded(system={"ban_failures": 1}).guard
-    guard.admit("2001:db8::5", 0.0)
+    guard.admit("2001:db8::5", 5060, 0.0)
     guard.vouch("2001:db8::5", 0.0)
     guard.failed("2001:db8::5", 5060, "x", 1.0)
     assert [ban.address for ban in guard.bans()] == ["[2001:db8::5]:5060"]
@@ -207,7 +246,7 @@ def test_bans_end_by_time_even_when_the_address_is_silent() -> None:
     assert guarded.guard.bans()
     guarded.guard.expire(10.0)
     assert not guarded.guard.bans()
-    assert guarded.guard.admit(HOST, 10.0)
+    assert guarded.guard.admit(HOST, 5060, 10.0)
 
 
 def test_lifting() -> None:
@@ -219,7 +258,7 @@ def test_lifting() -> None:
     guard.lift(HOST)
     guard.lift("198.51.100.99")
     assert guarded.changes == 2
-    assert guard.admit(HOST, 1.0)
+    assert guard.admit(HOST, 5060, 1.0)
     assert not guard.failed(HOST, 5060, "x", 1.0)
 
 
@@ -229,7 +268,7 @@ def test_bans_are_newest_first_and_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(5):
         guard.failed(f"203.0.113.{number}", 5060, "x", float(number))
     assert [ban.address for ban in guard.bans()] == ["203.0.113.4", "203.0.113.3", "203.0.113.2"]
-    assert guard.admit("203.0.113.0", 6.0)
+    assert guard.admit("203.0.113.0", 5060, 6.0)
     assert MAXIMUM_BANS < MAXIMUM_SOURCES
 
 
@@ -240,9 +279,9 @@ def test_the_memory_is_bounded_and_bans_outlive_the_bound(monkeypatch: pytest.Mo
     for host in banned:
         guard.failed(host, 5060, "x", 0.0)
     for number in range(2000):
-        guard.admit(f"10.{number // 250}.0.{number % 250}", 1.0)
+        guard.admit(f"10.{number // 250}.0.{number % 250}", 5060, 1.0)
         assert len(guard._sources) <= 20
-    assert not any(guard.admit(host, 2.0) for host in banned)
+    assert not any(guard.admit(host, 5060, 2.0) for host in banned)
     assert len(guard.bans()) == 10
 
 
@@ -301,8 +340,8 @@ def test_a_configuration_that_trusts_the_address_ends_its_ban() -> None:
     guarded.guard.failed("203.0.113.9", 5060, "x", 0.0)
     guarded.configure(system={"ban_failures": 1}, trusted=(TRUNK, HOST))
     assert [ban.address for ban in guarded.guard.bans()] == ["203.0.113.9"]
-    assert guarded.guard.admit(HOST, 1.0)
-    assert not guarded.guard.admit("203.0.113.9", 1.0)
+    assert guarded.guard.admit(HOST, 5060, 1.0)
+    assert not guarded.guard.admit("203.0.113.9", 5060, 1.0)
 
 
 def test_lists_the_longest_network_decides_in_both_families() -> None:
@@ -315,10 +354,10 @@ def test_lists_the_longest_network_decides_in_both_families() -> None:
     ]
     guard = Guarded(address_lists=lists, system={"ban_failures": 1, "max_messages_per_second": 1}).guard
     assert admitted(guard, 100, 0.0) == 100
-    assert not guard.admit("203.0.113.6", 0.0)
-    assert not guard.admit("2001:db8:2::1", 0.0)
+    assert not guard.admit("203.0.113.6", 5060, 0.0)
+    assert not guard.admit("2001:db8:2::1", 5060, 0.0)
     assert admitted(guard, 100, 0.0, "2001:db8:1::1") == 100
-    assert guard.admit("198.51.100.1", 0.0)
+    assert guard.admit("198.51.100.1", 5060, 0.0)
     assert not guard.failed(HOST, 5060, "x", 0.0)
     assert not guard.failed("203.0.113.6", 5060, "x", 0.0)
 
