@@ -32,6 +32,13 @@ class RelayMedia(StrEnum):
     AUTO = "auto"
 
 
+class EarlyMedia(StrEnum):
+    """What a caller hears before the answer."""
+
+    PASS = "pass"
+    RINGING = "ringing"
+
+
 class RouteType(StrEnum):
     """What a called number leads to."""
 
@@ -79,6 +86,8 @@ CHOICE_WORDS: dict[StrEnum, str] = {
     RelayMedia.NO: "no - audio flows directly",
     RelayMedia.YES: "yes - audio flows through this server",
     RelayMedia.AUTO: "auto - only when needed",
+    EarlyMedia.PASS: "pass - what the other side plays",
+    EarlyMedia.RINGING: "ringing - the phone's own tone (183 becomes 180)",
     RouteType.LOCAL_USER: "local user",
     RouteType.EXTERNAL_LINE: "external line",
     RouteType.SIP_TRUNK: "SIP trunk",
@@ -261,4 +270,5 @@ Codecs = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_che
 CallerIdHeaders = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_caller_id_headers)]
 """Names of caller identity headers."""
 RelayMediaChoice = Annotated[RelayMedia, BeforeValidator(_yes_or_no)]
+EarlyMediaChoice = Annotated[EarlyMedia, BeforeValidator(_lower)]
 TransportChoice = Annotated[Transport, BeforeValidator(_lower)]
