@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.calls.simulation import Simulation
+from app.command_line.documents import parse_json
 from app.command_line.serve_command import read_sip_address
 from app.dialplan.compare import Difference, SavedNumber, compare, outcome
 from app.dialplan.coverage import Problem, cycle_through, cycle_words, problems
@@ -36,6 +37,7 @@ __all__ = [
     "cycle_through",
     "cycle_words",
     "outcomes",
+    "parse_json",
     "problems",
     "read_sip_address",
     "set_up_logging",

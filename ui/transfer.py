@@ -23,6 +23,7 @@ from app.errors import RecordErrors, UserFacingError
 from app.records import TABLES, Change, Configuration, System
 from app.records.document import read_document, write_document
 from ui.dialogs import Dialog
+from ui.face import parse_json
 from ui.messages import choose_file, save_text
 from ui.records.changes import differences
 from ui.words import plural
@@ -40,19 +41,14 @@ def document_text(configuration: Configuration, *, with_secrets: bool) -> str:
 
 
 def read_file(path: Path) -> Any:
-    """The JSON value in a file. UserFacingError says what is wrong with it."""
+    """The JSON value in a file, as the command line reads it. UserFacingError says what is wrong with it, and where."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise UserFacingError(f"{path.name} is too large to be a configuration.")
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        data = path.read_bytes()
     except OSError as error:
         raise UserFacingError(f"{path.name} could not be read: {error.strerror or error}") from None
-    except json.JSONDecodeError as error:
-        raise UserFacingError(
-            f"{path.name} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise UserFacingError(f"{path.name} is not a JSON file in UTF-8.") from None
+    return parse_json(data, path.name)
 
 
 def summary(changes: list[Change]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QShowEvent, QTextOption
 from PySide6.QtWidgets import QComboBox, QSplitter, QTextBrowser
 
 from app.events import CallRecord
@@ -87,6 +87,8 @@ class CallRecordsPage(TablePage):
         self.account = QTextBrowser(openLinks=False)
         self.account.setObjectName("account")
         self.account.setAccessibleName("The account of the chosen call")
+        # Addresses and numbers stay in one piece; what is wider than the pane can be scrolled.
+        self.account.setWordWrapMode(QTextOption.WrapMode.WordWrap)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setObjectName("splitter")
         self.body.removeWidget(self.view)
