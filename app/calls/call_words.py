@@ -5,6 +5,9 @@ from __future__ import annotations
 from app.calls.leg import passed_on
 from app.calls.leg_events import Body, EndCause, Failed, FailureKind
 from app.dialplan.decision import DialTarget
+from app.errors import RemoteError
+from app.media.sdp import Direction, audio_stream
+from app.media.sdp import parse as session_description
 from app.records.trunks import OutgoingFields
 from app.sip.multipart import SESSION_TYPE
 
@@ -53,16 +56,17 @@ def cause_of_rejection(status: int) -> EndCause:
 
 
 def is_hold(body: Body) -> bool:
-    """Whether an answer puts the call on hold (RFC 3264 8.4, and the old form with the zero address)."""
+    """Whether an answer puts the call's audio on hold (RFC 3264 8.4, and the old form with the zero address).
+
+    Other streams say nothing of the talk: a video that was taken away is mostly answered as inactive.
+    """
     if not body.is_description:
         return False
-    content = body.content
-    return (
-        b"a=inactive" in content
-        or b"a=sendonly" in content
-        or b"a=recvonly" in content
-        or b"c=IN IP4 0.0.0.0" in content
-    )
+    try:
+        audio = audio_stream(session_description(body.content))
+    except RemoteError:
+        return False
+    return bool(audio.port) and audio.direction is not Direction.SENDRECV
 
 
 def says_the_same(one: Body | None, other: Body | None) -> bool:

@@ -107,12 +107,20 @@ def test_digits_of_info(kind: str, content: bytes, digit: str) -> None:
         (b"m=audio 1 RTP/AVP 0\r\na=sendonly\r\n", True),
         (b"m=audio 1 RTP/AVP 0\r\na=recvonly\r\n", True),
         (b"m=audio 1 RTP/AVP 0\r\na=inactive\r\n", True),
-        (b"c=IN IP4 0.0.0.0\r\nm=audio 1 RTP/AVP 0\r\n", True),
+        (b"a=sendonly\r\nm=audio 1 RTP/AVP 0\r\n", True),
+        (b"m=audio 1 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n", True),
+        (b"m=audio 1 RTP/AVP 0\r\nc=IN IP6 ::\r\n", True),
         (b"m=audio 1 RTP/AVP 0\r\na=sendrecv\r\n", False),
-        (b"c=IN IP4 10.0.0.0\r\nm=audio 1 RTP/AVP 0\r\n", False),
+        (b"m=audio 1 RTP/AVP 0\r\nc=IN IP4 10.0.0.0\r\n", False),
+        # A video that was taken away, or that only one side has.
+        (b"m=audio 1 RTP/AVP 0\r\nm=video 0 RTP/AVP 99\r\na=inactive\r\n", False),
+        (b"m=audio 1 RTP/AVP 0\r\nm=video 5 RTP/AVP 99\r\na=recvonly\r\n", False),
+        (b"m=audio 0 RTP/AVP 0\r\na=inactive\r\n", False),
+        (b"m=rubbish", False),
     ],
 )
 def test_hold(content: bytes, held: bool) -> None:
+    content = b"v=0\r\nc=IN IP4 192.0.2.9\r\n" + content
     assert is_hold(Body("application/sdp", content)) is held
     assert is_hold(Body("Application/SDP ; charset=utf-8", content)) is held
     assert not is_hold(Body("text/plain", content))
