@@ -108,7 +108,8 @@ class Authentication:
                 return True
             if shown is None:
                 return False
-        self.turn_away(key, request, source, "it is about a call of another address", always_answer=True)
+        reason = f"it is about a call with {user.flow.remote_host}, and nothing says that both are one"
+        self.turn_away(key, request, source, reason, always_answer=True)
         return False
 
     def _claims_to_be_ours(self, request: Request, source: Flow) -> bool:

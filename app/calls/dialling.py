@@ -60,7 +60,8 @@ class Dialling:
     """Legs and counters for targets.
 
     `authorize_line(id)` gives what answers a line's provider's challenge, `line_registered_at(id)` where it is
-    registered: of several addresses of the provider that is the one that knows the line.
+    registered: of several addresses of the provider that is the one that knows the line; `line_route(id)` the proxies
+    that its provider wants calls to go through.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Dialling:
         trace: Trace,
         authorize_line: Callable[[int], Authorize | None],
         line_registered_at: Callable[[int], Flow | None],
+        line_route: Callable[[int], tuple[str, ...]],
     ) -> None:
         self._endpoint = endpoint
         self._addresses = addresses
@@ -90,6 +92,7 @@ class Dialling:
         self._trace = trace
         self._authorize_line = authorize_line
         self._line_registered_at = line_registered_at
+        self._line_route = line_route
         self._configuration = Configuration()
         self._domain = ""
         self._session_expires = 0
@@ -221,6 +224,7 @@ class Dialling:
             session_expires=self._session_expires,
             max_breadth=max_breadth,
             asks_for_offer=call.caller.is_late and call.caller.takes_early_offer,
+            route=self._line_route(target.target_id) if target.kind is RouteType.EXTERNAL_LINE else (),
         )
         self._trace.leg(call.id, call_id)
         leg = CalledLeg(self._endpoint, call, flow, invite, contact, from_tag, authorize, target.name)

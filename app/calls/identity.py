@@ -16,7 +16,10 @@ ANONYMOUS = "anonymous"
 """The user part of a From that names nobody."""
 _NOBODY = frozenset({"anonymous.invalid", "unknown.invalid"})
 """The hosts of one (RFC 3323 4.1.1.3; 3GPP TS 24.229 for `unavailable@unknown.invalid`)."""
-_VISUAL_SEPARATORS = str.maketrans("", "", "-.() ")
+_VISUAL_SEPARATORS = str.maketrans("", "", "-.() /")
+_PLAIN = frozenset("0123456789*#-.")
+"""What numbers of local users may be made of."""
+_AS_PEOPLE_WRITE = frozenset("0123456789+*#-.() /")
 
 
 class CallerIdentity(NamedTuple):
@@ -35,8 +38,12 @@ def number_of(uri: Uri) -> str:
     if uri.scheme == "tel":
         return (uri.user or "").translate(_VISUAL_SEPARATORS)
     user = uri.username.partition(";")[0]
-    # RFC 3261 19.1.1: user=phone says that the user part is written as in a tel URI.
-    return user.translate(_VISUAL_SEPARATORS) if uri.params.get("user") == "phone" else user
+    if user.isdecimal():
+        return user
+    # RFC 3261 19.1.1: user=phone says that the user part is written as in a tel URI. What is dialled out of an address
+    # book may be written as people do without saying so: +49 (30) 1234, which no target would understand.
+    written = uri.params.get("user") == "phone" or (_AS_PEOPLE_WRITE.issuperset(user) and not _PLAIN.issuperset(user))
+    return user.translate(_VISUAL_SEPARATORS) if written else user
 
 
 def called_by(request: Request) -> Iterator[str]:

@@ -11,13 +11,14 @@ from app.calls.challenges import answer_challenge, is_stale, realms_of
 from app.calls.counters import CallCounters, Counted
 from app.calls.destinations import Destinations
 from app.calls.outgoing import USER_AGENT, host_port_of
+from app.errors import RemoteError
 from app.events import Alarm, EventBus, LineChanged, LineRow, LineState
 from app.hosts import bracketed
 from app.records import Configuration, ExternalLine
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
 from app.sip.flow import DEFAULT_PORTS
 from app.sip.message import Message, Request, Response, parse_seconds
-from app.sip.uri import escape_user
+from app.sip.uri import NameAddr, escape_user
 
 if TYPE_CHECKING:
     from app.clock import Clock, Deadline
@@ -39,6 +40,8 @@ SHORTEST_EXPIRES = 10
 EARLIEST_REFRESH = 5.0
 TEMPORARY_FAILURES = frozenset({408, 430, 480, 500, 502, 503, 504})
 """Answers that say nothing about the account: another address of the provider, or a later time, may do better."""
+MAXIMUM_ROUTES = 5
+"""A provider that wants calls to go through more proxies is not followed."""
 MAXIMUM_CHALLENGES = 5
 """So many answers that ask for more (401, 407, 423) are taken in one registration."""
 KEEP_UDP_ALIVE, KEEP_STREAM_ALIVE = 27.0, 110.0
@@ -67,6 +70,8 @@ class _Watch:
     failures: int = 0
     flow: Flow | None = None
     """Where the last REGISTER went."""
+    route: tuple[str, ...] = ()
+    """The Route of calls, as the provider wants it (RFC 3608)."""
     kept: Flow | None = None
     """The flow that is kept alive, so that the provider's calls come through a NAT."""
     nowhere: bool = False
@@ -298,6 +303,7 @@ class Lines:
     def _registered(self, line_id: int, record: ExternalLine, watch: _Watch, response: Response) -> None:
         expires = self._granted(record, watch, response)
         watch.failures = 0
+        watch.route = _service_route_of(response)
         if watch.flow is not None:
             self._destinations.heard(record, watch.flow)
         watch.expires = expires
@@ -478,6 +484,11 @@ class Lines:
         watch = self._watches.get(line_id)
         return watch.flow if watch is not None and not self.down(line_id) else None
 
+    def route(self, line_id: int) -> tuple[str, ...]:
+        """The Route of calls through the line, which its registration brought (RFC 3608); blank without one."""
+        watch = self._watches.get(line_id)
+        return watch.route if watch is not None and not self.down(line_id) else ()
+
     def own_address_changed(self) -> None:
         """This server may be elsewhere now, for some provider: where it is told another Contact, it is told at once."""
         for line_id, watch in self._watches.items():
@@ -563,6 +574,17 @@ def _retry_after(response: Response) -> float:
     """The seconds after which the provider wants to be asked again, 0 where it says nothing; bounded."""
     value = response.get("Retry-After")
     return 0.0 if value is None else min(float(parse_seconds(value.partition("(")[0])), LONGEST_BACK_OFF)
+
+
+def _service_route_of(response: Response) -> tuple[str, ...]:
+    """RFC 3608 5; nothing where it is too long, or names a proxy without lr (RFC 3261 16.12)."""
+    values = tuple(response.values("Service-Route"))
+    try:
+        uris = [NameAddr.parse(value).uri for value in values]
+    except RemoteError:
+        return ()
+    is_loose = all(uri is not None and "lr" in uri.params for uri in uris)
+    return values if is_loose and len(values) <= MAXIMUM_ROUTES else ()
 
 
 def _place_in(message: Message) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from app.calls.identity import CallerIdentity, identity_headers
@@ -101,10 +102,12 @@ def make_invite(
     session_expires: int = 0,
     max_breadth: int = 0,
     asks_for_offer: bool = False,
+    route: Iterable[str] = (),
 ) -> Request:
     """The INVITE without its Via, which the endpoint puts on. Synchronous and cheap: it is on the path of a call.
 
-    `asks_for_offer`: without an offer in it, one may come in a reliable provisional answer (RFC 3262 5).
+    `asks_for_offer`: without an offer in it, one may come in a reliable provisional answer (RFC 3262 5). `route`: the
+    proxies that it goes through.
     """
     record = target.record
     names: tuple[str, ...] = ()
@@ -135,6 +138,7 @@ def make_invite(
         headers += offer_as_client(session_expires)
     elif reliable:
         headers.append(("Supported", "100rel"))
+    headers += [("Route", proxy) for proxy in route]
     if max_breadth:
         headers.append(("Max-Breadth", str(max_breadth)))
     headers += identity_headers(names, caller, target.caller_number, display, addressed.from_host)

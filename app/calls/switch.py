@@ -142,6 +142,7 @@ class Switch:
             self.trace,
             self.lines.authorize,
             self.lines.registered_at,
+            self.lines.route,
         )
         self._recorder, self._draw = recorder, draw
         self._cancellable: dict[Key, CallerLeg] = {}

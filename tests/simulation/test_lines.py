@@ -326,6 +326,41 @@ def test_a_router_that_changes_sip_is_named() -> None:
     assert "10.0.0.5:5060 became 203.0.113.7:61000" in row.reason
 
 
+@pytest.mark.parametrize(
+    ("service_route", "route"),
+    [
+        ("<sip:edge.carrier.test;lr>, <sip:orig@core.carrier.test:5070;lr>", True),
+        ("<sip:edge.carrier.test>", False),
+        ("rubbish <<<", False),
+        (", ".join(f"<sip:{number}.test;lr>" for number in range(9)), False),
+    ],
+)
+def test_calls_go_through_the_proxies_that_the_registration_named(service_route: str, route: bool) -> None:
+    """RFC 3608: an IMS provider finds the line's service by it."""
+    world = World()
+    provider = Provider(world)
+
+    def routed(request: Request, response: Response) -> Response:
+        if request.method == "REGISTER" and response.status == 200:
+            response.add("Service-Route", service_route)
+        return response
+
+    answers_by(provider, routed)
+    switch = world.switch(
+        {**document(), "analyze_called_numbers": [{"prefix": "8", "route_type": "external_line", "target_id": 1}]}
+    )
+    world.advance(3)
+    assert state_of(switch) is LineState.REGISTERED
+    Peer(world, "192.0.2.7").call("8123", Plan(hang_up_after=1.0))
+    world.advance(20)
+    invites = [each for each in provider.received if each.method == "INVITE"]
+    expected = service_route.split(", ") if route else []
+    assert [each.get_all("Route") for each in invites] == [expected] * len(invites)
+    assert len(invites) >= 2, "the one that answers the challenge has it, too"
+    (record,) = world.recorder.ended
+    assert record.status == 200
+
+
 def test_a_provider_that_wants_a_longer_time_but_says_no_time_is_not_asked_the_same_again_at_once() -> None:
     world = World()
     provider = Provider(world)

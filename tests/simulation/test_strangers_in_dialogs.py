@@ -52,7 +52,7 @@ def test_a_stranger_that_knows_all_of_a_call_can_do_nothing_to_it(method: str, e
     assert stranger.statuses(method)[-1] == 403
     (row,) = wire.switch.rejected.rows()
     assert (row.address, row.method) == (ELSEWHERE, method)
-    assert "call of another address" in row.reason
+    assert row.reason == f"it is about a call with {home.host}, and nothing says that both are one"
     side.peer = home
     hang_up(wire, side)
     assert wire.record().end_cause == "normal"
