@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import UserFacingError
 from app.events import Alarm, CallState, EngineState, Severity
+from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
 from ui.messages import CANCEL, Choice, Role, ask, tell
@@ -99,6 +100,7 @@ class MainWindow(QMainWindow):
         workspace.theme.changed.connect(self._refresh_tab_icons)
         self.banner.retried.connect(self.start_wanted)
         self.banner.fresh_wanted.connect(self.begin_afresh)
+        self.banner.system_wanted.connect(self.change_system)
         self._show_trouble()
 
     # --- pages ---------------------------------------------------------------------------------------------------
@@ -205,7 +207,15 @@ class MainWindow(QMainWindow):
         engine = self.workspace.engine
         failed = engine.state is EngineState.FAILED
         text = f"The server is not running. {engine.trouble}" if failed else engine.trouble
-        self.banner.tell(text, can_retry=failed, damaged=failed and engine.database_damaged)
+        # With its database open a server fails for want of an address or a port.
+        can_change = failed and engine.can_save
+        self.banner.tell(text, can_retry=failed, damaged=failed and engine.database_damaged, can_change=can_change)
+
+    def change_system(self) -> None:
+        """Open the System record, where the server's address and ports are."""
+        page = self.open_page(System.table)
+        if isinstance(page, RecordPage):
+            page.edit()
 
     def begin_afresh(self) -> None:
         """Ask whether to keep a damaged database aside, and begin with a new one."""

@@ -59,6 +59,8 @@ class Banner(QFrame):
     """The user wants to try again."""
     fresh_wanted = Signal()
     """The user wants to begin with a new database in place of a damaged one."""
+    system_wanted = Signal()
+    """The user wants to change where the server listens."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -72,6 +74,9 @@ class Banner(QFrame):
         self._fresh = QPushButton("Begin with a new database...")
         self._fresh.setObjectName("banner.fresh")
         self._fresh.clicked.connect(self.fresh_wanted)
+        self._system = QPushButton("Change the address or port...")
+        self._system.setObjectName("banner.system")
+        self._system.clicked.connect(self.system_wanted)
         self._mark = QLabel()
         self._theme = theme
         layout = QHBoxLayout(self)
@@ -80,6 +85,7 @@ class Banner(QFrame):
         layout.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self._text, 1)
         layout.addWidget(self._fresh)
+        layout.addWidget(self._system)
         layout.addWidget(self._retry)
         theme.changed.connect(self._colour)
         self._colour()
@@ -88,9 +94,10 @@ class Banner(QFrame):
     def _colour(self) -> None:
         self._mark.setPixmap(self._theme.icon("warning", Tone.WARNING).pixmap(20, 20))
 
-    def tell(self, text: str, *, can_retry: bool, damaged: bool = False) -> None:
-        """Show a text, or nothing when it is blank; `damaged` is of a database."""
+    def tell(self, text: str, *, can_retry: bool, damaged: bool = False, can_change: bool = False) -> None:
+        """Show a text, or nothing when it is blank; `damaged` is of a database, `can_change` of the System record."""
         self._text.setText(text)
+        self._system.setVisible(can_change)
         self._fresh.setVisible(damaged)
         self._retry.setVisible(can_retry)
         self.setVisible(bool(text))

@@ -55,7 +55,7 @@ def _table(records: Iterable[CallRecord]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    whole = round(seconds)
+    whole = int(seconds)
     if not whole:
         return "0 s" if seconds else ""
     hours, rest = divmod(whole, 3600)

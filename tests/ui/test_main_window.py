@@ -275,6 +275,13 @@ def test_a_server_that_does_not_start_says_why_and_can_try_again(
     assert window.findChild(QLabel, "status.engine").text() == "Not running"
     window.findChild(QPushButton, "banner.retry").click()
     assert wanted == [True]
+    window.findChild(QPushButton, "banner.system").click()
+    dialog = window.findChild(QDialog, "dialog.system")
+    assert dialog.isVisible()
+    dialog.reject()
+    engine.can_save = False
+    engine.events.publish(EngineChanged(engine.state, (), engine.trouble))
+    qtbot.waitUntil(window.findChild(QPushButton, "banner.system").isHidden)
     engine.state, engine.trouble = EngineState.RUNNING, ""
     engine.events.publish(EngineChanged(engine.state, (), ""))
     qtbot.waitUntil(lambda: not banner.isVisible())
