@@ -57,6 +57,7 @@ def in_networks(address: IpAddress, networks: Sequence[str]) -> bool:
     return False
 
 
+@lru_cache(maxsize=4096)
 def is_private(address: IpAddress) -> bool:
     """Whether an address has no meaning on the public Internet (RFC 1918, 6598, 3927, 4193, loopback)."""
     return any(address in network for network in _PRIVATE_NETWORKS if network.version == address.version)
