@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
+from ui.plain_text import PlainLabel
 from ui.theme import Theme, Tone
 
 SECONDS = 8
@@ -20,7 +21,7 @@ class NoticeBar(QFrame):
         self.setObjectName("notice")
         self.setProperty("role", "card")
         self._callback: Callable[[], None] | None = None
-        self._text = QLabel(wordWrap=True)
+        self._text = PlainLabel(wordWrap=True)
         self._text.setObjectName("notice.text")
         self._button = QPushButton()
         self._button.setObjectName("notice.button")
@@ -66,7 +67,7 @@ class Banner(QFrame):
         super().__init__(parent)
         self.setObjectName("banner")
         self.setProperty("role", "banner")
-        self._text = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._text = PlainLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setObjectName("banner.text")
         self._retry = QPushButton("Try again")
         self._retry.setObjectName("banner.retry")

@@ -28,6 +28,7 @@ from app.errors import TrunklineError
 from app.records import Configuration, ExternalLine, LocalUser, SipTrunk
 from ui.face import Dial, SavedNumber, Simulation, Source, TrailStep
 from ui.kept_numbers_page import KeptNumbersPage
+from ui.plain_text import PlainLabel
 from ui.records.field_words import record_words
 from ui.words import name_words
 from ui.workspace import Workspace
@@ -91,10 +92,10 @@ class SimulatorPage(QWidget):
         self.live.toggled.connect(lambda _: self.run())
 
     def _make_answer(self) -> None:
-        self.verdict = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.verdict = PlainLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
         self.verdict.setObjectName("verdict")
         self.verdict.setProperty("role", "title")
-        self.refusals = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.refusals = PlainLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
         self.refusals.setObjectName("refusals")
         self.refusals.setProperty("role", "warning")
         self.steps = QTextBrowser(openLinks=False)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStatusBar, QToo
 from app.events import EngineState, GaugeSample, Severity
 from ui.face import Problem
 from ui.monitor.state_words import ENGINE_TONES
+from ui.plain_text import plain_tip
 from ui.theme import Tone
 from ui.words import plural
 from ui.workspace import Workspace
@@ -81,7 +82,7 @@ class StatusLine(QStatusBar):
         if icon is not None:
             self._mark.setPixmap(icon.pixmap(14, 14))
         self._engine.setText(STATE_WORDS[engine.state])
-        self._engine.setToolTip(engine.trouble or "Whether the server runs")
+        self._engine.setToolTip(plain_tip(engine.trouble) or "Whether the server runs")
         words = listening_words(engine.listeners)
         self._listeners.setText(words)
         self._listeners.setToolTip(f"{words}\n{LISTENERS_TIP}")

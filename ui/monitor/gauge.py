@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.events import TrunkRow
 from ui.monitor.state_words import TRUNK_TONES
+from ui.plain_text import plain_tip
 from ui.theme import Theme, Tone
 
 START_ANGLE = 210
@@ -45,7 +46,7 @@ class TrunkGauge(QWidget):
             f"{row.name}: {row.state.value}. In {row.active_in} of {row.max_in}, out {row.active_out} of {row.max_out}."
         )
         self.setAccessibleName(words)
-        self.setToolTip(f"{words}\n{row.reason}".strip())
+        self.setToolTip(plain_tip(f"{words}\n{row.reason}".strip()))
         self.update()
 
     def sizeHint(self) -> QSize:

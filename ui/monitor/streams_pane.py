@@ -25,6 +25,7 @@ from ui.monitor.audio_words import (
 from ui.monitor.stagger import Piece, Stagger
 from ui.monitor.stream_history import SECONDS
 from ui.monitor.time_plot import Series, TimePlot
+from ui.plain_text import PlainLabel
 from ui.tables.cells import Cell, Column, number_cell, state_cell, text_cell
 from ui.tables.row_model import RowModel
 from ui.tables.table_view import RowTableView
@@ -99,10 +100,10 @@ class StreamsPane(QWidget):
         self._workspace = workspace
         self._call: CallRow | None = None
         self._drawn_at = 0.0
-        self._title = QLabel()
+        self._title = PlainLabel()
         self._title.setObjectName("streams.title")
         self._title.setProperty("role", "title")
-        self._problem = QLabel()
+        self._problem = PlainLabel()
         self._problem.setObjectName("streams.problem")
         self._problem.setProperty("role", "warning")
         # However long, it never makes the window wider.

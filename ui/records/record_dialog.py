@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QSize, QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialogButtonBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialogButtonBox, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.errors import RecordError, RecordErrors, UserFacingError
 from app.records import Change, Configuration, ExternalLine, Record, SipTrunk, System
@@ -15,6 +15,7 @@ from app.records.document import check_record
 from ui.dialogs import Dialog
 from ui.face import Difference, Problem, compare, cycle_through, cycle_words, problems
 from ui.inquiry import Inquiry
+from ui.plain_text import PlainLabel, plain_tip
 from ui.records.changes import new_values, words_for
 from ui.records.field_words import field_path_words
 from ui.records.invite_preview import InvitePreview
@@ -49,12 +50,12 @@ class RecordDialog(Dialog):
         self._filled = values is not None or base is not None
         """Whether every field has been filled in by somebody, so that each mistake counts as made."""
         self.form = RecordForm(model, workspace.theme, self)
-        self._problem = QLabel(wordWrap=True)
+        self._problem = PlainLabel(wordWrap=True)
         self._problem.setObjectName("problem")
         self._problem.setProperty("role", "muted")
-        self._note = QLabel(wordWrap=True)
+        self._note = PlainLabel(wordWrap=True)
         self._note.setObjectName("note")
-        self._routes_label = QLabel(wordWrap=True)
+        self._routes_label = PlainLabel(wordWrap=True)
         self._routes_label.setObjectName("routes")
         self._routes_label.setProperty("role", "warning")
         self._routes_label.hide()
@@ -188,7 +189,7 @@ class RecordDialog(Dialog):
         self._problem.setText(text)
         for which in (QDialogButtonBox.StandardButton.Ok, QDialogButtonBox.StandardButton.Apply):
             self._button(which).setEnabled(not errors)
-            self._button(which).setToolTip(text)
+            self._button(which).setToolTip(plain_tip(text))
 
     # --- doing it ------------------------------------------------------------------------------------------------
 

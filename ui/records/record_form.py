@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from app.errors import RecordError
 from app.records import Configuration, Record, fields_of
 from app.records.base import RecordField
+from ui.plain_text import PlainLabel
 from ui.records.editors import Editor, make_editor
 from ui.records.field_words import field_path_words
 from ui.theme import Theme, Tone
@@ -44,7 +45,7 @@ class FieldRow(QWidget):
         self._help.setObjectName(f"{field.name}.help")
         self._help.setAccessibleName(f"Help on {field.label}")
         self._help.clicked.connect(self._tell)
-        self._error = QLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._error = PlainLabel(wordWrap=True, textInteractionFlags=Qt.TextInteractionFlag.TextSelectableByMouse)
         self._error.setObjectName(f"{field.name}.error")
         self._error.setProperty("role", "bad")
         self._error.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

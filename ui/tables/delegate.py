@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize
-from PySide6.QtGui import QColor, QPainter, QPalette
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPalette
+from PySide6.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QToolTip
 
+from ui.plain_text import plain_tip
 from ui.tables.row_model import MARK_ROLE, SHARE_ROLE, TONE_ROLE
 from ui.theme import Theme, Tone
 
@@ -33,6 +34,21 @@ class CellDelegate(QStyledItemDelegate):
                 option.icon = icon
                 option.features |= QStyleOptionViewItem.ViewItemFeature.HasDecoration
                 option.decorationSize = QSize(14, 14)
+
+    def helpEvent(
+        self,
+        event: QHelpEvent,
+        view: QAbstractItemView,
+        option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+    ) -> bool:
+        """A cell that is too narrow for its text, and has no tip of its own, tells the whole text."""
+        if event.type() == QEvent.Type.ToolTip and not index.data(Qt.ItemDataRole.ToolTipRole):
+            text = str(index.data() or "")
+            cut = self.sizeHint(option, index).width() > view.visualRect(index).width()
+            QToolTip.showText(event.globalPos(), plain_tip(text) if cut else "", view)
+            return True
+        return super().helpEvent(event, view, option, index)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         """The text and its margins."""

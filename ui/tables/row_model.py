@@ -12,6 +12,7 @@ from typing import Any, Generic
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
+from ui.plain_text import plain_tip
 from ui.tables.cells import Cell, Column, Row
 
 Index = QModelIndex | QPersistentModelIndex
@@ -67,7 +68,7 @@ class RowModel(QAbstractTableModel, Generic[Row]):
         if role == _DISPLAY:
             return cell.text
         if role == _TOOL_TIP:
-            return cell.tip or None
+            return plain_tip(cell.tip) or None
         if role == TONE_ROLE:
             return int(cell.tone)
         if role == SHARE_ROLE:
