@@ -542,7 +542,7 @@ class MediaControl:
         elif kind == Report.LEARNED:
             session = self.sessions.get(message[1])
             if session is not None:
-                session.learned[message[2], message[3]] = (message[4], message[5])
+                session.learn(Side(message[2]), message[3], (message[4], message[5]))
         elif kind == Report.DIGITS:
             session = self.sessions.get(message[1])
             if session is not None:

@@ -46,7 +46,9 @@ class MediaSession:
         """Its number at the worker."""
         self.slot = slot
         self.learned: dict[tuple[int, bool], Address] = {}
-        """By (side, is RTCP): where its packets come from."""
+        """By (side, is RTCP): where its packets come from; nobody else is heard."""
+        self._heard_from: dict[Side, Address] = {}
+        """Where the audio of a side came from last."""
         self.closed = False
         self._host = host
         self._negotiation = Negotiation(settings[0], settings[1], ports, session_id)
@@ -151,6 +153,7 @@ class MediaSession:
     def _moved(self, side: Side) -> None:
         """The worker is told where a side is, and what was known of who is there is forgotten."""
         self.learned = {key: address for key, address in self.learned.items() if key[0] != side}
+        self._heard_from.pop(side, None)
         self._send((int(Command.PLACE), self.number, int(side), self._negotiation.ends(side)))
 
     @property
@@ -180,6 +183,12 @@ class MediaSession:
         self._send((int(Command.CONFIGURE), self.number, configuration.to_tuple()))
         if self._established:
             self._watch.expect(media, self._host.clock())
+
+    def learn(self, side: Side, is_rtcp: bool, address: Address) -> None:
+        """The worker has found out where a side's packets come from."""
+        self.learned[side, is_rtcp] = address
+        if not is_rtcp:
+            self._heard_from[side] = address
 
     def learn_again(self, side: Side) -> None:
         """A side fell silent: it may go on from another port, as one does whose address translator has forgotten it.
@@ -303,7 +312,7 @@ class MediaSession:
             now,
             codec,
             codec_name,
-            self.learned.get((int(side), False)),
+            self._heard_from.get(side),
             self._watch.problems[side],
             self._packet_at[side],
             self._control_at[side],

@@ -155,10 +155,15 @@ def test_who_fell_silent_may_go_on_from_another_port(
             call.negotiate()
             await call.connect()
             call.session.established()
+            before = call.caller.port
             call.caller.move()
             assert not await heard_from(call, lambda: call.caller_target, 1)
             clock.ahead += 9
             await until(lambda: heard.one_way or heard.silence, "that nothing comes from the caller", 4)
+            assert (0, False) not in call.session.learned
+            heard.statistics.clear()
+            await until(lambda: len(heard.statistics) >= 2, "figures", 4)
+            assert call.session.report().caller.remote_port == before
             stranger = Phone(network.address(66))
             for _ in range(100):
                 stranger.say(call.caller_target, payload=MARK)
