@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QPushButton,
     QSplitter,
-    QTabWidget,
     QTextBrowser,
     QVBoxLayout,
     QWidget,
@@ -30,6 +29,7 @@ from ui.face import Dial, SavedNumber, Simulation, Source, TrailStep
 from ui.kept_numbers_page import KeptNumbersPage
 from ui.plain_text import PlainLabel
 from ui.records.field_words import record_words
+from ui.tabs import Tabs
 from ui.words import name_words
 from ui.workspace import Workspace
 
@@ -137,7 +137,7 @@ class SimulatorPage(QWidget):
         middle.addWidget(_titled("Steps", self.steps))
         middle.addWidget(right)
         middle.setSizes([620, 480])
-        self.tabs = QTabWidget()
+        self.tabs = Tabs()
         self.tabs.setObjectName("tabs")
         self.tabs.setDocumentMode(True)
         self.kept = KeptNumbersPage(self.workspace)

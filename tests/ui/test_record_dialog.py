@@ -508,3 +508,14 @@ def test_no_label_and_no_number_is_cut(user: User, table: str) -> None:
         words = row.label.text().replace("&", "")
         assert row.label.minimumWidth() > row.label.fontMetrics().horizontalAdvance(words) + 2, words
     user.close_dialogs()
+
+
+def test_tabs_have_room_for_what_hangs_below_the_line(user: User) -> None:
+    """A tab in the background is drawn lower than the one in front."""
+    dialog = user.dialog("sip_trunks", "add")
+    bar = dialog.findChild(QTabWidget, "tabs").tabBar()
+    plain = QTabWidget(dialog)
+    for place in range(bar.count()):
+        plain.addTab(QWidget(), bar.tabText(place))
+    assert bar.sizeHint().height() > plain.tabBar().sizeHint().height()
+    user.close_dialogs()

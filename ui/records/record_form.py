@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QScrollArea,
     QSizePolicy,
-    QTabWidget,
     QToolButton,
     QVBoxLayout,
     QWhatsThis,
@@ -27,6 +26,7 @@ from app.records.base import RecordField
 from ui.plain_text import PlainLabel
 from ui.records.editors import Editor, make_editor
 from ui.records.field_words import field_path_words
+from ui.tabs import Tabs
 from ui.theme import Theme, Tone
 
 
@@ -95,7 +95,7 @@ class RecordForm(QWidget):
         self.touched: set[str] = set()
         """The fields that the user has changed."""
         self.rows: dict[str, FieldRow] = {}
-        self.tabs = QTabWidget(self)
+        self.tabs = Tabs(self)
         self.tabs.setObjectName("tabs")
         self._tab_of: dict[str, int] = {}
         self._tallest = 0
