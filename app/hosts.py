@@ -1,9 +1,20 @@
-"""How the host of an address is written: IPv6 in brackets where a port or a URI follows, and which hosts mean all."""
+"""How the host of an address is written: IPv6 in brackets where a port or a URI follows; which hosts mean all."""
 
 from __future__ import annotations
 
+import ipaddress
+
 WILDCARDS = ("0.0.0.0", "::")
 """To listen on these is to listen on every address of their family."""
+
+
+def is_address(host: str) -> bool:
+    """Whether that is an IP address, without brackets, and no host name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def bracketed(host: str) -> str:

@@ -15,6 +15,7 @@ from app.calls.rejected import RejectedSources
 from app.calls.sources import Sources
 from app.calls.unanswered import Challenged, UnansweredChallenges
 from app.dialplan.request import Source
+from app.hosts import is_address
 from app.records import Configuration, UntrustedCalls
 from app.sip.auth import AuthOutcome, DigestServer
 from app.sip.endpoint import Endpoint, new_tag
@@ -89,11 +90,15 @@ class Authentication:
         """Whether a request of a dialog, from another address than its peer's, is the peer's; False: it is answered.
 
         An address that the peer has named, or that belongs to a trunk, a line's server or a trusted user, may speak for
-        it. A local user's phone that is somewhere else now has registered there or shows its password. ACK and CANCEL
-        cannot be asked for one (RFC 3261 22.1) and are only let in or not.
+        it; and any for a carrier that has named a host name, of which nobody here knows all addresses. A local user's
+        phone that is somewhere else now has registered there or shows its password. ACK and CANCEL cannot be asked for
+        one (RFC 3261 22.1): they are only let in or not, and an ACK that answers no offer does no harm.
         """
         host, sources = source.remote_host, self.sources
-        if not isinstance(user, Leg) or (user.dialog is not None and user.dialog.names(host)):
+        if not isinstance(user, Leg) or (key is None and not request.body):
+            return True
+        named = user.dialog.named_hosts if user.dialog is not None else ()
+        if host in named or (not user.phone_of and not all(map(is_address, named))):
             return True
         if sources is not None and sources.is_trusted(host):
             return True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from app.hosts import is_address
 from app.records import Configuration, ExternalLine, SipTrunk, Transport
 from app.records.trunks import OutgoingFields
 from app.sip.flow import DEFAULT_PORTS, Flow, TransportName
@@ -99,7 +99,7 @@ class Destinations:
 
     def _begin(self, key: ServerKey) -> None:
         host, port, transport = key
-        if _is_address(host):
+        if is_address(host):
             server = self._servers[key] = _Server(None)
             server.places = (Place(transport.value, host, port),)
             return
@@ -186,11 +186,3 @@ class Destinations:
 
 def _key(record: OutgoingFields) -> ServerKey:
     return record.server_address, record.server_port, record.transport
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision
 from app.dialplan.live import IdleState, LiveState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
-from app.hosts import bracketed
+from app.hosts import bracketed, is_address
 from app.records import Configuration, LocalUser, Transport
 from app.sip.flow import DEFAULT_PORTS, Flow
 from app.sip.multipart import SESSION_TYPE
@@ -101,9 +100,7 @@ def _own_host(configuration: Configuration, server: str) -> str:
     """The address that a target would see us at: as `Addresses` tells it, worked out without a running server."""
     system = configuration.system
     addresses = Addresses(system, local_address)
-    try:
-        ipaddress.ip_address(server)
-    except ValueError:
+    if not is_address(server):
         # The name of a server, or a phone's place, is not looked up here; the way to the internet is the best guess.
         server = ANYWHERE if system.external_signalling_address or server else "127.0.0.1"
     return addresses.signalling_host(Flow("udp", system.sip_address, system.sip_udp_port, server, 5060)).strip("[]")

@@ -163,12 +163,11 @@ class Dialog:
         first = self.route_set[0].uri if self.route_set else None
         return first or self.remote_target
 
-    def names(self, host: str) -> bool:
-        """Whether the peer has named this host (an address) as its own, or as that of a proxy on the way to it."""
-        for uri in (self.remote_target, *(route.uri for route in self.route_set)):
-            if uri is not None and uri.host.strip("[]") == host:
-                return True
-        return False
+    @property
+    def named_hosts(self) -> tuple[str, ...]:
+        """What the peer has named as its own address or host name, and as those of the proxies on the way to it."""
+        uris = (self.remote_target, *(route.uri for route in self.route_set))
+        return tuple(uri.address for uri in uris if uri is not None)
 
     def create_request(self, method: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Request:
         """A new request inside the dialog (RFC 3261 12.2.1.1); the endpoint adds the Via.
