@@ -64,9 +64,10 @@ def caller_of(request: Request, *, trusted: bool) -> CallerIdentity:
     number = number_of(from_.uri) if from_.uri is not None else ""
     display = from_.display
     party = _first_address(request, "Remote-Party-ID")
-    private = _wants_privacy(request) or _is_anonymous(from_)
+    anonymous = _is_anonymous(from_)
+    private = anonymous or _wants_privacy(request)
     private = private or (party is not None and party.params.get("privacy") in ("full", "uri"))
-    if trusted and (_is_anonymous(from_) or not number):
+    if trusted and (anonymous or not number):
         asserted = _first_address(request, "P-Asserted-Identity") or party
         if asserted is not None and asserted.uri is not None:
             number = number_of(asserted.uri)

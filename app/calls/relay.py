@@ -208,7 +208,7 @@ class Relays:
         signalled = connection_address(offer.content) if offer is not None and offer.is_description else ""
         for flow, contact in places:
             # A phone will most likely name the address for its audio that it named for its calls.
-            expected = _host_of(contact) or flow.remote_host
+            expected = (_host_of(contact) if contact else "") or flow.remote_host
             reason = relay_reason(signalled or caller, caller, expected, flow.remote_host, self._local_networks)
             if reason is not None:
                 return reason
