@@ -100,7 +100,7 @@ async def _run(server: RunningServer, office: Office, settings: Settings) -> tup
 def _words(sample: Sample, office: Office) -> str:
     return (
         f"{sample.seconds / 60:5.1f} min: {office.tally.begun} calls begun, {sample.calls} in progress, "
-        f"{sample.rss_kib / 1024:.1f} MiB resident ({sample.pss_kib / 1024:.1f} proportional), "
+        f"{sample.rss_kib / 1024:.1f} MiB resident ({sample.anonymous_kib / 1024:.1f} without files), "
         f"{sample.descriptors} descriptors, {sample.udp_ports} UDP ports, {sample.transactions} transactions, "
         f"{sample.cpu_seconds:.0f} s of CPU, {office.repeats} repeats, {len(office.tally.troubles)} troubles"
     )

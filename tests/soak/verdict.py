@@ -36,7 +36,7 @@ def judge(samples: Sequence[Sample], idle_before: Sample, idle_after: Sample) ->
     sixth = max(1, len(samples) // 6)
     second, last = samples[sixth : 2 * sixth], samples[-sixth:]
     lines: list[Line] = []
-    for name in ("rss_kib", "pss_kib", "server_rss_kib", "heap_used_kib", "blocks", "objects"):
+    for name in ("rss_kib", "anonymous_kib", "server_rss_kib", "heap_used_kib", "blocks", "objects"):
         before, after = _medians(second, last, name)
         slack = MEMORY_SLACK_KIB if name.endswith("kib") else MEMORY_SLACK_KIB * 4
         bound = before * (1 + MEMORY_GROWTH) + slack

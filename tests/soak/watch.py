@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
-_MEMORY = re.compile(r"^(Rss|Pss|Private_Dirty):\s+(\d+) kB", re.MULTILINE)
+_MEMORY = re.compile(r"^(Rss|Anonymous):\s+(\d+) kB", re.MULTILINE)
 _LISTEN, _ESTABLISHED = "0A", "01"
 
 
@@ -21,7 +21,8 @@ class Sample:
     seconds: float
     """Since the first one."""
     rss_kib: int
-    pss_kib: int
+    anonymous_kib: int
+    """Without the files of programs and libraries: how much of those counts depends on what else runs here."""
     server_rss_kib: int
     """Of the server's own process, without its children."""
     processes: int
@@ -69,7 +70,7 @@ def family(pid: int) -> list[int]:
 
 def look(pid: int, began: float, inside: Path) -> Sample:
     """A sample of a server now; `inside` is the file in which it tells what it holds."""
-    memory = {"Rss": 0, "Pss": 0, "Private_Dirty": 0}
+    memory = {"Rss": 0, "Anonymous": 0}
     threads = descriptors = server_rss = 0
     sockets: set[str] = set()
     cpu = 0.0
@@ -94,7 +95,7 @@ def look(pid: int, began: float, inside: Path) -> Sample:
     sample = Sample(
         seconds=round(time.monotonic() - began, 1),
         rss_kib=memory["Rss"],
-        pss_kib=memory["Pss"],
+        anonymous_kib=memory["Anonymous"],
         server_rss_kib=server_rss,
         processes=len(pids),
         threads=threads,
