@@ -31,7 +31,7 @@ DEFAULT_REALM = "trunkline"
 
 
 class Authentication:
-    """Says who sent a request outside any dialog, and answers it when that is nobody."""
+    """Says who sent a request, and answers it when that is nobody who may."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Authentication:
         self._realm = DEFAULT_REALM
         self._challenge_choice = ChallengeChoice()
         self._unanswered = UnansweredChallenges(endpoint.schedule, self._on_silence)
+        endpoint.lets_in, endpoint.tells = self.lets_in, self.tells
         self._untrusted = UntrustedCalls.REJECT
         self._passwords: dict[str, str] = {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.calls.addresses import Addresses
@@ -11,6 +10,7 @@ from app.calls.counters import CallCounters, Counted, Hold
 from app.calls.destinations import Destinations, Ways
 from app.calls.leg import Authorize
 from app.calls.leg_events import Body
+from app.calls.lines import Lines
 from app.calls.live import Live
 from app.calls.outgoing import (
     MAXIMUM_FORWARDS,
@@ -59,9 +59,7 @@ def breadth_of(request: Request) -> int | None:
 class Dialling:
     """Legs and counters for targets.
 
-    `authorize_line(id)` gives what answers a line's provider's challenge, `line_registered_at(id)` where it is
-    registered: of several addresses of the provider that is the one that knows the line; `line_route(id)` the proxies
-    that its provider wants calls to go through.
+    Of several addresses of a line's provider the one is called where the line is registered: that one knows it.
     """
 
     def __init__(
@@ -76,9 +74,7 @@ class Dialling:
         registrar: Registrar,
         relays: Relays,
         trace: Trace,
-        authorize_line: Callable[[int], Authorize | None],
-        line_registered_at: Callable[[int], Flow | None],
-        line_route: Callable[[int], tuple[str, ...]],
+        lines: Lines,
     ) -> None:
         self._endpoint = endpoint
         self._addresses = addresses
@@ -90,9 +86,7 @@ class Dialling:
         self._registrar = registrar
         self._relays = relays
         self._trace = trace
-        self._authorize_line = authorize_line
-        self._line_registered_at = line_registered_at
-        self._line_route = line_route
+        self._lines = lines
         self._configuration = Configuration()
         self._domain = ""
         self._session_expires = 0
@@ -149,7 +143,7 @@ class Dialling:
         if way >= len(call.ways):
             return "no further address"
         flow = call.ways[way]
-        authorize = self._authorize_line(record.id) if isinstance(record, ExternalLine) else None
+        authorize = self._lines.authorize(record.id) if isinstance(record, ExternalLine) else None
         addressed = address_to_server(target, self._own_host(flow))
         offers = self._relays.offers_for(call, target, [Place(flow)])
         if isinstance(offers, str):
@@ -160,7 +154,7 @@ class Dialling:
     def _ways_to(self, record: SipTrunk | ExternalLine) -> tuple[Flow, ...] | str:
         ways = self._destinations.ways_to(record)
         if isinstance(record, ExternalLine) and not isinstance(ways, str) and len(ways) > 1:
-            known = self._line_registered_at(record.id)
+            known = self._lines.registered_at(record.id)
             if known in ways:
                 return (known, *(way for way in ways if way != known))
         return ways
@@ -224,7 +218,7 @@ class Dialling:
             session_expires=self._session_expires,
             max_breadth=max_breadth,
             asks_for_offer=call.caller.is_late and call.caller.takes_early_offer,
-            route=self._line_route(target.target_id) if target.kind is RouteType.EXTERNAL_LINE else (),
+            route=self._lines.route(target.target_id) if target.kind is RouteType.EXTERNAL_LINE else (),
         )
         self._trace.leg(call.id, call_id)
         leg = CalledLeg(self._endpoint, call, flow, invite, contact, from_tag, authorize, target.name)

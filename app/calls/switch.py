@@ -126,8 +126,6 @@ class Switch:
         self.authentication = Authentication(
             self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard
         )
-        self.endpoint.lets_in = self.authentication.lets_in
-        self.endpoint.tells = self.authentication.tells
         self.relays = Relays(media, self.addresses, events, clock)
         self._dialling = Dialling(
             self.endpoint,
@@ -140,9 +138,7 @@ class Switch:
             self.registrar,
             self.relays,
             self.trace,
-            self.lines.authorize,
-            self.lines.registered_at,
-            self.lines.route,
+            self.lines,
         )
         self._recorder, self._draw = recorder, draw
         self._cancellable: dict[Key, CallerLeg] = {}
