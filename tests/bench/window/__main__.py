@@ -4,7 +4,8 @@ The real program runs here, with so many relayed G.711 calls; the generator send
 with the window hidden and with every plot live: the audio of a chosen call, and the overview of calls and of audio, all
 in sight at the same time. Printed are the median of the added delay, the ratio of both, and what was drawn. Without a
 display Qt's own is used (its drawing is done by the processor, too); `xvfb-run` gives one. Figures from a machine that
-is busy with other programs (last column) say little; as root `nice -n -15` before the command keeps them out.
+is busy with other programs, or that is virtual and whose processors are taken away for others (last columns), say
+little; as root `nice -n -15` before the command keeps other programs out.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from ui.program import Program
 SERVER, CALLER, CARRIER = f"{NETWORK}.5", f"{NETWORK}.11", f"{NETWORK}.12"
 GOAL = 5_000.0
 """Microseconds of added delay at p99 with every plot live."""
-COLUMNS = ("p50", "p99", "p999", "lost", "cpu", "others", "drawn", "window")
+COLUMNS = ("p50", "p99", "p999", "lost", "cpu", "others", "stolen", "drawn", "window")
 
 
 def document() -> dict[str, object]:
@@ -169,9 +170,9 @@ async def _measure_all(program: Program, count: int, arguments: argparse.Namespa
 def show(count: int, runs: dict[bool, list[dict[str, float]]]) -> None:
     """The table of one number of calls."""
     print(f"\n{count} relayed two-way G.711 calls ({count * 100} packets/s)")
-    print(f"  {'':24} {'added delay, us':>28} {'lost':>6} {'CPU s per':>12} {'CPU of':>8} {'plots':>6} {'others,':>8}")
-    print(f"  {'':24} {'p50':>8} {'p99':>9} {'p99.9':>9} {'':>6} {'10^6 packets':>12} {'window':>8} {'drawn':>6} "
-          f"{'% of all':>8}")  # fmt: skip
+    above = f"{'added delay, us':>28} {'lost':>6} {'CPU s per':>12} {'CPU of':>8} {'plots':>6}"
+    below = f"{'p50':>8} {'p99':>9} {'p99.9':>9} {'':>6} {'10^6 packets':>12} {'window':>8} {'drawn':>6}"
+    print(f"  {'':24} {above} {'others':>8} {'stolen':>8}\n  {'':24} {below} {'% of all CPUs':>17}")
     medians = {}
     for shown, found in runs.items():
         if not found:
@@ -180,7 +181,7 @@ def show(count: int, runs: dict[bool, list[dict[str, float]]]) -> None:
         print(
             f"  {'every plot live' if shown else 'window hidden':24} {middle['p50']:8.0f} {middle['p99']:9.0f} "
             f"{middle['p999']:9.0f} {middle['lost']:6.0f} {middle['cpu']:12.2f} {middle['window']:7.0f}% "
-            f"{middle['drawn']:6.0f} {middle['others']:7.0f}%"
+            f"{middle['drawn']:6.0f} {middle['others']:7.0f}% {middle['stolen']:7.1f}%"
         )
     if len(medians) == 2:
         live, hidden = medians[True], medians[False]
