@@ -318,11 +318,14 @@ class Endpoint:
         transactions. What fails in between is found by its timers.
         """
         now = self._monotonic()
-        if now < self._failed_until.get(flow, 0.0):
+        failed_until = self._failed_until
+        if now < failed_until.get(flow, 0.0):
             return
-        if len(self._failed_until) >= MAXIMUM_FAILED_FLOWS:
-            self._failed_until.clear()
-        self._failed_until[flow] = now + 1.0
+        failed_until.pop(flow, None)
+        # The oldest come first. What is over is forgotten: the flow of a connection that has ended never comes again.
+        while failed_until and (len(failed_until) >= MAXIMUM_FAILED_FLOWS or next(iter(failed_until.values())) <= now):
+            del failed_until[next(iter(failed_until))]
+        failed_until[flow] = now + 1.0
         failed = [key for key, used in self._flows.items() if used == flow]
         for key in failed:
             if key in self._large:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from simulation.crowd import BAD_WEATHER, Crowd, crowd_document, make_crowd, random_call
+from simulation.raw import SERVER, Wire
 from simulation.relayed import PaperControl
+from simulation.test_calls import trunks
 from simulation.world import Peer, World
 
 from app.calls.call import Call
@@ -19,6 +21,8 @@ from app.media.control import MediaSettings
 from app.records import Configuration
 from app.records.document import read_document
 from app.sip.dialog import Dialog
+from app.sip.endpoint import MAXIMUM_FAILED_FLOWS
+from app.sip.flow import Flow
 from app.sip.message import Request, Response
 from app.sip.transaction import Transaction
 
@@ -83,3 +87,16 @@ def test_calls_of_any_kind_are_freed_without_the_collector(garbage: list[Any], s
     assert after - before == Counter()
     gc.collect()
     assert Counter(type(each).__name__ for each in garbage if type(each).__module__.startswith("app.")) == Counter()
+
+
+def test_a_connection_that_ended_is_forgotten() -> None:
+    """Its flow never comes again; what is remembered of failures is about those of the last second."""
+    wire = Wire(trunks())
+    endpoint = wire.switch.endpoint
+    for number in range(1, 50):
+        endpoint.flow_failed(Flow("tcp", *SERVER, "192.0.2.8", 5060, number))
+        wire.advance(1.5)
+    assert len(endpoint._failed_until) == 1
+    for number in range(1, 2 * MAXIMUM_FAILED_FLOWS):
+        endpoint.flow_failed(Flow("tcp", *SERVER, "192.0.2.8", 5060, number))
+    assert len(endpoint._failed_until) == MAXIMUM_FAILED_FLOWS
