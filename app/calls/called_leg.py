@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.calls.call_words import refusal_of
 from app.calls.challenges import is_stale
-from app.calls.diversion import diversion_reason
+from app.calls.diversion import diversion_reason, redirected_to
 from app.calls.leg import AGAIN_SOON, CANCEL_PATIENCE, Authorize, Leg, LegOwner, body_headers, body_of
 from app.calls.leg_events import Answered, Body, EndCause, Failed, FailureKind, OfferRefused, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
@@ -342,9 +342,8 @@ class CalledLeg(Leg):
         self._final = True
         self._close()
         if 300 <= status < 400:
-            contacts = tuple(str(contact.uri) for contact in response.contacts[:5] if contact.uri is not None)
             why = diversion_reason(response, rang=self.rang)
-            self._fail(Redirected(status, response.reason, contacts, why))
+            self._fail(Redirected(status, response.reason, redirected_to(response), why))
             return
         self._fail(Failed(status, response.reason, FailureKind.ANSWER, response.get("Retry-After") or ""))
 

@@ -1,4 +1,4 @@
-"""Why a phone sends its call elsewhere, in the words of RFC 5806."""
+"""Where a phone or a provider sends a request elsewhere, and why, in the words of RFC 5806."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from app.errors import RemoteError
 from app.sip.message import Response
 from app.sip.uri import NameAddr, Uri
 
+MAXIMUM_CONTACTS = 5
+"""More places than these are not read."""
 UNCONDITIONAL = "unconditional"
 NO_ANSWER = "no-answer"
 _WORDS = frozenset(
@@ -59,3 +61,11 @@ def _said(response: Response) -> str:
         return ""
     table = _OF_STATUS if found[1].upper() == "SIP" else _OF_Q850
     return table.get(int(found[2]), "")
+
+
+def redirected_to(response: Response) -> tuple[str, ...]:
+    """Where a 3xx says that the called side is, the likeliest first; nothing where that cannot be read."""
+    try:
+        return tuple(str(contact.uri) for contact in response.contacts[:MAXIMUM_CONTACTS] if contact.uri is not None)
+    except RemoteError:
+        return ()

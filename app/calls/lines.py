@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from app.calls.challenges import answer_challenge, is_stale, realms_of
 from app.calls.counters import CallCounters, Counted
 from app.calls.destinations import Destinations
+from app.calls.diversion import redirected_to
 from app.calls.outgoing import USER_AGENT, host_port_of
 from app.errors import RemoteError
 from app.events import Alarm, EventBus, LineChanged, LineRow, LineState
@@ -364,7 +365,7 @@ class Lines:
         words = f"{response.status} {response.reason}".strip()
         if 300 <= response.status < 400:
             # Not followed: the password would be shown to whomever the answer names.
-            moved = [str(contact.uri) for contact in response.contacts[:1] if contact.uri is not None]
+            moved = redirected_to(response)
             text = f"the provider says that this account is at {moved[0][:100]}" if moved else text
         watch.state = LineState.REJECTED
         watch.reason = f"{text} ({words})" if text else words
@@ -578,8 +579,8 @@ def _retry_after(response: Response) -> float:
 
 def _service_route_of(response: Response) -> tuple[str, ...]:
     """RFC 3608 5; nothing where it is too long, or names a proxy without lr (RFC 3261 16.12)."""
-    values = tuple(response.values("Service-Route"))
     try:
+        values = tuple(response.values("Service-Route"))
         uris = [NameAddr.parse(value).uri for value in values]
     except RemoteError:
         return ()

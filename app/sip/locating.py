@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address
 from typing import NamedTuple, TypeAlias
 
-from app.hosts import unbracketed
+from app.hosts import is_address, unbracketed
 from app.sip.flow import DEFAULT_PORTS, TransportName
 
 SUPPORTED: tuple[TransportName, ...] = ("udp", "tcp", "tls")
@@ -142,9 +141,7 @@ def locate(
 def located_literally(name: str, port: int | None, transport: TransportName | None) -> Located | None:
     """The result where the name is an IP address, with brackets or without, and nothing is to be looked up."""
     bare = unbracketed(name)
-    try:
-        ip_address(bare)
-    except ValueError:
+    if not is_address(bare):
         return None
     chosen: TransportName = transport or "udp"
     return Located((Target(chosen, bare, port or DEFAULT_PORTS[chosen]),), _LITERAL_TTL)

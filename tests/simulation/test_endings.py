@@ -462,3 +462,14 @@ def test_a_bug_in_a_request_outside_of_calls_is_answered(monkeypatch: pytest.Mon
     w.advance()
     assert w.caller.statuses() == [500]
     w.settle()
+
+
+def test_a_redirection_that_cannot_be_read_ends_the_call_as_one_that_leads_nowhere() -> None:
+    w = Wire(trunks())
+    up, down = w.call()
+    down.respond(302, headers=[("Contact", '"never closed <sip:elsewhere.test')])
+    w.advance(2)
+    assert w.caller.statuses("INVITE")[-1] >= 300
+    up.ack_failure()
+    record = w.record()
+    assert (record.attempts[0].status, record.answered) == (302, 0.0)

@@ -388,6 +388,25 @@ def test_where_the_account_has_moved_is_told_and_not_followed() -> None:
     assert row.reason == "the provider says that this account is at sip:new.carrier.test:5070 (302 Moved Temporarily)"
 
 
+@pytest.mark.parametrize(("status", "name"), [(302, "Contact"), (200, "Service-Route")])
+def test_a_header_of_the_provider_that_cannot_be_read_says_nothing(status: int, name: str) -> None:
+    world = World()
+    provider = Provider(world)
+    provider.status = status
+
+    def broken(_request: Request, response: Response) -> Response:
+        if response.status == status:
+            response.add(name, '"never closed <sip:new.carrier.test')
+        return response
+
+    answers_by(provider, broken)
+    switch = world.switch(document())
+    world.advance(3)
+    row = switch.lines.rows()[0]
+    expected = (LineState.REGISTERED, "registered") if status == 200 else (LineState.REJECTED, "302 Moved Temporarily")
+    assert (row.state, row.reason) == expected
+
+
 def test_a_call_through_the_line_answers_the_challenge_of_its_provider() -> None:
     world = World()
     provider, phone = Provider(world), Peer(world, "10.0.0.100")
