@@ -1,4 +1,4 @@
-"""Kamailio as a provider: registrar and proxy with digest accounts, and a way on to the telephone network behind it."""
+"""Kamailio with any configuration, and as a provider: registrar and proxy with accounts, a network behind it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from support.ports import udp_is_bound
 from support.programs import needs_program
@@ -15,7 +16,7 @@ from support.waiting import wait_until
 _MODULES = ("/usr/lib/x86_64-linux-gnu/kamailio/modules/", "/usr/lib/aarch64-linux-gnu/kamailio/modules/")
 
 # Marks between @ are filled in; everything with a $ is Kamailio's own.
-_CONFIG = """\
+_PROVIDER = """\
 #!KAMAILIO
 debug=2
 log_stderror=yes
@@ -96,50 +97,21 @@ request_route {
 
 
 class Kamailio:
-    """A provider on an address of its own. As a context manager it is ended at the end.
+    """Kamailio on an address of its own, UDP port 5060. As a context manager it is ended at the end.
 
-    `accounts`: account -> (digest user name, password). `network` is the address of the telephone network: it may call
-    accounts without a password, and every other call goes there.
+    `config`: its routing script; `@MODULES@` becomes the folder of its modules. `megabytes`: its shared memory.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        address: str,
-        network: str,
-        accounts: Mapping[str, tuple[str, str]],
-        *,
-        algorithm: str = "MD5",
-        domain: str = "carrier.test",
-        register_realm: str = "carrier.test",
-        invite_realm: str = "carrier.test",
-        longest: int = 3600,
-    ) -> None:
+    def __init__(self, folder: Path, address: str, config: str, megabytes: int = 64) -> None:
         program = needs_program("kamailio", "kamailio")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.address = folder, address
-        lines = [
-            f'    $sht(password=>{user}) = "{password}";\n    $sht(account=>{user}) = "{account}";'
-            for account, (user, password) in accounts.items()
-        ]
-        marks = {
-            "ADDRESS": address,
-            "NETWORK": network,
-            "DOMAIN": domain,
-            "MODULES": next((path for path in _MODULES if Path(path).is_dir()), _MODULES[0]),
-            "LONGEST": str(longest),
-            "ALGORITHM": algorithm,
-            "REGISTER_REALM": register_realm,
-            "INVITE_REALM": invite_realm,
-            "ACCOUNTS": "\n".join(lines),
-        }
-        text = _CONFIG
-        for name, value in marks.items():
-            text = text.replace(f"@{name}@", value)
-        config = folder / "kamailio.cfg"
-        config.write_text(text, encoding="ascii")
+        path = folder / "kamailio.cfg"
+        modules = next((path for path in _MODULES if Path(path).is_dir()), _MODULES[0])
+        path.write_text(config.replace("@MODULES@", modules), encoding="ascii")
         self._log = folder / "kamailio.log"
-        arguments = ["-f", str(config), "-DD", "-E", "-m", "64", "-M", "4", "-w", str(folder), "-Y", str(folder)]
+        arguments = ["-f", str(path), "-DD", "-E", "-m", str(megabytes), "-M", "4"]
+        arguments += ["-w", str(folder), "-Y", str(folder)]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [program, *arguments, "-P", str(folder / "pid")],
@@ -157,7 +129,7 @@ class Kamailio:
             self.close()
             raise AssertionError(f"Kamailio does not start:\n{self.log()}") from None
 
-    def __enter__(self) -> Kamailio:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
@@ -178,3 +150,43 @@ class Kamailio:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait(10)
+
+
+class Provider(Kamailio):
+    """A provider with accounts.
+
+    `accounts`: account -> (digest user name, password). `network` is the address of the telephone network: it may call
+    accounts without a password, and every other call goes there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        address: str,
+        network: str,
+        accounts: Mapping[str, tuple[str, str]],
+        *,
+        algorithm: str = "MD5",
+        domain: str = "carrier.test",
+        register_realm: str = "carrier.test",
+        invite_realm: str = "carrier.test",
+        longest: int = 3600,
+    ) -> None:
+        lines = [
+            f'    $sht(password=>{user}) = "{password}";\n    $sht(account=>{user}) = "{account}";'
+            for account, (user, password) in accounts.items()
+        ]
+        marks = {
+            "ADDRESS": address,
+            "NETWORK": network,
+            "DOMAIN": domain,
+            "LONGEST": str(longest),
+            "ALGORITHM": algorithm,
+            "REGISTER_REALM": register_realm,
+            "INVITE_REALM": invite_realm,
+            "ACCOUNTS": "\n".join(lines),
+        }
+        config = _PROVIDER
+        for name, value in marks.items():
+            config = config.replace(f"@{name}@", value)
+        super().__init__(folder, address, config)

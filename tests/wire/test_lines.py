@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.documents import SERVER, document
-from support.kamailio import Kamailio
+from support.kamailio import Provider
 from support.ports import LoopbackNetwork
 from support.running_engine import RunningEngine
 from support.sip_text import SipText
@@ -23,15 +23,15 @@ pytestmark = pytest.mark.wire
 
 PROVIDER, NETWORK = 10, 40
 """Last bytes of the addresses of the provider and of the telephone network behind it."""
-StartProvider = Callable[..., Kamailio]
+StartProvider = Callable[..., Provider]
 
 
 @pytest.fixture
 def start_provider(network: LoopbackNetwork, tmp_path: Path) -> Iterator[StartProvider]:
-    """`start_provider()`: Kamailio with the account line1, password line1pw."""
+    """`start_provider()`: Kamailio as a provider with the account line1, password line1pw."""
     with ExitStack() as stack:
         yield lambda accounts=None, **options: stack.enter_context(
-            Kamailio(
+            Provider(
                 tmp_path / "kamailio",
                 network.address(PROVIDER),
                 network.address(NETWORK),

@@ -15,13 +15,12 @@ from typing import Any
 
 from support.certificates import Authority
 from support.ports import LoopbackNetwork, wait_for_tcp
-from support.server import RunningServer
 from support.sipp import Sipp
 
 from tests.bench.calls.measuring import cpu_seconds, wait_until_idle
 
 HERE = Path(__file__).resolve().parent
-CARRIER, CALLER, SERVER = 10, 20, 1
+CARRIER, CALLER, SERVER, PROXY = 10, 20, 1, 2
 TRANSPORTS = ("udp", "tcp", "tls")
 CARRIER_SCENARIO = HERE / "carrier.xml"
 PREFIXES = {"udp": "13", "tcp": "14", "tls": "15"}
@@ -71,9 +70,18 @@ def document(network: LoopbackNetwork) -> dict[str, object]:
 
 
 def run_once(
-    server: RunningServer, network: LoopbackNetwork, rate: float, seconds: float, talk: int, transport: str = "udp"
+    pid: int,
+    network: LoopbackNetwork,
+    rate: float,
+    seconds: float,
+    talk: int,
+    transport: str = "udp",
+    server: int = SERVER,
 ) -> Run:
-    """Calls at this rate for so long, and what they cost; `talk` is in milliseconds."""
+    """Calls at this rate for so long through the process `pid`, and what they cost it; `talk` is in milliseconds.
+
+    `server` is the last byte of the address on which that process listens.
+    """
     calls = max(1, round(rate * seconds))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -88,13 +96,13 @@ def run_once(
             folder / "carrier", scenario_for(CARRIER_SCENARIO, transport, folder), network.address(CARRIER), **common
         )
         with tunnels(transport, network, folder):
-            before = cpu_seconds(server.pid)
+            before = cpu_seconds(pid)
             started = time.monotonic()
             caller = Sipp(
                 folder / "caller",
                 scenario_for(HERE / "caller.xml", transport, folder),
                 network.address(CALLER),
-                remote=way_to_server(transport, network),
+                remote=way_to_server(transport, network, server),
                 called=f"{PREFIXES[transport]}5550",
                 limit=100_000,
                 options=("-d", str(talk)),
@@ -102,8 +110,8 @@ def run_once(
             )
             result = caller.wait()
             elapsed = time.monotonic() - started - talk / 1000
-            wait_until_idle(server.pid)
-            after = cpu_seconds(server.pid)
+            wait_until_idle(pid)
+            after = cpu_seconds(pid)
         carrier.kill()
         if result.failed or result.exit_code:
             print(result.errors[:2000], file=sys.stderr)
@@ -118,11 +126,11 @@ def run_once(
     )
 
 
-def way_to_server(transport: str, network: LoopbackNetwork) -> str:
+def way_to_server(transport: str, network: LoopbackNetwork, server: int = SERVER) -> str:
     """Where a SIPp that calls sends to."""
     if transport == "tls":
         return f"{network.address(CALLER)}:{TUNNEL_PORT}"
-    return f"{network.address(SERVER)}:{PORTS[transport]}"
+    return f"{network.address(server)}:{PORTS[transport]}"
 
 
 def scenario_for(path: Path, transport: str, folder: Path) -> Path:

@@ -73,7 +73,7 @@ def measure_calls(count: int, rate: float) -> bool:
         folder = Path(name)
         document, address = calls.document(network), network.address(calls.SERVER)
         with RunningServer(folder / "data", document, address, expected=BUSY) as server:
-            calls.run_once(server, network, 20, 2, 500)
+            calls.run_once(server.pid, network, 20, 2, 500)
             before = resident_kib(server.pid)
             common = {"calls": count, "keep_messages": False, "seconds": int(begin + talk) + 60, "rate": rate}
             scenarios = Path(calls.__file__).parent
@@ -100,7 +100,7 @@ def measure_calls(count: int, rate: float) -> bool:
             settled = resident_kib(server.pid)
             result = caller.wait()
             carrier.kill()
-            calls.run_once(server, network, rate, begin, 500)
+            calls.run_once(server.pid, network, rate, begin, 500)
             again = resident_kib(server.pid)
     network.close()
     return row("calls in progress", result.successful, before, at_once, settled, again, GOAL_CALL)
