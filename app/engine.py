@@ -616,8 +616,9 @@ def allow_many_descriptors() -> None:
 
 def _seconds_slept() -> float:
     """For how long this machine has slept since it was started, where that does not count as time (Linux)."""
-    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
-    return 0.0 if boot_time is None else time.clock_gettime(boot_time) - time.monotonic()
+    if sys.platform != "linux":
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 
 
 def _wants_relay(configuration: Configuration) -> bool:

@@ -15,6 +15,9 @@ Address = tuple[str, int]
 
 WOULD_BLOCK = frozenset({errno.EAGAIN, errno.EWOULDBLOCK})
 
+_READABLE = 1
+"""EPOLLIN."""
+
 _TYPE_OF_SERVICE = 0xB8
 """Expedited forwarding, as everybody marks voice (RFC 4594 section 4.1)."""
 
@@ -77,10 +80,22 @@ class Poller(Protocol):
     def close(self) -> None: ...
 
 
+class _Epoll(Poller, Protocol):
+    """`select.epoll` as its methods are, for checking the types on systems that have none."""
+
+    def register(self, descriptor: int, events: int = ..., /) -> None: ...
+
+    def fileno(self) -> int: ...
+
+
 class EpollPoller:
     """Linux: the kernel keeps the list. `poll` is epoll's own method, nothing stands between."""
 
+    _epoll: _Epoll
+
     def __init__(self) -> None:
+        if sys.platform != "linux":
+            raise OSError(errno.ENOSYS, "epoll is Linux's")
         self._epoll = select.epoll()
         self.poll: Callable[[float, int], list[tuple[int, int]]] = self._epoll.poll
 
@@ -89,7 +104,7 @@ class EpollPoller:
         return self._epoll.fileno()
 
     def register(self, descriptor: int) -> None:
-        self._epoll.register(descriptor, select.EPOLLIN)
+        self._epoll.register(descriptor, _READABLE)
 
     def unregister(self, descriptor: int) -> None:
         self._epoll.unregister(descriptor)
@@ -148,4 +163,4 @@ class SelectPoller:
 
 def make_poller() -> EpollPoller | SelectPoller:
     """The best way to wait on this system."""
-    return EpollPoller() if hasattr(select, "epoll") else SelectPoller()
+    return EpollPoller() if sys.platform == "linux" else SelectPoller()

@@ -106,10 +106,10 @@ def _lock(descriptor: int) -> bool:
             return False
         finally:
             os.lseek(descriptor, 0, os.SEEK_SET)
-        return True
-    try:
-        # Not flock: that would go on to child processes and outlive us in a media worker.
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
+    else:
+        try:
+            # Not flock: that would go on to child processes and outlive us in a media worker.
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return False
     return True

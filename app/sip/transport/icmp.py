@@ -1,13 +1,14 @@
-"""ICMP errors of a UDP socket on Linux: which destination refused, read from the socket's error queue."""
+"""ICMP errors of a UDP socket on Linux: read from its error queue, and kept from the loop that watches the socket."""
 
 from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 AVAILABLE = sys.platform == "linux"
 
@@ -52,6 +53,26 @@ def ask_for_errors(listener: socket.socket) -> None:
         listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
 
 
+class Sheltered(Protocol):
+    """A descriptor that is readable while the socket behind it is."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+def shelter(listener: socket.socket) -> Sheltered:
+    """An epoll descriptor around a socket: it is only ever readable, also while an ICMP error waits in the socket.
+
+    Watched by itself, such a socket is given up by libuv (uvloop).
+    """
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, "only on Linux")
+    around = select.epoll()
+    around.register(listener.fileno(), select.EPOLLIN)
+    return around
+
+
 def take_errors(listener: socket.socket) -> list[Unreachable]:
     """Empty the error queue (64 at once at most) and return what RFC 3261 18.4 counts as a failure to send.
 
@@ -59,6 +80,8 @@ def take_errors(listener: socket.socket) -> list[Unreachable]:
     to be ignored by the RFC, the second is taken care of by the system when the message is repeated.
     """
     found: list[Unreachable] = []
+    if sys.platform != "linux":
+        return found
     for _ in range(_MOST_AT_ONCE):
         try:
             quoted, ancillary, _flags, address = listener.recvmsg(2048, 512, socket.MSG_ERRQUEUE)

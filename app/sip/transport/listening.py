@@ -206,10 +206,10 @@ def address_is_here(host: str) -> bool:
 
 def connection_bound(limits: TransportLimits) -> int:
     """How many stream connections there may be: the limit, or half the descriptors that this process may have."""
-    try:
-        import resource
-    except ImportError:
+    if sys.platform == "win32":
         return limits.connections
+    import resource
+
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return limits.connections

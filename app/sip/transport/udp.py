@@ -241,7 +241,7 @@ class UdpListener:
 
     def first_waited(self, source: socket.socket) -> float:
         """Seconds for which the next datagram has waited in the system's buffer; 0 where the system does not say."""
-        if not self._tells_time:
+        if sys.platform == "win32" or not self._tells_time:
             return 0.0
         try:
             _data, ancillary, _flags, _address = source.recvmsg(0, 128, socket.MSG_PEEK)
@@ -258,7 +258,7 @@ class UdpListener:
         batch: list[Datagram] = []
         buffer = self._buffer
         try:
-            if self._tells_destination:
+            if sys.platform != "win32" and self._tells_destination:
                 for _ in range(most):
                     size, ancillary, _flags, address = source.recvmsg_into([buffer], 128)
                     batch.append((bytes(buffer[:size]), address, _destination(ancillary)))
@@ -463,22 +463,15 @@ class _LoopReader:
         """Whether the last batch was full, so that more may be waiting."""
         # Asking for a second datagram that is not there costs less than another wake of Qt's loop.
         self._quiet = _QUIET if type(loop).__module__.startswith(("asyncio", "uvloop")) else float("inf")
-        self._epoll: select.epoll | None = None
-        watched: int = source.fileno()
-        if icmp.AVAILABLE:
-            # A waiting ICMP error makes libuv (uvloop) give up a watched socket. An epoll descriptor around it is
-            # only ever readable, in every loop.
-            self._epoll = select.epoll()
-            self._epoll.register(watched, select.EPOLLIN)
-            watched = self._epoll.fileno()
-        self._watched = watched
-        loop.add_reader(watched, self._readable)
+        self._sheltered = icmp.shelter(source) if icmp.AVAILABLE else None
+        self._watched = (self._sheltered or source).fileno()
+        loop.add_reader(self._watched, self._readable)
 
     def stop(self) -> None:
         if not self._loop.is_closed():
             self._loop.remove_reader(self._watched)
-        if self._epoll is not None:
-            self._epoll.close()
+        if self._sheltered is not None:
+            self._sheltered.close()
 
     def _readable(self) -> None:
         listener = self._listener
@@ -606,12 +599,12 @@ class _ThreadReader:
 
 def _waiter(source: socket.socket, stop: socket.socket) -> Callable[[], object]:
     """A function that waits until one of the two is readable."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(source, select.POLLIN)
-        poll.register(stop, select.POLLIN)
-        return poll.poll
-    return lambda: select.select([source, stop], [], [])
+    if sys.platform == "win32" or not hasattr(select, "poll"):
+        return lambda: select.select([source, stop], [], [])
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    poll.register(stop, select.POLLIN)
+    return poll.poll
 
 
 def _ignore_icmp_errors(opened: socket.socket) -> None:
@@ -682,6 +675,8 @@ def _destination(ancillary: list[tuple[int, int, bytes]]) -> str:
 
 def _send_from(sender: socket.socket, local_host: str, data: bytes, destination: tuple[str, int]) -> None:
     """Send with the source address given, for a socket that is bound to all of them. Raises OSError."""
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, "not on Windows")
     if sender.family == socket.AF_INET:
         control = struct.pack("=i4s4s", 0, socket.inet_pton(socket.AF_INET, local_host), bytes(4))
         ancillary = [(socket.IPPROTO_IP, _IP_PKTINFO, control)]

@@ -81,5 +81,5 @@ def test_the_best_way_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     poller = sockets.make_poller()
     assert hasattr(poller, "fileno") == hasattr(sockets.select, "epoll")
     poller.close()
-    monkeypatch.delattr(sockets.select, "epoll", raising=False)
+    monkeypatch.setattr(sockets.sys, "platform", "darwin")
     assert isinstance(sockets.make_poller(), SelectPoller)
