@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from app import collector
+from app import alarm_delivery, collector
+from app.alarm_delivery import AlarmDelivery
 from app.calls.destinations import Place
 from app.calls.simulation import Simulation, simulate
 from app.calls.switch import Switch
@@ -34,6 +35,7 @@ from app.events import (
     MessageTraced,
     RejectedSource,
     Sampled,
+    Severity,
     StreamRow,
     TrunkRow,
     UserRow,
@@ -116,7 +118,9 @@ class Engine:
         self._database: DatabaseThread | None = None
         self._switch: Switch | None = None
         self._media: MediaService | None = None
+        self._alarm_delivery: AlarmDelivery | None = None
         self._listen_again: asyncio.Task[None] | None = None
+        self.events.subscribe(Alarm, self._deliver_alarm)
         self._ways: dict[str, str] = {}
         """From which of our addresses each provider of an external line is reached."""
         self._slept = 0.0
@@ -210,6 +214,8 @@ class Engine:
             raise
         self._database = DatabaseThread(database, loop.call_soon_threadsafe, self._on_stored, self._on_trouble)
         self._database.keep_calls(self.configuration.system.call_record_days)
+        self._alarm_delivery = AlarmDelivery(self._on_alarm_delivery)
+        self._alarm_delivery.configure(self.configuration.system)
         transports = self._transports = Transports(self._on_messages, self._on_failure, self._admit)
         transports.on_listener_changed = self._on_listener_changed
         self._resolver = Resolver(read_nameservers(os.environ.get(NAMESERVERS_VARIABLE, "")))
@@ -298,6 +304,9 @@ class Engine:
         if self._transports is not None:
             await self._transports.stop()
             self._transports = None
+        if self._alarm_delivery is not None:
+            delivery, self._alarm_delivery = self._alarm_delivery, None
+            await asyncio.get_running_loop().run_in_executor(None, delivery.stop)
         if self._database is not None:
             database, self._database = self._database, None
             await asyncio.get_running_loop().run_in_executor(None, database.stop)
@@ -493,6 +502,8 @@ class Engine:
             self._switch.configure(configuration)
         if self._database is not None:
             self._database.keep_calls(configuration.system.call_record_days)
+        if self._alarm_delivery is not None:
+            self._alarm_delivery.configure(configuration.system)
         # One that seeks a place already looks itself whether the record has changed again.
         moves = self._place.differs(before, configuration.system) and not self._seeks_a_place
         if moves and self._loop is not None:
@@ -512,6 +523,32 @@ class Engine:
         self._database_trouble = text or ""
         self._alarm("database", text or "the database works again", cleared=text is None)
         self._change_state(self.state)
+
+    def send_test_alarm(self) -> tuple[str, ...]:
+        """Deliver an alarm that is none; returns where to, in words, of which there are none without a destination.
+
+        UserFacingError while the server is stopped.
+        """
+        if self._alarm_delivery is None:
+            raise UserFacingError("The server is stopped")
+        self._alarm_delivery.take(
+            Alarm.about("test", "this is a test", self._clock.wall(), severity=Severity.INFORMATION)
+        )
+        return self._alarm_delivery.destinations()
+
+    def _deliver_alarm(self, alarm: Alarm) -> None:
+        if self._alarm_delivery is not None:
+            self._alarm_delivery.take(alarm)
+
+    def _on_alarm_delivery(self, text: str) -> None:
+        """Comes from a thread: alarms are not delivered, or (blank) they are again."""
+        loop = self._loop
+        if loop is not None:
+            # The thread may outlive the loop by the seconds that it still waits for a mail server.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(
+                    lambda: self._alarm(alarm_delivery.CODE, text or "alarms are delivered again", cleared=not text)
+                )
 
     def _alarm(self, code: str, text: str, *, cleared: bool = False) -> None:
         self.events.publish(Alarm.about(code, text, self._clock.wall(), cleared=cleared))

@@ -406,7 +406,8 @@ class Alarm(Event):
 
     severity: Severity
     code: str
-    """A stable word: `trunk_down`, `line_down`, `database`, `listener`, `media_worker`."""
+    """A stable word: `trunk_down`, `line_down`, `database`, `listener`, `media_worker`, `overload`,
+    `alarm_delivery`."""
     text: str
     at: float = 0.0
     cleared: bool = False

@@ -13,10 +13,16 @@ from app.records.types import (
     HeaderText,
     Host,
     IpAddress,
+    MailAddress,
+    MailAddresses,
+    MailSecurity,
+    MailSecurityChoice,
     Networks,
     Number,
     RouteType,
+    Secret,
     UntrustedCalls,
+    WebAddress,
     check_host,
 )
 
@@ -226,6 +232,51 @@ class System(Record):
             zero="unlimited",
         ),
     ] = 200
+    alarm_webhook: Annotated[
+        WebAddress,
+        Shown(
+            "&Web address for alarms",
+            "Every alarm, and its end, is posted there as JSON with a line of text, as chat programs take it.",
+            tab="Alarms",
+            blank="none",
+            secret=True,
+            column=False,
+        ),
+    ] = ""
+    alarm_mail_to: Annotated[
+        MailAddresses,
+        Shown(
+            "Mail alarms &to",
+            "Who gets a mail for every alarm and its end; several alarms at once make one mail.",
+            tab="Alarms",
+            blank="nobody",
+            column=False,
+        ),
+    ] = ()
+    alarm_mail_from: Annotated[
+        MailAddress,
+        Shown("Mail &from", "The sender of these mails.", tab="Alarms", blank="the first recipient", column=False),
+    ] = ""
+    mail_server: Annotated[
+        Host, Shown("Mail &server", "The SMTP server that takes the mails.", tab="Alarms", blank="none", column=False)
+    ] = ""
+    mail_port: Annotated[
+        int,
+        Field(ge=1, le=65535),
+        Shown("Mail &port", "587 with STARTTLS, 465 with TLS, 25 without.", tab="Alarms", column=False),
+    ] = 587
+    mail_security: Annotated[
+        MailSecurityChoice,
+        Shown("Mail se&curity", "How the connection to the mail server is protected.", tab="Alarms", column=False),
+    ] = MailSecurity.STARTTLS
+    mail_user: Annotated[
+        HeaderText,
+        Shown("Mail &user", "The name to log in with.", tab="Alarms", blank="no login", column=False),
+    ] = ""
+    mail_password: Annotated[
+        Secret,
+        Shown("Mail passwor&d", "Its password.", tab="Alarms", blank="none", secret=True, column=False),
+    ] = ""
     call_record_days: Annotated[
         int,
         Field(ge=0, le=36500),
@@ -248,6 +299,12 @@ class System(Record):
     def _media_range(self) -> System:
         if self.media_port_last - self.media_port_first < 3:
             raise ValueError("media_port_last: must be at least 3 above the first media port")
+        return self
+
+    @model_validator(mode="after")
+    def _mail_has_a_server(self) -> System:
+        if self.alarm_mail_to and not self.mail_server:
+            raise ValueError("mail_server: must be filled in when alarms are mailed")
         return self
 
     def detail(self) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
@@ -72,6 +73,14 @@ class AddressAction(StrEnum):
     DROP = "drop"
 
 
+class MailSecurity(StrEnum):
+    """How mail travels to its server."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
 class UntrustedCalls(StrEnum):
     """What a stranger's INVITE gets."""
 
@@ -103,6 +112,9 @@ CHOICE_WORDS: dict[StrEnum, str] = {
     AddressAction.DROP: "drop silently",
     UntrustedCalls.REJECT: "reject with 403",
     UntrustedCalls.DROP: "drop silently",
+    MailSecurity.STARTTLS: "STARTTLS - encrypted from the second word on",
+    MailSecurity.TLS: "TLS - encrypted from the start",
+    MailSecurity.NONE: "none - readable on the way",
 }
 """The words that a person reads for each choice."""
 
@@ -175,6 +187,26 @@ def check_uri_parameters(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$%=;]*", bare):
         raise ValueError(f"'{text}' is not a list of URI parameters such as user=phone")
     return bare
+
+
+def check_web_address(text: str) -> str:
+    """`https://host/path`, as a program posts to it."""
+    bare = check_header_text(text)
+    try:
+        parts = urlsplit(bare)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in bare
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError("must be a web address such as https://chat.example.com/hooks/alarms")
+    return bare
+
+
+def check_mail_address(text: str) -> str:
+    """`name@host`, without a display name."""
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", text):
+        raise ValueError(f"'{text}' is not a mail address such as admin@example.com")
+    return text
 
 
 def _split(value: Any) -> Any:
@@ -269,6 +301,17 @@ Codecs = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_che
 """Codec names in order of preference."""
 CallerIdHeaders = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_caller_id_headers)]
 """Names of caller identity headers."""
+WebAddress = Annotated[
+    str, BeforeValidator(_stripped), AfterValidator(lambda text: check_web_address(text) if text else "")
+]
+"""A web address to post to, or blank."""
+MailAddress = Annotated[
+    str, BeforeValidator(_stripped), AfterValidator(lambda text: check_mail_address(text) if text else "")
+]
+"""A mail address, or blank."""
+MailAddresses = Annotated[tuple[MailAddress, ...], BeforeValidator(_split)]
+"""Several mail addresses."""
+MailSecurityChoice = Annotated[MailSecurity, BeforeValidator(_lower)]
 RelayMediaChoice = Annotated[RelayMedia, BeforeValidator(_yes_or_no)]
 EarlyMediaChoice = Annotated[EarlyMedia, BeforeValidator(_lower)]
 TransportChoice = Annotated[Transport, BeforeValidator(_lower)]

@@ -63,6 +63,7 @@ class FakeEngine:
         self.lifted: list[str] = []
         self.registered: list[int] = []
         self.queries: list[CallQuery] = []
+        self.alarm_destinations: tuple[str, ...] = ()
         self.save_error: Exception | None = None
         self.can_save = True
         self.database_damaged = False
@@ -191,6 +192,10 @@ class FakeEngine:
     def register_line(self, line_id: int) -> None:
         """Register a line."""
         self.registered.append(line_id)
+
+    def send_test_alarm(self) -> tuple[str, ...]:
+        """Where the test says that alarms go."""
+        return self.alarm_destinations
 
     def call_records(self, query: CallQuery, done: Callable[[list[CallRecord] | None, Exception | None], None]) -> None:
         """A page of the records that the test has set, found, sorted and cut as the database does."""

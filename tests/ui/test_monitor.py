@@ -295,6 +295,21 @@ def test_alarms_are_kept_the_newest_first_even_while_the_page_is_closed(
     assert cell(page, shown(page)[0], "text") == f"alarm {MOST_ALARMS + 9}"
 
 
+def test_a_test_of_the_alarms_says_where_they_go(window: MainWindow, engine: FakeEngine, qtbot: QtBot) -> None:
+    window.open_page("alarms")
+    page: Any = window.current_page()
+    test = page.findChild(QAction, "send_test")
+    text = window.findChild(QLabel, "notice.text")
+    engine.alarm_destinations = ("chat.example.com", "admin@example.com")
+    test.trigger()
+    assert text.text() == "A test is on its way to chat.example.com, admin@example.com."
+    engine.alarm_destinations = ()
+    test.trigger()
+    assert "shown here only" in text.text()
+    window.findChild(QPushButton, "notice.button").click()
+    assert window.current_page().objectName() == "page.system"
+
+
 # --- overview --------------------------------------------------------------------------------------------------------
 
 

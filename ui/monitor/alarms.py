@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 
+from app.errors import UserFacingError
 from app.events import Alarm, Severity
 from ui.monitor.alarm_history import PastAlarm
 from ui.monitor.live_page import LivePage
 from ui.tables.cells import Cell, Column, state_cell, text_cell, time_cell
+from ui.tables.table_page import Needs
 from ui.theme import Tone
 from ui.workspace import Workspace
 
@@ -18,6 +20,7 @@ SUBJECTS = {
     "listener": "Listening",
     "media_worker": "Audio",
     "overload": "Load",
+    "alarm_delivery": "Alarms elsewhere",
 }
 """What an alarm is about, by its code."""
 _TONES = {Severity.ERROR: Tone.BAD, Severity.WARNING: Tone.WARNING, Severity.INFORMATION: Tone.INFORMATION}
@@ -52,9 +55,26 @@ class AlarmsPage(LivePage[PastAlarm]):
             "Nothing went wrong since the window was opened. A trunk that goes down, a line that loses its "
             "registration, a full disk and the like are noted here, and when they are over.",
         )
+        self.add_command("send_test", "Send a &test", self.send_test, icon="alarm", needs=Needs.NOTHING)
         self.add_table_commands()
         header = self.view.horizontalHeader()
         if header.sortIndicatorSection() < 0:
             header.setSortIndicator(self.live.column_index("at"), Qt.SortOrder.DescendingOrder)
         self.load()
         workspace.alarm_history.changed.connect(self.load)
+
+    def send_test(self) -> None:
+        """Deliver a test where alarms are delivered, and say where that is."""
+        try:
+            destinations = self.workspace.engine.send_test_alarm()
+        except UserFacingError as error:
+            self.workspace.notice(str(error))
+            return
+        if destinations:
+            self.workspace.notice(f"A test is on its way to {', '.join(destinations)}.")
+        else:
+            self.workspace.notice(
+                "Alarms are shown here only. System, tab Alarms, says where else they go.",
+                "System",
+                lambda: self.workspace.page_wanted.emit("system"),
+            )
