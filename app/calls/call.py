@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from app.calls.call_neighbours import CallMedia, Dialler, Party
 from app.calls.call_words import (
     GLOBAL_FAILURES,
     STATUS_OF_AN_END,
@@ -37,62 +38,33 @@ from app.calls.leg_events import (
     Offered,
     OfferRefused,
     Redirected,
+    Referred,
     Ringing,
 )
 from app.calls.offers import Offers
+from app.calls.stand_in import StandIn
 from app.dialplan.decision import LIMIT_WORDS, Dial, DialTarget, RouteDecision, Skipped
-from app.dialplan.request import CallRequest, Source, SourceKind
+from app.dialplan.request import CallRequest, Source
 from app.errors import RemoteError
 from app.events import Attempt, CallRecord, CallRow, CallState
 from app.records import RouteType
 from app.records.trunks import OutgoingFields
 
 if TYPE_CHECKING:
+    from app.calls.transfer import Transfer
     from app.clock import Deadline
     from app.sip.flow import Flow
 
 MAXIMUM_DIGITS = 64
 """So many DTMF digits of a call are shown."""
+MAXIMUM_TRAIL = 200
+"""So many steps of the trail are kept when its own peers add to it."""
 MAXIMUM_ATTEMPTS = 64
 """So many attempts of a call are kept; a call never makes more."""
 CLOCK_WAS_SET = 2.0
 """Seconds by which the clock on the wall may drift away from the other one; more is no drift: somebody has set it."""
 
 CALLER, CALLED, SERVER = "caller", "called", "server"
-
-
-class Dialler(Protocol):
-    """Who makes legs for a call, and takes note of it."""
-
-    def dial(self, call: Call, target: DialTarget, way: int) -> list[CalledLeg] | str:
-        """Begin an attempt at a target: its legs, or in words why there are none.
-
-        `way` counts the addresses of the target's server that were tried before.
-        """
-
-    def hold(self, target: DialTarget) -> Hold | str:
-        """Count the call on its target, or say in words why there is no room."""
-
-    def redirect(self, call: Call, target: DialTarget, redirected: Redirected) -> RouteDecision | None:
-        """Where a call goes that the target has redirected; None when it is not followed."""
-
-    def outcome(self, target: DialTarget, failure: Failed | None) -> None:
-        """What became of an attempt: None when the target answered the call."""
-
-    def changed(self, call: Call) -> None:
-        """The call's row is new."""
-
-    def ended(self, call: Call) -> None:
-        """The call has ended; called exactly once."""
-
-    def schedule(self, delay: float, callback: Callable[[float], None]) -> Deadline:
-        """Have a callback called after so many seconds."""
-
-    def wall(self) -> float:
-        """Seconds since the epoch."""
-
-    def monotonic(self) -> float:
-        """Seconds that only go forward."""
 
 
 class Call:
@@ -103,7 +75,7 @@ class Call:
         dialler: Dialler,
         call_id: str,
         node: str,
-        caller: CallerLeg,
+        caller: CallerLeg | StandIn,
         source: Source,
         request: CallRequest,
         identity: CallerIdentity,
@@ -115,8 +87,18 @@ class Call:
         self.source = source
         self.request = request
         self.identity = identity
-        self.called: CalledLeg | None = None
+        self.called: CalledLeg | StandIn | None = None
         """The leg that has answered."""
+        self.party_in = Party(source, request.caller_number)
+        """Who is on the caller's side: after a transfer another one than has called."""
+        self.party_out: Party | None = None
+        """Who is on the called side after a transfer; before, the target is."""
+        self.presented: CallerIdentity | None = None
+        """How local users are shown the caller, where that is not `identity`: the party that is transferred to them."""
+        self.transfer: Transfer | None = None
+        """What is under way to take a side of the call elsewhere."""
+        self.transfers = 0
+        """How many transfers have led to this call, one after the other."""
         self.state = CallState.ROUTING
         self.started = dialler.wall()
         self._started_at = dialler.monotonic()
@@ -292,7 +274,7 @@ class Call:
         self.hang_up(EndCause.ERROR, "an error in this server ended the call")
 
     def _unusable(self, leg: Leg, error: RemoteError) -> None:
-        by = CALLER if leg is self.caller else CALLED
+        by = self.side_of(leg)
         self.status = self.status if self.answered else error.status
         self.text = f"the {by} side's session description cannot be used: {error.detail or error.reason}"
         self._drop_forks("")
@@ -510,8 +492,13 @@ class Call:
         if other is not None:
             other.answer_info(event.status, event.reason)
 
+    def _on_referred(self, leg: Leg, event: Referred) -> None:
+        self._dialler.refer(self, leg, event)
+
     def _on_hung_up(self, leg: Leg, event: HungUp) -> None:
-        by = CALLER if leg is self.caller else CALLED
+        if self.transfer is not None and self.transfer.goes_on_without(leg):
+            return
+        by = self.side_of(leg)
         texts = {
             EndCause.REJECTED: f"the {by} side acknowledged an offer without an answer to it",
             EndCause.ACK_MISSING: f"the {by} side never acknowledged the answer: no ACK came to {leg.contact}, as that "
@@ -530,7 +517,7 @@ class Call:
 
     # --- from this side -----------------------------------------------------------------------------------------------
 
-    def hang_up(self, cause: EndCause, text: str) -> None:
+    def hang_up(self, cause: EndCause, text: str, by: str = SERVER) -> None:
         """End the call from here, whatever it is doing."""
         if self.state is CallState.ENDED:
             return
@@ -545,7 +532,57 @@ class Call:
             self.caller.hang_up(reason)
         else:
             self.caller.refuse(self.status)
-        self._end(cause, SERVER)
+        self._end(cause, by)
+
+    # --- transfers ----------------------------------------------------------------------------------------------------
+
+    def side_of(self, leg: Leg) -> str:
+        """Which side a leg is, in a word."""
+        return CALLER if leg is self.caller else CALLED
+
+    def party(self, leg: Leg) -> Party:
+        """Who is on the side of this leg."""
+        if leg is self.caller:
+            return self.party_in
+        if self.party_out is not None or self.target is None:
+            return self.party_out or Party(self.source, "")
+        return Party(Source.parse(self.target.name), self.target.called_number)
+
+    def take_holds(self, leg: Leg) -> list[Hold]:
+        """What the call holds for this leg's party: no longer the call's, but whoever takes it."""
+        if leg is self.caller:
+            taken, self.holds = self.holds, []
+            return taken
+        hold, self._hold = self._hold, None
+        return [] if hold is None else [hold]
+
+    def put_holds(self, leg: Leg, holds: list[Hold]) -> None:
+        """Hold this for this leg's party from now on."""
+        if leg is self.caller:
+            self.holds = holds
+        else:
+            self._hold = holds[0] if holds else None
+
+    def rejoin(self, newcomer: StandIn) -> None:
+        """A party has come to a side of the call that is answered: join it with the other side."""
+        self._offers.rejoin(newcomer)
+
+    def joined(self) -> None:
+        """The newcomer takes part now."""
+        if self.transfer is not None:
+            self.transfer.joined()
+
+    def left_behind(self, by: str, text: str) -> None:
+        """A side of the call has gone into another one: this one is over, and its other leg is ended by others."""
+        self.text = text
+        self._end(EndCause.TRANSFERRED, by)
+
+    def note(self, text: str, step: str = "") -> None:
+        """Show something about a running call, and keep a step of its trail."""
+        self.text = text
+        if step and len(self.trail) < MAXIMUM_TRAIL:
+            self.trail.append(step)
+        self._dialler.changed(self)
 
     def _end(self, cause: EndCause, by: str) -> None:
         """Everything that the call held is given back, once."""
@@ -560,10 +597,10 @@ class Call:
             # The answer was kept back by early media that the caller had not acknowledged: it never heard of it.
             self.answered = 0.0
         # Legs and call let go of each other, so that both are freed at once and not by the garbage collector.
-        self.caller.owner = None
+        for leg in (self.caller, self.called):
+            if leg is not None and leg.owner is self:
+                leg.owner = None
         self._offers.close()
-        if self.called is not None:
-            self.called.owner = None
         self._stop_no_answer()
         for deadline in (self._longest, self._expiry):
             if deadline is not None:
@@ -573,6 +610,9 @@ class Call:
         for hold in self.holds:
             hold.release()
         self.holds.clear()
+        transfer, self.transfer = self.transfer, None
+        if transfer is not None:
+            transfer.call_ended(self)
         self._dialler.ended(self)
 
     # --- media --------------------------------------------------------------------------------------------------------
@@ -608,12 +648,14 @@ class Call:
 
     @property
     def trunk_in(self) -> int:
-        """The id of the trunk that the call came from, 0 for none."""
-        return self.source.id if self.source.kind is SourceKind.SIP_TRUNK else 0
+        """The id of the trunk that the caller is at, 0 for none."""
+        return self.party_in.trunk
 
     @property
     def trunk_out(self) -> int:
-        """The id of the trunk that the call goes to, 0 for none."""
+        """The id of the trunk that the called side is at, 0 for none."""
+        if self.party_out is not None:
+            return self.party_out.trunk
         target = self.target
         return target.target_id if target is not None and target.kind is RouteType.SIP_TRUNK else 0
 
@@ -626,9 +668,9 @@ class Call:
         return CallRow(
             id=self.id,
             state=self.state,
-            source=self.source.name,
-            target=target.name if target is not None else "",
-            caller_number=self.request.caller_number,
+            source=self.party_in.source.name,
+            target=self.party_out.source.name if self.party_out else target.name if target else "",
+            caller_number=self.party_in.number,
             called_number=self.request.called_number,
             sent_number=target.called_number if target is not None else "",
             trunk_in=self.trunk_in,
@@ -669,28 +711,6 @@ class Call:
         )
 
 
-class CallMedia(Protocol):
-    """The relayed media of a call."""
-
-    problem: str
-    """What is wrong with the audio, in words; blank while all is well."""
-
-    def cross(self, leg: Leg, body: Body, *, is_offer: bool) -> Body:
-        """A body from this leg as the other side shall get it. RemoteError when it cannot be used."""
-
-    def established(self) -> None:
-        """The call is answered."""
-
-    def press(self, to_caller: bool, digit: str) -> bool:
-        """Put a digit into the audio of a side; False where it does not take digits there."""
-
-    def roll_back(self) -> None:
-        """The last offer was refused: media stay as they were."""
-
-    def report(self) -> tuple[dict[str, object], ...]:
-        """What is kept of the streams."""
-
-
 _HANDLERS: dict[type, Callable[[Call, Leg, Any], None]] = {
     Ringing: Call._on_ringing,
     Answered: Call._on_answered,
@@ -704,5 +724,6 @@ _HANDLERS: dict[type, Callable[[Call, Leg, Any], None]] = {
     OfferRefused: Call._on_offer_refused,
     Informed: Call._on_informed,
     InfoAnswered: Call._on_info_answered,
+    Referred: Call._on_referred,
     HungUp: Call._on_hung_up,
 }

@@ -11,7 +11,7 @@ from app.media.sdp import parse as session_description
 from app.records.trunks import OutgoingFields
 from app.sip.multipart import SESSION_TYPE
 
-STATUS_OF_AN_END = {EndCause.SHUTDOWN: 503, EndCause.ERROR: 500, EndCause.REJECTED: 488}
+STATUS_OF_AN_END = {EndCause.CANCELLED: 487, EndCause.SHUTDOWN: 503, EndCause.ERROR: 500, EndCause.REJECTED: 488}
 UNHEARD = (FailureKind.TIMEOUT, FailureKind.TRANSPORT)
 GLOBAL_FAILURES = range(600, 700)
 
@@ -67,6 +67,20 @@ def is_hold(body: Body) -> bool:
     except RemoteError:
         return False
     return bool(audio.port) and audio.direction is not Direction.SENDRECV
+
+
+_DIRECTIONS = frozenset((b"a=sendonly", b"a=recvonly", b"a=inactive"))
+
+
+def not_held(body: Body) -> Body:
+    """A session description as its party would give it to somebody new: what it said was about a hold of the other's.
+
+    A party that holds the call itself answers an offer to talk accordingly (RFC 3264 6.1).
+    """
+    if not body.is_description:
+        return body
+    lines = [line for line in body.content.splitlines() if line.strip().lower() not in _DIRECTIONS]
+    return Body(body.content_type, b"".join(line + b"\r\n" for line in lines))
 
 
 def says_the_same(one: Body | None, other: Body | None) -> bool:

@@ -11,7 +11,7 @@ from app.calls.outgoing import USER_AGENT
 from app.calls.provisional import ReliableProvisionals, option_in
 from app.calls.session_timer import agree_as_server
 from app.sip.dialog import Dialog
-from app.sip.endpoint import ALLOW, Endpoint, new_tag
+from app.sip.endpoint import Endpoint, new_tag
 from app.sip.message import Request, Response
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class CallerLeg(Leg):
         if self._must_be_reliable or (self._may_be_reliable and body is not None):
             self.is_promised = self.is_promised or body is not None
             # RFC 3311 5.1: who shall know that it may send UPDATE before the answer is told so here.
-            answer.add("Allow", ALLOW)
+            answer.add("Allow", self.allow)
             if self._provisionals is None:
                 self._provisionals = ReliableProvisionals(
                     self.endpoint, self.key, self.request.cseq.number, self._no_prack

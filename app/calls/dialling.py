@@ -173,6 +173,8 @@ class Dialling:
         asked = breadth_of(call.caller.request)
         breadth = DEFAULT_BREADTH if asked is None else asked
         places = places[-breadth:]
+        if call.presented is not None:
+            target = target._replace(caller_number=call.presented.number)
         offers = self._relays.offers_for(call, target, places)
         if isinstance(offers, str):
             return offers
@@ -202,14 +204,17 @@ class Dialling:
         authorize: Authorize | None,
         max_breadth: int,
     ) -> CalledLeg:
+        identity = call.identity
+        if call.presented is not None and target.kind is RouteType.LOCAL_USER:
+            identity = call.presented
         from_tag = new_tag()
         call_id = new_call_id()
-        contact = self._endpoint.contact(flow, contact_user(target, private=call.identity.private))
+        contact = self._endpoint.contact(flow, contact_user(target, private=identity.private))
         forwards = call.caller.request.max_forwards
         invite = make_invite(
             target,
             addressed,
-            call.identity,
+            identity,
             contact=contact,
             call_id=call_id,
             from_tag=from_tag,

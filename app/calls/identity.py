@@ -31,6 +31,8 @@ class CallerIdentity(NamedTuple):
     """The caller asked not to be shown (RFC 3323)."""
     diversions: tuple[str, ...] = ()
     """Diversion header values, newest first, as they came."""
+    referred_by: str = ""
+    """The number of the local user who has transferred the caller to the target; blank for nobody."""
 
 
 def number_of(uri: Uri) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,8 +18,11 @@ from app.calls.leg_events import (
     OfferCancelled,
     Offered,
     OfferRefused,
+    Referred,
 )
-from app.calls.outgoing import USER_AGENT
+from app.calls.next_hop import next_hop
+from app.calls.outgoing import USER_AGENT, allow_for
+from app.calls.referral import Referral
 from app.calls.session_timer import (
     MINIMUM,
     SessionTerms,
@@ -31,8 +33,7 @@ from app.calls.session_timer import (
     wanted_minimum,
 )
 from app.sip.dialog import AcceptedRetransmission, Dialog, DialogState
-from app.sip.endpoint import ALLOW, DialogKey, Endpoint
-from app.sip.flow import DEFAULT_PORTS
+from app.sip.endpoint import DialogKey, Endpoint
 from app.sip.message import Message, Request, Response
 from app.sip.multipart import SESSION_TYPE, is_multipart, session_part
 from app.sip.transaction import cancel_for
@@ -83,33 +84,6 @@ def body_headers(body: Body | None) -> list[tuple[str, str]]:
     return [] if body is None else [("Content-Type", body.content_type)]
 
 
-def next_hop(uri_host: str, uri_port: int | None, flow: Flow, is_phone: bool = False) -> Flow:
-    """Where a request inside a dialog goes (RFC 3261 12.2.1.1, with the care that NAT needs).
-
-    The URI's address is used when it is one that can be reached from where the peer is: an address of the same kind
-    (private or public) as the one the peer speaks from. Otherwise, and for names, since no DNS is asked on the path
-    of a message, the flow that the peer was heard on is the way. A phone that is heard from another address than it
-    names is behind NAT, even where both are private (a network inside the office, a VPN).
-    """
-    host = uri_host.strip("[]")
-    port = uri_port or DEFAULT_PORTS[flow.transport]
-    if (host == flow.remote_host and port == flow.remote_port) or flow.transport != "udp":
-        return flow
-    try:
-        named = ipaddress.ip_address(host)
-        heard = ipaddress.ip_address(flow.remote_host)
-    except ValueError:
-        return flow
-    if named.version != heard.version or named.is_unspecified or named.is_multicast:
-        return flow
-    if named.is_private is not heard.is_private or (is_phone and named != heard):
-        return flow
-    if host == flow.remote_host and heard.is_private is False:
-        # Same host, other port: behind a NAT the port that was heard is the one that is open.
-        return flow
-    return flow._replace(remote_host=host, remote_port=port)
-
-
 class Leg:
     """What both kinds of leg can do once there is a dialog: offers, INFO and hanging up, in both directions."""
 
@@ -126,6 +100,8 @@ class Leg:
         """Our Contact value towards the peer."""
         self.dialog: Dialog | None = None
         self.ended = False
+        self.referrals = 0
+        """How many REFERs the peer has sent."""
         self.authorize: Authorize | None = None
         """What answers the challenges to our requests; None where the peer gets no password."""
         self._asked: dict[Key, tuple[Dialog, Request]] = {}
@@ -198,7 +174,7 @@ class Leg:
             return False
         if method == "UPDATE" and body is not None and not self._peer_updates:
             method = "INVITE"
-        headers = [("Contact", self.contact), ("Allow", ALLOW), ("User-Agent", USER_AGENT), *body_headers(body)]
+        headers = [("Contact", self.contact), ("Allow", self.allow), ("User-Agent", USER_AGENT), *body_headers(body)]
         expires = self._terms.expires if self._terms is not None else self.session_expires
         if expires and self._is_established():
             headers += [("Supported", "timer"), *offer_as_client(expires, self._least_session, self._terms)]
@@ -240,7 +216,7 @@ class Leg:
         self._offer_given_up = True
         self._be_patient(CANCEL_PATIENCE)
         if self._offer_heard:
-            self.endpoint.send_cancel(cancel_for(request), self._way(), self)
+            self.endpoint.send_cancel(cancel_for(request), self.way_to_peer(), self)
 
     def _be_patient(self, seconds: float) -> None:
         if self._offer_patience is not None:
@@ -370,7 +346,7 @@ class Leg:
         self.flow = self.endpoint.source or self.flow
         handler = _REQUESTS.get(request.method)
         if handler is None:
-            self.endpoint.respond(key, request.answer(405, None, None, [("Allow", ALLOW)]))
+            self.endpoint.respond(key, request.answer(405, None, None, [("Allow", self.allow)]))
             return
         handler(self, key, request)
 
@@ -434,6 +410,14 @@ class Leg:
         self._informed_by.append((key, request))
         self.tell(Informed(body_of(request), request.get("Info-Package") or ""))
 
+    def _on_refer(self, key: Key, request: Request) -> None:
+        """RFC 3515: the call decides whether its other side is called elsewhere."""
+        self.referrals += 1
+        referral = Referral(self, key, request)
+        if self.owner is None:
+            referral.refuse(481, "")
+        self.tell(Referred(referral))
+
     def _on_options(self, key: Key, request: Request) -> None:
         self.endpoint.respond(key, self._answer(request, 200, None, None))
 
@@ -495,7 +479,7 @@ class Leg:
             if not self._offer_heard:
                 self._offer_heard = True
                 if self._offer_given_up:
-                    self.endpoint.send_cancel(cancel_for(request), self._way(), self)
+                    self.endpoint.send_cancel(cancel_for(request), self.way_to_peer(), self)
             return
         self._offer_request = self._offer_key = None
         if self._offer_patience is not None:
@@ -620,7 +604,12 @@ class Leg:
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
-    def _way(self) -> Flow:
+    @property
+    def allow(self) -> str:
+        """The methods that the peer may send; only a local user may transfer calls."""
+        return allow_for(bool(self.phone_of))
+
+    def way_to_peer(self) -> Flow:
         """Where the next request inside the dialog goes."""
         return self.flow if self.dialog is None else self._way_of(self.dialog)
 
@@ -664,7 +653,7 @@ class Leg:
         more: Iterable[tuple[str, str]] = (),
     ) -> Response:
         """An answer with what the peer needs to reach us."""
-        headers = [("Contact", self.contact), ("Allow", ALLOW), ("Server", USER_AGENT), *more, *body_headers(body)]
+        headers = [("Contact", self.contact), ("Allow", self.allow), ("Server", USER_AGENT), *more, *body_headers(body)]
         return request.answer(status, reason, self.local_tag, headers, body.content if body else b"")
 
     def _send_ack(self, dialog: Dialog, invite: Request, body: Body | None) -> None:
@@ -682,7 +671,7 @@ class Leg:
         """RFC 3261 13.2.2.4: a repeated 2xx means that the ACK was lost."""
         data = self._acks.get((response.cseq.number, response.to.tag or ""))
         if data is not None:
-            self.endpoint.send_again(self._way(), data)
+            self.endpoint.send_again(self.way_to_peer(), data)
 
     def _await_ack(self, key: Key, answer: Response, answer_in_ack: bool) -> None:
         """Repeat a 2xx until its ACK comes (RFC 3261 13.3.1.4), whatever the transport."""
@@ -778,4 +767,5 @@ _REQUESTS = {
     "UPDATE": Leg._on_offer,
     "INFO": Leg._on_info,
     "OPTIONS": Leg._on_options,
+    "REFER": Leg._on_refer,
 }

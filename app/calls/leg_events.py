@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.sip.multipart import SESSION_TYPE
+
+if TYPE_CHECKING:
+    from app.calls.referral import Referral
 
 
 class EndCause(StrEnum):
     """Why a call ended, as its record says."""
 
     NORMAL = "normal"
+    TRANSFERRED = "transferred"
     CANCELLED = "cancelled"
     BUSY = "busy"
     NO_ANSWER = "no_answer"
@@ -160,6 +164,13 @@ class InfoAnswered(NamedTuple):
     reason: str
 
 
+class Referred(NamedTuple):
+    """The peer wants the other side of the call to talk to somebody else: a transfer (RFC 3515)."""
+
+    referral: Referral
+    """To be refused, or accepted and told about."""
+
+
 class HungUp(NamedTuple):
     """The peer has ended the call, or the leg has ended because the peer is gone."""
 
@@ -181,5 +192,6 @@ LegEvent = (
     | OfferRefused
     | Informed
     | InfoAnswered
+    | Referred
     | HungUp
 )

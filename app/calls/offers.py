@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from app.calls.call_words import is_hold, says_the_same
+from app.calls.call_words import is_hold, not_held, says_the_same
+from app.calls.called_leg import CalledLeg
 from app.calls.leg_events import (
     Acknowledged,
     Body,
@@ -21,8 +22,8 @@ from app.events import CallState
 
 if TYPE_CHECKING:
     from app.calls.call import Call
-    from app.calls.called_leg import CalledLeg
     from app.calls.leg import Leg
+    from app.calls.stand_in import StandIn
     from app.clock import Deadline
 
 AGAIN_AFTER = 1.0
@@ -65,6 +66,9 @@ class Offers:
     without a description and a re-INVITE follows its ACK. The caller's answer goes where the offer came from: in the
     PRACK or ACK if that was an offer there, too; else, if it says anything new, in an UPDATE or re-INVITE (RFC 3725).
     A caller that refuses is in a call with nobody: the call is ended with these words.
+
+    After a transfer it is the newcomer that is offered what the other side has said of itself, and that one is told the
+    newcomer's answer in the same ways (RFC 3725 4.4).
     """
 
     __slots__ = (
@@ -77,6 +81,7 @@ class Offers:
         "_is_settled",
         "_joining",
         "_joining_dialog",
+        "_newcomer",
         "_offer",
         "_offerer",
         "_restoring",
@@ -88,7 +93,7 @@ class Offers:
 
     def __init__(self, call: Call) -> None:
         self._call: Call | None = call
-        self._heard: CalledLeg | None = None
+        self._heard: Leg | None = None
         """Whose description the caller has heard, or the phone whose early media it hears."""
         self._heard_dialog = ""
         """The early dialog of that leg which it came from."""
@@ -102,7 +107,9 @@ class Offers:
         """What the called side was offered in its INVITE, as the caller put it."""
         self._restoring = False
         """A side is being offered what it had before: it took an offer that was cancelled meanwhile."""
-        self._joining: CalledLeg | None = None
+        self._newcomer: StandIn | None = None
+        """Who has come into the call by a transfer and is joined with the other side, until that one is told so."""
+        self._joining: Leg | None = None
         """Whose description the caller shall have instead of the one that it has."""
         self._joining_dialog = ""
         self._state = Joining.NOTHING
@@ -110,7 +117,7 @@ class Offers:
         """The description of `_joining` as the caller is offered it."""
         self._untold: Body | None = None
         """What the caller answered to the description of one that could not be told so before it has answered."""
-        self._updated: CalledLeg | None = None
+        self._updated: Leg | None = None
         """Who has been sent what the caller answered to its description."""
         self._tries = 0
         self._again: Deadline | None = None
@@ -118,12 +125,17 @@ class Offers:
     def close(self) -> None:
         """The call is over."""
         self._stop_waiting()
-        self._call = self._heard = self._offerer = self._joining = self._updated = None
+        self._call = self._heard = self._offerer = self._joining = self._updated = self._newcomer = None
 
     @property
     def _of(self) -> Call:
         assert self._call is not None
         return self._call
+
+    @property
+    def _told(self) -> Leg:
+        """Who is offered another side's description: the caller, or the one that a transfer has brought."""
+        return self._newcomer or self._of.caller
 
     def _cross(self, leg: Leg, body: Body | None, *, is_offer: bool) -> Body | None:
         return self._of.cross(leg, body, is_offer=is_offer)
@@ -150,7 +162,7 @@ class Offers:
         offerer, self._offerer = self._offerer, None
         if offerer is not None or self._updated is not None or self._state is not Joining.NOTHING:
             self._of.roll_back()
-        self._updated = None
+        self._updated = self._newcomer = None
         if offerer is self._of.caller:
             self._of.caller.put_off_offer()
         self._stop_joining()
@@ -239,78 +251,131 @@ class Offers:
             # The answer goes first; the offer follows its ACK.
             caller.answer(None)
 
-    def _ask_for_offer(self, leg: CalledLeg, tag: str) -> None:
+    def rejoin(self, newcomer: StandIn) -> None:
+        """A party has taken the place of another one in a call that is answered: join it with the other side."""
+        other = self._of.other(newcomer)
+        if other is None:
+            return
+        self._drop_exchange()
+        other.put_off_offer()
+        self._newcomer = newcomer
+        tag = other.dialog.id.remote_tag if other.dialog is not None else ""
+        if other.last_heard is None:
+            self._ask_for_offer(other, tag)
+        else:
+            self._begin_joining(other, tag, not_held(other.last_heard))
+            self._wait()
+
+    def _ask_for_offer(self, leg: Leg, tag: str) -> None:
         """Have one that has answered make an offer: its first one was declined (RFC 6337 2.3), or is missing."""
         if leg.owes_answer:
             leg.acknowledge(None)
         self._joining, self._joining_dialog, self._state = leg, tag, Joining.ASKED
         if not leg.offer("INVITE", None):
-            self._part("the called side could not be asked for a session description")
+            self._part(f"{self._sides(leg)[0]} could not be asked for a session description")
 
-    def _asked(self, leg: CalledLeg, offer: Body | None) -> None:
+    def _asked(self, leg: Leg, offer: Body | None) -> None:
         """The one that has answered was asked for an offer, and has made it."""
         if offer is None:
-            self._part("the called side made no offer")
+            self._part(f"{self._sides(leg)[0]} made no offer")
             return
         self._begin_joining(leg, self._joining_dialog, offer)
         self._wait()
 
-    def _begin_joining(self, leg: CalledLeg, tag: str, description: Body) -> None:
+    def _begin_joining(self, leg: Leg, tag: str, description: Body) -> None:
         """Offer the caller a description, or find that it has that already."""
-        call = self._of
-        call.roll_back()
+        told = self._told
+        self._of.roll_back()
         self._joining, self._joining_dialog, self._state = leg, tag, Joining.WAITING
         self._tries = 0
         self._offer = self._cross(leg, description, is_offer=True)
-        has = call.caller.last_heard
-        if has is not None and says_the_same(self._offer, call.caller.last_sent):
+        has = told.last_heard
+        if has is not None and says_the_same(self._offer, told.last_sent):
             self._joined(has)
         else:
             self._offer_to_caller()
 
     def _offer_to_caller(self) -> None:
         """Make the offer if the caller can take it now."""
-        if self._of.caller.offer("UPDATE", self._offer):
+        if self._told.offer(self._method, self._offer):
             self._state = Joining.OFFERED
+
+    @property
+    def _method(self) -> str:
+        """What offers are made with: UPDATE is for dialogs that may be early, a re-INVITE is what every phone knows."""
+        return "UPDATE" if self._newcomer is None else "INVITE"
 
     def _joined(self, answer: Body | None) -> None:
         """The caller has answered the description of another called side."""
         call, leg = self._of, self._joining
-        caller = call.caller
+        caller, has_answered = call.caller, call.called is leg
         if leg is None:
             return
         if answer is None:
-            self._part("the caller did not answer the called side's session description")
+            one, other = self._sides(self._told)
+            self._part(f"{one} did not answer {other}'s session description")
             return
-        crossed = self._cross(caller, answer, is_offer=False)
-        self._heard, self._heard_dialog, self._is_settled = leg, self._joining_dialog, True
+        crossed = self._cross(self._told, answer, is_offer=False)
         self._untold = None
         self._stop_joining()
-        if not caller.is_late:
-            # Whoever is dialled next gets the description that holds now.
-            caller.offer_body = answer
-        if call.called is leg:
-            caller.answer(None)
+        if self._newcomer is None:
+            self._heard, self._heard_dialog, self._is_settled = leg, self._joining_dialog, True
+            if not caller.is_late:
+                # Whoever is dialled next gets the description that holds now.
+                caller.offer_body = answer
+            if has_answered:
+                caller.answer(None)
+        else:
+            self._asked_with = None
+            call.joined()
         if leg.owes_answer:
             leg.acknowledge(crossed)
         elif answer != self._asked_with and not says_the_same(crossed, leg.last_sent):
             self._tell(leg, answer)
+            return
+        self._newcomer = None
 
-    def _tell(self, leg: CalledLeg, answer: Body) -> None:
-        """Have the one that the caller is joined with know what the caller answered to its description (RFC 3725)."""
-        caller = self._of.caller
+    def _tell(self, leg: Leg, answer: Body) -> None:
+        """Have the one that a side is joined with know what that side answered to its description (RFC 3725)."""
+        told = self._told
         self._untold = None
-        offer = self._cross(caller, answer, is_offer=True)
-        if self._partner(caller) is leg and leg.offer("UPDATE", offer):
+        offer = self._cross(told, answer, is_offer=True)
+        if self._partner(told) is leg and leg.offer(self._method, offer):
             self._updated = leg
+            return
+        self._of.roll_back()
+        self._untold = answer
+        if self._newcomer is not None:
+            self._tell_later()
+
+    def _tell_later(self) -> None:
+        """After a transfer nobody hears anybody before it is told: try again soon, but not for ever."""
+        self._tries += 1
+        if self._tries > MAXIMUM_TRIES:
+            self._part("a side could not be told the session description of the one that was transferred to it")
+        elif self._again is None:
+            self._again = self._of.schedule(AGAIN_AFTER, self._tell_again)
+
+    def _not_told(self, leg: Leg, event: OfferRefused) -> None:
+        """The one that stayed in the call does not take the description of the newcomer."""
+        self._untold = self._newcomer.last_heard if self._newcomer is not None else None
+        if event.status in (491, 500):
+            # RFC 3261 14.1 and 14.2: it has something else under way.
+            self._tell_later()
         else:
-            self._of.roll_back()
-            self._untold = answer
+            words = f"refused the session description of the one that was transferred: {event.status} {event.reason}"
+            self._part(f"{self._sides(leg)[0]} {words}")
+
+    def _tell_again(self, _now: float) -> None:
+        self._again = None
+        other, answer = self._of.other(self._told), self._untold
+        if other is not None and answer is not None:
+            self._tell(other, answer)
 
     def _refused_to_join(self, event: OfferRefused) -> None:
         """The caller does not take the description of another called side."""
         call, leg = self._of, self._joining
-        if leg is not None and call.called is not leg:
+        if isinstance(leg, CalledLeg) and self._newcomer is None and call.called is not leg:
             # It only rings: the caller does not hear it, and may still be joined with it by its answer.
             self._stop_joining()
             call.roll_back()
@@ -323,7 +388,8 @@ class Offers:
             # RFC 3261 14.1 and 14.2: the caller has something else under way.
             self._wait()
         else:
-            self._part(f"the caller refused the called side's session description: {event.status} {event.reason}")
+            one, other = self._sides(self._told)
+            self._part(f"{one} refused {other}'s session description: {event.status} {event.reason}")
 
     def _wait(self) -> None:
         """Where the caller cannot be offered anything now, try again soon, but not for ever."""
@@ -331,7 +397,8 @@ class Offers:
             return
         self._tries += 1
         if self._tries > MAXIMUM_TRIES:
-            self._part("the caller could not be offered the called side's session description")
+            one, other = self._sides(self._told)
+            self._part(f"{one} could not be offered {other}'s session description")
         elif self._again is None:
             self._again = self._of.schedule(AGAIN_AFTER, self._try_again)
 
@@ -350,6 +417,11 @@ class Offers:
         self._stop_waiting()
         self._joining = self._offer = None
         self._state = Joining.NOTHING
+
+    def _sides(self, leg: Leg) -> tuple[str, str]:
+        """What a leg and the one at the other end are called."""
+        sides = ("the caller", "the called side")
+        return sides if leg is self._of.caller else sides[::-1]
 
     def _part(self, words: str) -> None:
         """Nobody would hear anybody: end the call."""
@@ -374,7 +446,7 @@ class Offers:
     def acknowledged(self, leg: Leg, event: Acknowledged) -> None:
         """An ACK, or the PRACK of an offer: its answer goes to the one that has made the offer."""
         if self._state is not Joining.NOTHING:
-            if leg is self._of.caller and self._state is Joining.WAITING and not event.is_answer:
+            if leg is self._told and self._state is Joining.WAITING and not event.is_answer:
                 self._offer_to_caller()
                 self._wait()
             return
@@ -385,7 +457,7 @@ class Offers:
     def offered(self, leg: Leg, event: Offered) -> None:
         """One side makes an offer, or asks for one."""
         other = self._partner(leg)
-        if self._state is not Joining.NOTHING or self._updated is not None:
+        if self._state is not Joining.NOTHING or self._updated is not None or self._newcomer is not None:
             leg.refuse_offer(491, "")
             return
         if other is None:
@@ -414,13 +486,16 @@ class Offers:
         """An offer that was passed on, or made here, has its answer."""
         call = self._of
         if self._state is not Joining.NOTHING:
-            if leg is call.caller and self._state is Joining.OFFERED:
+            if leg is self._told and self._state is Joining.OFFERED:
                 self._joined(event.body)
             elif leg is self._joining and self._state is Joining.ASKED:
                 self._asked(self._joining, event.body)
+            elif leg.owes_answer:
+                # One that has left the call had asked for this offer.
+                leg.acknowledge(None)
             return
         if leg is self._updated:
-            self._updated = None
+            self._updated = self._newcomer = None
             self._cross(leg, event.body, is_offer=False)
             return
         other = self._partner(leg)
@@ -459,16 +534,18 @@ class Offers:
     def refused(self, leg: Leg, event: OfferRefused) -> None:
         """An offer that was passed on, or made here, was refused: all stays as it was (RFC 3261 14.1)."""
         if self._state is not Joining.NOTHING:
-            if leg is self._of.caller and self._state is Joining.OFFERED:
+            if leg is self._told and self._state is Joining.OFFERED:
                 self._refused_to_join(event)
             elif leg is self._joining and self._state is Joining.ASKED:
-                self._part(f"the called side made no offer: {event.status} {event.reason}")
+                self._part(f"{self._sides(leg)[0]} made no offer: {event.status} {event.reason}")
             return
         other = self._partner(leg)
         self._restoring = False
         self._of.roll_back()
         if leg is self._updated:
             self._updated = None
+            if self._newcomer is not None:
+                self._not_told(leg, event)
         elif other is not None:
             other.refuse_offer(event.status, event.reason)
             self._offerer = None

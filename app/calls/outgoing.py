@@ -10,7 +10,7 @@ from app.calls.leg_events import Body
 from app.calls.session_timer import offer_as_client
 from app.dialplan.decision import DialTarget
 from app.hosts import bracketed
-from app.records import ExternalLine, SipTrunk, Transport
+from app.records import ExternalLine, LocalUser, SipTrunk, Transport
 from app.records.trunks import OutgoingFields
 from app.sip.endpoint import ALLOW
 from app.sip.flow import DEFAULT_PORTS
@@ -21,6 +21,14 @@ USER_AGENT = "Trunkline"
 MAXIMUM_FORWARDS = 70
 ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 """The From of a caller who must not be known (RFC 3323 4.1.1.3)."""
+
+
+_ALLOW_TO_USER = f"{ALLOW}, REFER"
+
+
+def allow_for(is_user: bool) -> str:
+    """The methods that a peer may send in a call: only local users may transfer calls (RFC 3515)."""
+    return _ALLOW_TO_USER if is_user else ALLOW
 
 
 class Addressed(NamedTuple):
@@ -129,9 +137,12 @@ def make_invite(
         ("Call-ID", call_id),
         ("CSeq", "1 INVITE"),
         ("Contact", contact),
-        ("Allow", ALLOW),
+        ("Allow", allow_for(isinstance(record, LocalUser))),
         ("User-Agent", USER_AGENT),
     ]
+    if caller.referred_by and isinstance(record, LocalUser):
+        # RFC 3892: an inner number is none of a provider's business.
+        headers.append(("Referred-By", f"<sip:{escape_user(caller.referred_by)}@{addressed.from_host}>"))
     reliable = body is not None or asks_for_offer
     if session_expires:
         headers.append(("Supported", "timer, 100rel" if reliable else "timer"))

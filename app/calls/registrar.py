@@ -36,6 +36,8 @@ class Binding:
     user_agent: str
     instance: str = ""
     """What tells the phone from all others, with the number of its way here (RFC 5626 4.1); blank: it does not say."""
+    domain: str = ""
+    """What the phone calls this server; blank where that is not known (any more)."""
     timer: Deadline | None = None
 
 
@@ -125,6 +127,7 @@ class Registrar:
         limits = self.limits
         now = self._clock.monotonic()
         user_agent = (request.get("User-Agent") or "")[:80]
+        domain = request.to.uri.host if request.to.uri is not None else ""
         for contact in contacts:
             uri = contact.uri
             if uri is None or not uri.is_sip:
@@ -138,12 +141,12 @@ class Registrar:
                 return 423, None, [("Min-Expires", str(limits.minimum))]
             until = now + min(seconds, limits.maximum)
             if seconds and len(contacts) == len(same) == 1 and same[0].contact == text and same[0].flow == source:
-                same[0].instance = instance
+                same[0].instance, same[0].domain = instance, domain
                 self._refresh(number, old, same[0], (call_id, sequence, until, user_agent))
                 return None
             changed = [each for each in changed if each not in same]
             if seconds:
-                changed.append(Binding(text, source, call_id, sequence, until, user_agent, instance))
+                changed.append(Binding(text, source, call_id, sequence, until, user_agent, instance, domain))
         self._replace(number, changed[-MAXIMUM_CONTACTS:])
         return None
 

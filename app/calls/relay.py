@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 
 class CallRelay:
-    """The relayed audio of one call (`app.calls.call.CallMedia`)."""
+    """The relayed audio of one call (`app.calls.call_neighbours.CallMedia`)."""
 
     def __init__(self, call: Call, session: MediaSession) -> None:
         self.call = call
@@ -215,7 +215,7 @@ class Relays:
         return None
 
     def _record_of_source(self, call: Call) -> SipTrunk | ExternalLine | LocalUser | None:
-        source = call.source
+        source = call.party_in.source
         if source.kind is SourceKind.SIP_TRUNK:
             return self._configuration.get(SipTrunk, source.id)
         if source.kind is SourceKind.EXTERNAL_LINE:

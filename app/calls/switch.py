@@ -19,18 +19,21 @@ from app.calls.guard import Guard
 from app.calls.identity import CallerIdentity, caller_of, number_of
 from app.calls.kept_registrations import KeptRegistrations
 from app.calls.leg import Leg
-from app.calls.leg_events import EndCause, Failed, FailureKind, Redirected
+from app.calls.leg_events import EndCause, Failed, FailureKind, Redirected, Referred
 from app.calls.lines import Lines
 from app.calls.live import Live
 from app.calls.metrics import Metrics
 from app.calls.overload import Overload
+from app.calls.referral import NOREFERSUB
 from app.calls.registrar import Registrar, RegistrarLimits
 from app.calls.rejected import RejectedSources
 from app.calls.relay import Relays
 from app.calls.session_timer import MINIMUM, is_too_short
 from app.calls.sources import Sources
+from app.calls.stand_in import StandIn
 from app.calls.streams import PeerStreams
 from app.calls.trace import Trace
+from app.calls.transfer import Transfers
 from app.calls.trunks import Trunks
 from app.calls.users import Users
 from app.dialplan.decide import decide
@@ -108,7 +111,7 @@ class Switch:
         self.addresses = Addresses(configuration.system, local_address_towards)
         self.endpoint = Endpoint(deadlines, clock.monotonic, send, self.addresses.sent_by, layer)
         self.endpoint.core = self
-        self.endpoint.supported_options = frozenset({"100rel", "timer"})
+        self.endpoint.supported_options = frozenset({"100rel", "timer", NOREFERSUB})
         self.endpoint.trace = self.trace.message
         self.endpoint.streams = PeerStreams(ways, self._is_peer, clock.monotonic)
         self._ways = ways
@@ -141,6 +144,7 @@ class Switch:
             self.lines,
         )
         self._recorder, self._draw = recorder, draw
+        self.transfers = Transfers(self)
         self._cancellable: dict[Key, CallerLeg] = {}
         self._rate = RateLimit()
         self._closing = False
@@ -261,19 +265,29 @@ class Switch:
         if is_too_short(request):
             leg.refuse(422, "", [("Min-SE", str(MINIMUM))])
             return
+        leg.session_expires = self.configuration.system.session_expires
+        leg.phone_of = who.number if who.kind is SourceKind.LOCAL_USER else ""
+        call = self.begin(leg, who, number_of(request.uri), self._identity(who, request))
+        self._cancellable[key] = leg
+        self.trace.leg(call.id, request.call_id)
+        self.send_on(call)
+        if call.finished == 0.0 and request.expires:
+            call.expire_in(request.expires)
+
+    def begin(self, leg: CallerLeg | StandIn, who: Source, called_number: str, identity: CallerIdentity) -> Call:
+        """A new call, which `send_on` has the dial plan decide about."""
         self.metrics.call_begun()
+        asked = CallRequest(who, identity.number, called_number, False, self._draw())
+        no_answer_timeout = self.configuration.system.no_answer_timeout
+        call = Call(self, random_hex(16), self.node, leg, who, asked, identity, no_answer_timeout)
+        leg.owner = call
+        self.calls[call.id] = call
+        return call
+
+    def send_on(self, call: Call) -> None:
+        """Have the dial plan decide about a new call, if there is room for it."""
         system = self.configuration.system
         now = self.clock.monotonic()
-        identity = self._identity(who, request)
-        asked = CallRequest(who, identity.number, number_of(request.uri), False, self._draw())
-        call_id = random_hex(16)
-        call = Call(self, call_id, self.node, leg, who, asked, identity, system.no_answer_timeout)
-        leg.owner = call
-        leg.session_expires = system.session_expires
-        leg.phone_of = who.number if who.kind is SourceKind.LOCAL_USER else ""
-        self.calls[call_id] = call
-        self._cancellable[key] = leg
-        self.trace.leg(call_id, request.call_id)
         if self._closing:
             call.refuse(503, "", EndCause.SHUTDOWN, "the server is shutting down")
         elif len(self.calls) > system.max_calls or self._rate.full(system.max_calls_per_second, now):
@@ -282,13 +296,11 @@ class Switch:
         else:
             self._rate.add(now)
             try:
-                self._route(call, asked)
+                self._route(call, call.request)
             except Exception:
                 call.break_off()
                 raise
         if call.finished == 0.0:
-            if request.expires:
-                call.expire_in(request.expires)
             self._recorder.call_started(call.record())
             call.limit_to(system.max_call_seconds)
 
@@ -364,6 +376,10 @@ class Switch:
                 self.live.took_turn(decision.group_id)
         return decision
 
+    def refer(self, call: Call, leg: Leg, event: Referred) -> None:
+        """A side wants the other one to talk to somebody else."""
+        self.transfers.refer(call, leg, event.referral)
+
     def outcome(self, target: DialTarget, failure: Failed | None) -> None:
         """What became of an attempt: a trunk that was heard is up, one that was not may be in trouble."""
         if target.kind is not RouteType.SIP_TRUNK:
@@ -384,7 +400,8 @@ class Switch:
     def ended(self, call: Call) -> None:
         """A call has ended; everything it held has been given back."""
         del self.calls[call.id]
-        self._cancellable.pop(call.caller.key, None)
+        if isinstance(call.caller, CallerLeg):
+            self._cancellable.pop(call.caller.key, None)
         self.metrics.call_ended(bool(call.answered), self.clock.monotonic())
         self.users.call_ended(call)
         if self.events.wanted(CallChanged):

@@ -70,10 +70,13 @@ class Users:
 
     def _involved(self, call: Call) -> set[str]:
         involved: set[str] = set()
-        if call.source.kind is SourceKind.LOCAL_USER:
-            involved.add(call.source.number)
+        if call.party_in.source.kind is SourceKind.LOCAL_USER:
+            involved.add(call.party_in.source.number)
         target = call.target
-        if target is not None and target.kind is RouteType.LOCAL_USER:
+        if call.party_out is not None:
+            if call.party_out.source.kind is SourceKind.LOCAL_USER:
+                involved.add(call.party_out.source.number)
+        elif target is not None and target.kind is RouteType.LOCAL_USER:
             involved.add(target.called_number)
         return involved
 

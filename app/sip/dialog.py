@@ -169,6 +169,12 @@ class Dialog:
         uris = (self.remote_target, *(route.uri for route in self.route_set))
         return tuple(uri.address for uri in uris if uri is not None)
 
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """What the peer may call us: the host of our address and that of its own, which a phone has from us."""
+        found = (NameAddr.parse(text).uri for text in (self.local_address, self.remote_address))
+        return tuple(uri.address for uri in found if uri is not None)
+
     def create_request(self, method: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Request:
         """A new request inside the dialog (RFC 3261 12.2.1.1); the endpoint adds the Via.
 

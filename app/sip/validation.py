@@ -37,6 +37,8 @@ ALLOWED_METHODS: tuple[str, ...] = (
     "PRACK",
 )
 """The methods that this server handles, in the order of its Allow header; any other known one gets 405."""
+DIALOG_METHODS: frozenset[str] = frozenset(("REFER",))
+"""Methods that are handled inside a dialog only, where its owner says who may use them."""
 ACCEPTED_TYPES: tuple[str, ...] = (SESSION_TYPE,)
 """The body types that an INVITE or UPDATE may carry, in the order of the Accept header of a 415."""
 ACCEPTED_COVERS: tuple[str, ...] = ("multipart/mixed", "multipart/alternative", "multipart/related")
@@ -92,7 +94,7 @@ def _check_form(
     _ = (request.from_, request.to, request.call_id)
     if request.defect is not None:
         return _refuse(request, 400, request.defect)
-    if method not in allowed_methods:
+    if method not in allowed_methods and (method not in DIALOG_METHODS or request.to.tag is None):
         if _METHOD.fullmatch(method) is None:
             return _refuse(request, 400, "the method is not a token")
         if method not in known_methods:

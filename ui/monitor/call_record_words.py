@@ -14,6 +14,7 @@ from ui.words import duration, full_time, name_words
 
 CAUSE_WORDS = {
     "normal": "ended normally",
+    "transferred": "transferred",
     "cancelled": "the caller gave up",
     "busy": "busy",
     "no_answer": "nobody answered",

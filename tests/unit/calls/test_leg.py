@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.calls.leg import body_headers, body_of, next_hop, passed_on
+from app.calls.leg import body_headers, body_of, passed_on
 from app.calls.leg_events import Body
+from app.calls.next_hop import next_hop
 from app.sip.flow import Flow
 from app.sip.message import Response
 

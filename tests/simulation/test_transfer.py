@@ -1,0 +1,768 @@
+"""Call transfer, message by message: REFER, its subscription, and who talks to whom in the end (RFC 3515, RFC 5589)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from simulation.raw import OTHER_SDP, SERVER, RawDialog, RawPeer, Wire
+from simulation.relayed import RelayedWire, audio
+from simulation.test_calls import trunks
+from simulation.world import HOLD, SDP
+from support.sip_text import digest_header
+
+from app.calls.leg_events import Body
+from app.events import CallRecord
+from app.sip.message import Request
+
+DESK, KITCHEN, CELLAR = "10.0.0.100", "10.0.0.101", "10.0.0.102"
+HELD = Body("application/sdp", SDP.content + b"a=recvonly\r\n")
+THIRD_SDP = Body("application/sdp", SDP.content.replace(b"o=- 1 1", b"o=- 3 3").replace(b"audio 4000", b"audio 6000"))
+NEW_SDP = Body("application/sdp", SDP.content.replace(b"o=- 1 1", b"o=- 1 2").replace(b"audio 4000", b"audio 4002"))
+
+
+def document(**more: Any) -> dict[str, object]:
+    made = trunks(**more.pop("first_trunk", {}))
+    made["local_users"] = [
+        {
+            "number": str(number),
+            "password": f"secret{number}",
+            "display_name": f"User {number}",
+            **more.get("users", {}),
+        }
+        for number in range(100, 105)
+    ]
+    made["system"] = {"no_answer_timeout": 20, **more.get("system", {})}
+    return made
+
+
+class Office:
+    """A trunk's caller that talks to user 100, whose phone can transfer it; users 101 and 102 have phones, too."""
+
+    def __init__(self, made: dict[str, object] | None = None, wire: Wire | None = None, **bodies: Body) -> None:
+        self._answered: list[Request] = []
+        self.wire = wire or Wire(made or document())
+        self.desk = self.wire.phone("100", DESK)
+        self.kitchen = self.wire.phone("101", KITCHEN)
+        self.cellar = self.wire.phone("102", CELLAR)
+        self.up = self.wire.caller.invite("100", body=bodies.get("offer", SDP))
+        self.wire.advance()
+        self.down = self.desk.incoming()
+        self.down.respond(200, bodies.get("answer", OTHER_SDP))
+        self.wire.advance()
+        self.up.ack()
+        self.wire.advance()
+
+    def advance(self, seconds: float = 0.03) -> None:
+        self.wire.advance(seconds)
+
+    def hold(self) -> None:
+        """The phone puts the caller on hold, as it does before it transfers."""
+        self.down.request("INVITE", HOLD)
+        self.advance()
+        self.up.respond(200, HELD, request=self.wire.caller.requests("INVITE")[-1])
+        self.advance()
+        self.down.ack(cseq=self.down.sequence)
+        self.advance()
+
+    def refer(self, to: str, *, by: RawDialog | None = None, headers: tuple[tuple[str, str], ...] = ()) -> Request:
+        """The phone's REFER; what came for it is in `answers`."""
+        dialog = by or self.down
+        contact = ("Contact", f"<sip:100@{dialog.peer.host}:5060>")
+        return dialog.request("REFER", headers=[("Refer-To", to), contact, *headers])
+
+    def told(self, peer: RawPeer | None = None) -> list[str]:
+        """Answer every NOTIFY that has come; the first lines of the status that they told."""
+        phone = peer or self.desk
+        for notify in phone.requests("NOTIFY"):
+            if notify not in self._answered:
+                self._answered.append(notify)
+                phone.ok(notify)
+        self.advance()
+        return [notify.body.decode().strip() for notify in unrepeated(phone.requests("NOTIFY"))]
+
+    def statuses(self, phone: RawPeer) -> list[str]:
+        """All that the subscription has told, each NOTIFY answered as it comes."""
+        for _ in range(4):
+            told = self.told(phone)
+        return told
+
+    def answer_reinvite(self, body: Body | None = NEW_SDP, status: int = 200) -> Request:
+        """The caller answers the re-INVITE that joins it with somebody else."""
+        offer = self.wire.caller.requests("INVITE")[-1]
+        self.up.respond(status, body if status == 200 else None, request=offer)
+        self.advance()
+        return offer
+
+    def over(self) -> dict[str, CallRecord]:
+        """What is left: nothing but one record per call, by the number that was called."""
+        self.wire.settle()
+        records = self.wire.world.recorder.ended
+        assert len({record.id for record in records}) == len(records)
+        return {record.called_number: record for record in records}
+
+
+def unrepeated(requests: list[Request]) -> list[Request]:
+    return list({each.via.branch: each for each in requests}.values())
+
+
+def end(phone: RawPeer) -> None:
+    """Answer every BYE that has come."""
+    for bye in unrepeated(phone.requests("BYE")):
+        phone.ok(bye)
+
+
+def transfer_to(o: Office, number: str = "101", *, hold: bool = True) -> RawDialog:
+    """A blind transfer that has rung at the target: the target's dialog."""
+    if hold:
+        o.hold()
+    o.refer(f"<sip:{number}@{SERVER[0]}>")
+    o.advance()
+    assert o.desk.statuses("REFER") == [202]
+    target = {"101": o.kitchen, "102": o.cellar}[number].incoming()
+    target.respond(180)
+    o.advance()
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 180 Ringing"
+    return target
+
+
+# --- blind ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_blind_transfer_joins_the_party_with_the_target() -> None:
+    o = Office()
+    target = transfer_to(o)
+    assert b"a=" not in target.invite.body and b"m=audio 5000" not in target.invite.body
+    assert "sip:5551@" in (target.invite.get("From") or "")
+    assert target.invite.get("Referred-By") == f"<sip:100@{SERVER[0]}>"
+    assert o.statuses(o.desk) == ["SIP/2.0 100 Trying", "SIP/2.0 180 Ringing"]
+    first, second = o.wire.switch.calls.values()
+    assert (first.row().text, second.row().state) == ("being transferred to 101", "ringing")
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    offer = o.answer_reinvite()
+    assert offer.body == THIRD_SDP.content
+    # The caller has moved its audio with the answer: the target is told so.
+    (again,) = [each for each in o.kitchen.requests("INVITE") if each.to.tag is not None]
+    assert again.body == NEW_SDP.content
+    target.respond(200, THIRD_SDP, request=again)
+    o.advance()
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+    last = o.desk.requests("NOTIFY")[-1]
+    assert last.get("Subscription-State") == "terminated;reason=noresource"
+    assert (last.get("Event"), last.get("Content-Type")) == ("refer", "message/sipfrag;version=2.0")
+    (bye,) = o.desk.requests("BYE")
+    o.desk.ok(bye)
+    o.advance()
+    (call,) = o.wire.switch.calls.values()
+    row = call.row()
+    assert (row.state, row.source, row.caller_number, row.target) == ("talking", "trunk:3", "5551", "user:101")
+    # The transferor is free; the trunk and the target are counted once each.
+    assert o.wire.switch.counters.total == 2
+    assert o.wire.switch.live.user_active("100") == 0
+    assert o.wire.switch.live.trunk_active_in(3) == 1
+    o.up.request("BYE")
+    o.advance()
+    end(o.kitchen)
+    records = o.over()
+    assert (records["100"].end_cause, records["100"].ended_by) == ("transferred", "called")
+    assert records["100"].trail[-1] == "end: transferred to 101 by the called side"
+    assert (records["101"].end_cause, records["101"].source, records["101"].target) == (
+        "normal",
+        "user:100",
+        "user:101",
+    )
+    assert any("user:100 transfers trunk:3 (5551) to 101" in step for step in records["101"].trail)
+    assert records["101"].ended_by == "caller"
+
+
+def test_what_the_target_says_is_not_said_again_where_the_party_answers_as_before() -> None:
+    o = Office()
+    target = transfer_to(o)
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    o.answer_reinvite(SDP)
+    assert not [each for each in o.kitchen.requests("INVITE") if each.to.tag is not None]
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+    end(o.desk)
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    assert o.over()["101"].ended_by == "called"
+
+
+def test_the_caller_itself_may_transfer_the_one_that_it_has_called() -> None:
+    """User 100 has called out through a trunk, and transfers that side to user 101."""
+    w = Wire(document())
+    desk, kitchen = w.phone("100", DESK), w.phone("101", KITCHEN)
+    up = authorized_call(w, desk, "135550", "100")
+    down = w.carrier.incoming()
+    down.respond(200, OTHER_SDP)
+    w.advance()
+    up.ack()
+    w.advance()
+    assert "REFER" in (up.answer.get("Allow") or "")
+    assert "REFER" not in (down.invite.get("Allow") or "")
+    up.request("REFER", headers=[("Refer-To", f"<sip:101@{SERVER[0]}>")])
+    w.advance()
+    target = kitchen.incoming()
+    assert target.invite.body == OTHER_SDP.content
+    assert "REFER" in (target.invite.get("Allow") or "")
+    assert "sip:135550@" in (target.invite.get("From") or "")
+    target.respond(200, THIRD_SDP)
+    w.advance()
+    offer = w.carrier.requests("INVITE")[-1]
+    assert offer.body == THIRD_SDP.content
+    down.respond(200, OTHER_SDP, request=offer)
+    w.advance()
+    for _ in range(3):
+        for notify in desk.requests("NOTIFY"):
+            desk.ok(notify)
+        w.advance()
+    end(desk)
+    w.advance()
+    (call,) = w.switch.calls.values()
+    row = call.row()
+    assert (row.source, row.target, row.trunk_in) == ("trunk:1", "user:101", 1)
+    assert w.switch.live.trunk_active_out(1) == 1
+    down.request("BYE")
+    w.advance()
+    end(kitchen)
+    w.settle()
+    first, second = sorted(w.world.recorder.ended, key=lambda record: record.started)
+    assert (first.end_cause, first.ended_by) == ("transferred", "caller")
+    assert (second.end_cause, second.source, second.ended_by) == ("normal", "user:100", "caller")
+
+
+def authorized_call(w: Wire, phone: RawPeer, number: str, user: str) -> RawDialog:
+    """A local user's call that has shown its password."""
+    up = phone.invite(number, caller=user, from_host=SERVER[0])
+    w.advance()
+    challenge = phone.responses()[-1].get("WWW-Authenticate") or phone.responses()[-1].get("Proxy-Authenticate") or ""
+    up.ack_failure()
+    name = "Authorization" if phone.statuses()[-1] == 401 else "Proxy-Authorization"
+    credentials = digest_header(challenge, "INVITE", up.invite.uri_text, user, f"secret{user}")
+    again = phone.invite(number, caller=user, from_host=SERVER[0], headers=[(name, credentials)], like=up, send=False)
+    again.invite.replace("CSeq", "2 INVITE")
+    phone.send(again.invite)
+    w.advance()
+    return RawDialog(phone, again.invite, caller=True)
+
+
+@pytest.mark.parametrize("when", ["at once", "while it rings", "while the party is asked"])
+def test_the_transferor_may_hang_up_before_the_end(when: str) -> None:
+    o = Office()
+    o.hold()
+    o.refer(f"<sip:101@{SERVER[0]}>")
+    if when == "at once":
+        o.down.request("BYE")
+    o.advance()
+    target = o.kitchen.incoming()
+    target.respond(180)
+    if when == "while it rings":
+        o.down.request("BYE")
+    o.advance()
+    assert not o.wire.caller.requests("BYE")
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    if when == "while the party is asked":
+        o.down.request("BYE")
+    o.advance()
+    o.answer_reinvite(SDP)
+    assert o.desk.statuses("BYE") == [200]
+    assert not o.desk.requests("BYE")
+    o.statuses(o.desk)
+    assert o.wire.switch.live.user_active("100") == 0
+    assert len(o.wire.switch.calls) == 1
+    o.up.request("BYE")
+    o.advance()
+    end(o.kitchen)
+    records = o.over()
+    assert {number: record.end_cause for number, record in records.items()} == {"100": "transferred", "101": "normal"}
+    assert any("transferor has hung up" in step for step in records["100"].trail)
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["it waits", "it has hung up"])
+def test_a_busy_target(alone: bool) -> None:
+    o = Office()
+    o.hold()
+    o.refer(f"<sip:101@{SERVER[0]}>")
+    o.advance()
+    if alone:
+        o.down.request("BYE")
+    o.kitchen.incoming().respond(486)
+    o.advance()
+    told = o.statuses(o.desk)
+    assert told[-1] == "SIP/2.0 486 Busy Here"
+    if alone:
+        end(o.wire.caller)
+        records = o.over()
+        assert (records["100"].end_cause, records["100"].ended_by) == ("normal", "called")
+        assert "the transfer to 101 failed: 486 Busy Here" in records["100"].trail[-1]
+        return
+    (call,) = o.wire.switch.calls.values()
+    assert call.row().text == "the transfer to 101 failed: 486 Busy Here"
+    # The old call goes on, and may be taken off hold.
+    o.down.request("INVITE", OTHER_SDP)
+    o.advance()
+    assert o.wire.caller.requests("INVITE")[-1].body == OTHER_SDP.content
+    o.up.respond(200, SDP, request=o.wire.caller.requests("INVITE")[-1])
+    o.advance()
+    o.down.ack(cseq=o.down.sequence)
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    records = o.over()
+    assert records["101"].end_cause == "busy"
+    assert records["100"].end_cause == "normal"
+    assert any("the transfer to 101 failed: 486" in step for step in records["100"].trail)
+
+
+def test_a_target_that_does_not_answer() -> None:
+    o = Office()
+    target = transfer_to(o)
+    o.advance(20)
+    assert o.kitchen.requests("CANCEL")
+    o.kitchen.ok(o.kitchen.requests("CANCEL")[0])
+    target.respond(487)
+    assert o.statuses(o.desk)[-1].startswith("SIP/2.0 408")
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    assert o.over()["101"].end_cause == "no_answer"
+
+
+def test_the_party_hangs_up_while_the_target_rings() -> None:
+    o = Office()
+    target = transfer_to(o)
+    o.up.request("BYE")
+    o.advance()
+    (cancel,) = o.kitchen.requests("CANCEL")
+    o.kitchen.ok(cancel)
+    target.respond(487)
+    o.advance()
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 487 Request Terminated"
+    end(o.desk)
+    records = o.over()
+    assert (records["100"].end_cause, records["100"].ended_by) == ("normal", "caller")
+    assert records["101"].end_cause == "cancelled"
+
+
+def test_the_party_hangs_up_while_it_is_asked() -> None:
+    o = Office()
+    target = transfer_to(o)
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    offer = o.wire.caller.requests("INVITE")[-1]
+    o.up.request("BYE")
+    o.up.respond(487, request=offer)
+    o.advance()
+    end(o.kitchen)
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 487 Request Terminated"
+    end(o.desk)
+    records = o.over()
+    assert records["101"].ended_by == "caller"
+    assert "hung up during the transfer to 101" in records["100"].trail[-1]
+
+
+def test_the_target_hangs_up_while_the_party_is_asked() -> None:
+    o = Office()
+    target = transfer_to(o)
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    target.request("BYE")
+    o.advance()
+    o.answer_reinvite()
+    assert o.statuses(o.desk)[-1].startswith("SIP/2.0 480")
+    assert len(o.wire.switch.calls) == 1
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    assert o.over()["100"].end_cause == "normal"
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["it waits", "it has hung up"])
+def test_the_party_refuses_to_talk_to_the_target(alone: bool) -> None:
+    o = Office()
+    target = transfer_to(o)
+    target.respond(200, THIRD_SDP)
+    if alone:
+        o.down.request("BYE")
+    o.advance()
+    o.answer_reinvite(status=488)
+    end(o.kitchen)
+    assert o.statuses(o.desk)[-1].startswith("SIP/2.0 480")
+    if alone:
+        end(o.wire.caller)
+    else:
+        o.down.request("BYE")
+        o.advance()
+        end(o.wire.caller)
+    records = o.over()
+    assert records["101"].end_cause == "rejected"
+    assert records["101"].trail[-1].endswith("refused the called side's session description: 488 Not Acceptable Here")
+    assert records["100"].end_cause == "normal"
+
+
+def test_a_party_that_cannot_be_asked_now_is_asked_again() -> None:
+    """RFC 3261 14.1: its own re-INVITE is under way when the target answers."""
+    o = Office()
+    target = transfer_to(o)
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    o.answer_reinvite(status=491)
+    o.advance(1.1)
+    assert len(unrepeated([each for each in o.wire.caller.requests("INVITE") if each.to.tag is not None])) == 3
+    o.answer_reinvite(SDP)
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+    end(o.desk)
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def test_a_call_that_is_not_allowed_is_told_so() -> None:
+    """The dial plan decides as about any call of the transferor."""
+    made = document()
+    made["number_lists"] = [{"caller_prefix": "100", "called_prefix": "13", "block_percent": 100}]
+    o = Office(made)
+    o.refer(f"<sip:135550@{SERVER[0]}>")
+    o.advance()
+    assert o.statuses(o.desk)[-1].startswith("SIP/2.0 403")
+    assert not o.wire.carrier.received
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    records = o.over()
+    assert (records["135550"].end_cause, records["135550"].source) == ("rejected", "user:100")
+    assert records["100"].end_cause == "normal"
+
+
+def test_a_user_that_may_have_one_call_may_transfer_it() -> None:
+    o = Office(document(users={"max_calls": 1}))
+    target = transfer_to(o)
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    o.answer_reinvite(SDP)
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+    end(o.desk)
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def test_through_a_trunk_the_transferor_is_the_caller() -> None:
+    o = Office()
+    o.refer(f"<sip:135550@{SERVER[0]}>")
+    o.advance()
+    invite = o.wire.carrier.incoming()
+    assert "sip:100@" in (invite.invite.get("From") or "")
+    assert invite.invite.get("Referred-By") is None
+    invite.respond(404)
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 404 Not Found"
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    assert o.over()["135550"].end_cause == "no_route"
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refer_to", "status", "words"),
+    [
+        ("<sip:101@192.0.2.66>", 403, "192.0.2.66 is another server"),
+        ("<sip:101@other.example>", 403, "other.example is another server"),
+        ("<mailto:101@10.0.0.5>", 416, "a mailto address cannot be called"),
+        ("<http://10.0.0.5/>", 416, "a http address cannot be called"),
+        ("<sip:10.0.0.5>", 484, "names no number"),
+        ("<sip:100@10.0.0.5>", 403, "to itself"),
+        ("<sip:101@10.0.0.5;method=BYE>", 403, "asks for a BYE"),
+        ("<sip:101@10.0.0.5>, <sip:102@10.0.0.5>", 400, "one Refer-To"),
+        ("<sip:101@10.0.0.5?Replaces=x>", 400, "needs a Call-ID"),
+        ("<sip:101@10.0.0.5?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2&Replaces=y>", 400, "several dialogs"),
+        ("<sip:", 400, ""),
+    ],
+)
+def test_a_refer_that_is_refused(refer_to: str, status: int, words: str) -> None:
+    o = Office()
+    o.refer(refer_to)
+    o.advance()
+    assert o.desk.statuses("REFER") == [status]
+    assert not o.desk.requests("NOTIFY")
+    assert len(o.wire.switch.calls) == 1
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    assert any("transfer: refused to user:100" in step and words in step for step in o.over()["100"].trail)
+
+
+def test_headers_in_a_refer_to_go_nowhere() -> None:
+    o = Office()
+    o.refer("<sip:101@10.0.0.5?Route=%3Csip%3A192.0.2.66%3E&From=%3Csip%3Aboss%4010.0.0.5%3E&P-Evil=1&body=x>")
+    o.advance()
+    invite = o.kitchen.incoming().invite
+    assert invite.get("Route") is None and invite.get("P-Evil") is None and invite.body == SDP.content
+    assert "boss" not in invite.to_bytes().decode()
+    o.kitchen.incoming().respond(603)
+    o.statuses(o.desk)
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def test_a_trunk_may_not_transfer() -> None:
+    o = Office()
+    assert "REFER" not in (o.up.answer.get("Allow") or "")
+    o.refer("<sip:101@10.0.0.5>", by=o.up)
+    o.advance()
+    assert o.wire.caller.statuses("REFER") == [403]
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    assert any("refused to trunk:3: only local users may transfer calls" in step for step in o.over()["100"].trail)
+
+
+def test_the_transferors_own_number_of_the_other_side_is_refused() -> None:
+    """Two users talk: neither may be called in the call that it is in."""
+    w = Wire(document())
+    desk, kitchen = w.phone("100", DESK), w.phone("101", KITCHEN)
+    up = authorized_call(w, desk, "101", "100")
+    down = kitchen.incoming()
+    down.respond(200, OTHER_SDP)
+    w.advance()
+    up.ack()
+    for side, number in ((up, "101"), (down, "100")):
+        side.request("REFER", headers=[("Refer-To", f"<sip:{number}@10.0.0.5>")])
+        w.advance()
+        assert side.peer.statuses("REFER") == [403]
+    up.request("BYE")
+    w.advance()
+    end(kitchen)
+    w.record()
+
+
+def test_a_second_refer_while_one_is_under_way_and_one_before_the_answer() -> None:
+    o = Office()
+    target = transfer_to(o)
+    o.refer("<sip:102@10.0.0.5>")
+    target.request("REFER", headers=[("Refer-To", "<sip:102@10.0.0.5>")])
+    o.advance()
+    assert o.desk.statuses("REFER") == [202, 491]
+    assert not o.cellar.received
+    target.respond(486)
+    o.statuses(o.desk)
+    # After it has failed the next one is free, and is told apart by its CSeq (RFC 3515 2.4.6).
+    again = o.refer("<sip:102@10.0.0.5>")
+    o.advance()
+    o.statuses(o.desk)
+    assert o.desk.requests("NOTIFY")[-1].get("Event") == f"refer;id={again.cseq.number}"
+    o.cellar.incoming().respond(486)
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 486 Busy Here"
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def test_a_refer_of_no_call_is_not_offered() -> None:
+    o = Office()
+    stranger = o.cellar.invite("100", send=False)
+    o.cellar.send(
+        Request(
+            "REFER",
+            "sip:100@10.0.0.5",
+            [(name, value) for name, value in stranger.invite.headers if name not in ("CSeq", "Content-Type")]
+            + [("CSeq", "1 REFER"), ("Refer-To", "<sip:101@10.0.0.5>")],
+        )
+    )
+    o.advance()
+    (refusal,) = o.cellar.responses("REFER")
+    assert refusal.status == 405
+    assert "REFER" not in (refusal.get("Allow") or "")
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def test_transfers_do_not_go_round_for_ever() -> None:
+    """Every target transfers the party on at once."""
+    o = Office()
+    phones = {"100": o.desk, "101": o.kitchen, "102": o.cellar}
+    at, dialog = "100", o.down
+    moves = 0
+    while True:
+        number = {"100": "101", "101": "102", "102": "100"}[at]
+        dialog.request("REFER", headers=[("Refer-To", f"<sip:{number}@10.0.0.5>")])
+        o.advance()
+        if dialog.peer.statuses("REFER")[-1] != 202:
+            break
+        target = phones[number].incoming()
+        target.respond(200, THIRD_SDP)
+        o.advance()
+        o.answer_reinvite(SDP)
+        o.statuses(phones[at])
+        end(phones[at])
+        at, dialog = number, target
+        moves += 1
+    assert (moves, dialog.peer.statuses("REFER")[-1]) == (10, 403)
+    dialog.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.wire.settle()
+    causes = [record.end_cause for record in o.wire.world.recorder.ended]
+    assert causes == ["transferred"] * 10 + ["normal"]
+
+
+# --- lost messages and the end of everything --------------------------------------------------------------------------
+
+
+def test_a_transferor_that_has_gone_silent_leaves_nothing() -> None:
+    """It answers no NOTIFY and no BYE."""
+    o = Office()
+    o.refer("<sip:101@10.0.0.5>")
+    o.advance()
+    target = o.kitchen.incoming()
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    o.answer_reinvite(SDP)
+    (call,) = o.wire.switch.calls.values()
+    assert call.row().state == "talking"
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def test_no_subscription_where_none_is_wanted() -> None:
+    """RFC 4488."""
+    o = Office()
+    o.refer("<sip:101@10.0.0.5>", headers=(("Refer-Sub", "false"), ("Require", "norefersub")))
+    o.advance()
+    (answer,) = o.desk.responses("REFER")
+    assert (answer.status, answer.get("Refer-Sub")) == (200, "false")
+    target = o.kitchen.incoming()
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    o.answer_reinvite(SDP)
+    assert not o.desk.requests("NOTIFY")
+    end(o.desk)
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def test_a_phone_that_wants_no_notify_is_sent_no_more() -> None:
+    o = Office()
+    o.refer("<sip:101@10.0.0.5>")
+    o.advance()
+    (notify,) = o.desk.requests("NOTIFY")
+    o.desk.ok(notify, 481)
+    target = o.kitchen.incoming()
+    target.respond(180)
+    o.advance()
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    o.answer_reinvite(SDP)
+    assert len(o.desk.requests("NOTIFY")) == 1
+    end(o.desk)
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+@pytest.mark.parametrize("stage", ["ringing", "joining"])
+def test_the_server_stops_during_a_transfer(stage: str) -> None:
+    o = Office()
+    target = transfer_to(o)
+    if stage == "joining":
+        target.respond(200, THIRD_SDP)
+        o.advance()
+    o.wire.switch.close()
+    o.advance()
+    for phone in (o.desk, o.kitchen, o.wire.caller):
+        end(phone)
+        for cancel in phone.requests("CANCEL"):
+            phone.ok(cancel)
+    if stage == "ringing":
+        target.respond(487)
+    o.advance()
+    o.statuses(o.desk)
+    o.wire.world.advance(200)
+    assert len(o.wire.world.recorder.ended) == 2
+    assert not o.wire.switch.calls and o.wire.switch.counters.total == 0
+    assert not o.wire.switch.endpoint.dialogs and not o.wire.switch.endpoint.transactions
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["the first call", "the second call"])
+@pytest.mark.parametrize("stage", ["ringing", "joining"])
+def test_a_call_is_hung_up_in_the_window_during_a_transfer(stage: str, which: int) -> None:
+    o = Office()
+    target = transfer_to(o)
+    if stage == "joining":
+        target.respond(200, THIRD_SDP)
+        o.advance()
+    o.wire.switch.hang_up(list(o.wire.switch.calls)[which])
+    o.advance()
+    for phone in (o.desk, o.kitchen, o.wire.caller):
+        end(phone)
+        for cancel in phone.requests("CANCEL"):
+            phone.ok(cancel)
+    if stage == "ringing":
+        target.respond(487)
+    else:
+        o.answer_reinvite(SDP)
+    o.advance()
+    o.statuses(o.desk)
+    if which:
+        assert len(o.wire.switch.calls) == 1
+        o.down.request("BYE")
+        o.advance()
+    else:
+        assert not o.wire.switch.calls
+    end(o.wire.caller)
+    assert len(o.over()) == 2
+
+
+# --- relayed ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["party", "target"])
+def test_the_audio_of_a_transferred_call_is_relayed(how: str) -> None:
+    """By the record of either side: the new call has a relay of its own, and the old one's is given back."""
+    made = document()
+    if how == "party":
+        made["sip_trunks"][2]["relay_media"] = "yes"  # type: ignore[index]
+    else:
+        made["local_users"][1]["relay_media"] = "yes"  # type: ignore[index]
+    wire = RelayedWire(made)
+    o = Office(wire=wire, offer=audio("192.0.2.7"), answer=audio(DESK, 5000))
+    assert len(wire.control.sessions) == (how == "party")
+    o.refer("<sip:101@10.0.0.5>")
+    o.advance()
+    target = o.kitchen.incoming()
+    assert b"c=IN IP4 10.0.0.5" in target.invite.body
+    target.respond(200, audio(KITCHEN, 6000))
+    o.advance()
+    offer = o.answer_reinvite(audio("192.0.2.7", 4002))
+    assert b"c=IN IP4 10.0.0.5" in offer.body
+    for again in [each for each in o.kitchen.requests("INVITE") if each.to.tag is not None]:
+        target.respond(200, audio(KITCHEN, 6000), request=again)
+    o.advance()
+    o.statuses(o.desk)
+    end(o.desk)
+    assert len(wire.control.sessions) == 1
+    (session,) = wire.control.sessions.values()
+    assert session.media is not None and session.media.active
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    records = o.over()
+    assert len(records["101"].media) == 2
