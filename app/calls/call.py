@@ -548,6 +548,13 @@ class Call:
             return self.party_out or Party(self.source, "")
         return Party(Source.parse(self.target.name), self.target.called_number)
 
+    def move_in(self, leg: Leg, party: Party | None) -> None:
+        """Note who is on the side of this leg."""
+        if leg is not self.caller:
+            self.party_out = party
+        elif party is not None:
+            self.party_in = party
+
     def take_holds(self, leg: Leg) -> list[Hold]:
         """What the call holds for this leg's party: no longer the call's, but whoever takes it."""
         if leg is self.caller:
@@ -563,9 +570,26 @@ class Call:
         else:
             self._hold = holds[0] if holds else None
 
+    def seat(self, leg: Leg, place: CallerLeg | CalledLeg | StandIn) -> None:
+        """Have another leg on the side of this one, which is nobody's then."""
+        if leg is self.caller and not isinstance(place, CalledLeg):
+            self.caller = place
+        elif leg is self.called and not isinstance(place, CallerLeg):
+            self.called = place
+        leg.owner, place.owner = None, self
+
     def rejoin(self, newcomer: StandIn) -> None:
         """A party has come to a side of the call that is answered: join it with the other side."""
         self._offers.rejoin(newcomer)
+
+    def stay_apart(self) -> None:
+        """The newcomer does not come: all is as it was."""
+        self._offers.stay_apart()
+
+    def part(self, words: str) -> None:
+        """The two sides cannot be joined: nobody would hear anybody."""
+        if self.transfer is None or not self.transfer.undone(words):
+            self.hang_up(EndCause.REJECTED, words)
 
     def joined(self) -> None:
         """The newcomer takes part now."""

@@ -23,6 +23,9 @@ class Party(NamedTuple):
     source: Source
     number: str
 
+    def __str__(self) -> str:
+        return f"{self.source.name} ({self.number or 'no number'})"
+
     @property
     def trunk(self) -> int:
         """The id of the trunk that the party is at, 0 for none."""

@@ -208,6 +208,11 @@ class Leg:
         """Whether the peer's offer waits for its answer, which `acknowledge` takes."""
         return self._ack_wanted_for is not None
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the peer's re-INVITE or UPDATE waits for our answer."""
+        return self._invited_by is not None and not self.ended
+
     def cancel_offer(self) -> None:
         """Take back a re-INVITE that the peer has not answered yet, once it has shown that it has it (RFC 3261 9.1)."""
         request = self._offer_request

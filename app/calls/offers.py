@@ -10,7 +10,6 @@ from app.calls.called_leg import CalledLeg
 from app.calls.leg_events import (
     Acknowledged,
     Body,
-    EndCause,
     OfferAnswered,
     OfferCancelled,
     Offered,
@@ -266,6 +265,12 @@ class Offers:
             self._begin_joining(other, tag, not_held(other.last_heard))
             self._wait()
 
+    def stay_apart(self) -> None:
+        """The party that was to come in has stayed away: the sides have what they had."""
+        self._stop_joining()
+        self._newcomer = self._untold = None
+        self._of.roll_back()
+
     def _ask_for_offer(self, leg: Leg, tag: str) -> None:
         """Have one that has answered make an offer: its first one was declined (RFC 6337 2.3), or is missing."""
         if leg.owes_answer:
@@ -426,7 +431,7 @@ class Offers:
     def _part(self, words: str) -> None:
         """Nobody would hear anybody: end the call."""
         self._stop_joining()
-        self._of.hang_up(EndCause.REJECTED, words.strip())
+        self._of.part(words.strip())
 
     # --- further offers -----------------------------------------------------------------------------------------------
 
@@ -504,12 +509,13 @@ class Offers:
         if call.called is None:
             self._accepted_early(leg, other, event)
             return
+        if not (self._restoring or other.awaits_answer):
+            self._restore(leg, other)
+            return
         body = self._cross(leg, event.body, is_offer=not self._began_here)
         if self._restoring:
             self._restoring = False
-        elif not other.accept_offer(body):
-            self._restore(leg, other)
-        else:
+        elif other.accept_offer(body):
             held = event.body is not None and is_hold(event.body)
             call.show(CallState.HELD if held else CallState.TALKING)
 
@@ -524,7 +530,10 @@ class Offers:
                 caller.offer_body = caller.last_heard or caller.offer_body
 
     def _restore(self, leg: Leg, other: Leg) -> None:
-        """A side has taken an offer that the other one cancelled too late: it is offered what it had before."""
+        """A side has taken an offer that nobody makes any more: it is offered what the other one has said before.
+
+        The other one has cancelled it too late, or it was that of a call which this side has not come to after all.
+        """
         leg.acknowledge(None)
         before = other.last_heard
         if before is not None:

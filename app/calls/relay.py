@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from app.calls.addresses import Addresses
 from app.calls.leg_events import Body, EndCause
-from app.dialplan.request import SourceKind
+from app.dialplan.request import Source, SourceKind
 from app.errors import RemoteError
 from app.events import Alarm, EventBus, StreamRow, StreamsChanged, TrunkMedia
 from app.media.addresses import parse_address, relay_reason
@@ -164,7 +164,7 @@ class Relays:
         control = self._control
         if control is None:
             return "audio cannot be relayed: no media process runs"
-        caller = self._side(call.caller.flow, self._record_of_source(call))
+        caller = self._side(call.caller.flow, self._record_of(call.party_in.source))
         sides = [self._side(place.flow, target.record) for place in places]
         try:
             if relay is None:
@@ -189,7 +189,7 @@ class Relays:
 
     def _wanted(self, call: Call, target: DialTarget, places: Sequence[Place]) -> bool:
         """Whether the audio of a call to this target flows through here: one side's record is enough."""
-        source = self._record_of_source(call)
+        source = self._record_of(call.party_in.source)
         wishes = {target.record.relay_media, source.relay_media if source is not None else RelayMedia.NO}
         if RelayMedia.YES in wishes:
             return True
@@ -214,8 +214,48 @@ class Relays:
                 return reason
         return None
 
-    def _record_of_source(self, call: Call) -> SipTrunk | ExternalLine | LocalUser | None:
-        source = call.party_in.source
+    def take_in(self, call: Call, newcomer: Leg) -> None:
+        """Another party has come to a side of a call that is answered: its audio is relayed where one of both wants it.
+
+        RemoteError (488, 503) when it cannot be; then the call has the relay that it had, which serves nobody.
+        """
+        other = call.other(newcomer)
+        if other is None:
+            return
+        relay = self._relays.get(call.id)
+        records = {leg: self._record_of(call.party(leg).source) for leg in (newcomer, other)}
+        here = self._side(newcomer.flow, records[newcomer])
+        if relay is not None:
+            side = Side.CALLER if newcomer is call.caller else Side.CALLED
+            relay.session.redirect(side, here)
+            if side is Side.CALLED:
+                relay.places = {_way(newcomer.flow): here}
+            return
+        wishes = {record.relay_media for record in records.values() if record is not None}
+        if RelayMedia.YES not in wishes and not (
+            RelayMedia.AUTO in wishes and relay_reason(*_signalled(other), *_signalled(newcomer), self._local_networks)
+        ):
+            return
+        if self._control is None:
+            raise RemoteError(503, "", "audio cannot be relayed: no media process runs")
+        sides = [here, self._side(other.flow, records[other])]
+        session = self._control.open(call.id, *(sides if newcomer is call.caller else sides[::-1]))
+        call.media = self._relays[call.id] = CallRelay(call, session)
+
+    def take_back(self, call: Call, leg: Leg, had_relay: bool) -> None:
+        """The newcomer has not come after all, and this leg is in its old place again: so is its audio."""
+        relay, other = self._relays.get(call.id), call.other(leg)
+        if relay is None or other is None:
+            return
+        if not had_relay:
+            self._drop(call, relay)
+            return
+        self.take_in(call, leg)
+        for each, is_offer in ((leg, True), (other, False)):
+            if each.last_heard is not None:
+                relay.cross(each, each.last_heard, is_offer=is_offer)
+
+    def _record_of(self, source: Source) -> SipTrunk | ExternalLine | LocalUser | None:
         if source.kind is SourceKind.SIP_TRUNK:
             return self._configuration.get(SipTrunk, source.id)
         if source.kind is SourceKind.EXTERNAL_LINE:
@@ -400,6 +440,12 @@ def _figures(snapshots: list[StreamSnapshot], relayed: int) -> dict[str, float]:
 def _way(flow: Flow) -> tuple[str, str]:
     """What of a way decides which of our addresses its peer is told."""
     return flow.local_host, flow.remote_host
+
+
+def _signalled(leg: Leg) -> tuple[str, str]:
+    """Where a party says that its audio is, and where its calls come from."""
+    host, heard = leg.flow.remote_host, leg.last_heard
+    return (connection_address(heard.content) if heard is not None else "") or host, host
 
 
 def _host_of(contact: str) -> str:

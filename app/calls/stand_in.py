@@ -143,6 +143,10 @@ class StandIn(Leg):
     def owes_answer(self) -> bool:
         return self.leg is not None and self.leg.owes_answer
 
+    @property
+    def awaits_answer(self) -> bool:
+        return self.leg is not None and self.leg.awaits_answer
+
     def offer(self, method: str, body: Body | None) -> bool:
         return self.leg is not None and self.leg.offer(method, body)
 

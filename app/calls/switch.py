@@ -284,6 +284,10 @@ class Switch:
         self.calls[call.id] = call
         return call
 
+    def settled(self, leg: CallerLeg) -> None:
+        """A caller's INVITE has its final answer from elsewhere than its call: it cannot be cancelled any more."""
+        self._cancellable.pop(leg.key, None)
+
     def send_on(self, call: Call) -> None:
         """Have the dial plan decide about a new call, if there is room for it."""
         system = self.configuration.system
