@@ -108,7 +108,7 @@ class CallerLeg(Leg):
         if self._must_be_reliable or (self._may_be_reliable and body is not None):
             self.is_promised = self.is_promised or body is not None
             # RFC 3311 5.1: who shall know that it may send UPDATE before the answer is told so here.
-            answer.add("Allow", self.allow)
+            answer.add(*self.abilities[0])
             if self._provisionals is None:
                 self._provisionals = ReliableProvisionals(
                     self.endpoint, self.key, self.request.cseq.number, self._no_prack

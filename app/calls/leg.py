@@ -21,7 +21,7 @@ from app.calls.leg_events import (
     Referred,
 )
 from app.calls.next_hop import next_hop
-from app.calls.outgoing import USER_AGENT, allow_for
+from app.calls.outgoing import USER_AGENT, abilities_for
 from app.calls.referral import Referral
 from app.calls.session_timer import (
     MINIMUM,
@@ -174,7 +174,7 @@ class Leg:
             return False
         if method == "UPDATE" and body is not None and not self._peer_updates:
             method = "INVITE"
-        headers = [("Contact", self.contact), ("Allow", self.allow), ("User-Agent", USER_AGENT), *body_headers(body)]
+        headers = [("Contact", self.contact), *self.abilities, ("User-Agent", USER_AGENT), *body_headers(body)]
         expires = self._terms.expires if self._terms is not None else self.session_expires
         if expires and self._is_established():
             headers += [("Supported", "timer"), *offer_as_client(expires, self._least_session, self._terms)]
@@ -351,7 +351,7 @@ class Leg:
         self.flow = self.endpoint.source or self.flow
         handler = _REQUESTS.get(request.method)
         if handler is None:
-            self.endpoint.respond(key, request.answer(405, None, None, [("Allow", self.allow)]))
+            self.endpoint.respond(key, request.answer(405, None, None, self.abilities))
             return
         handler(self, key, request)
 
@@ -610,9 +610,9 @@ class Leg:
     # --- helpers ------------------------------------------------------------------------------------------------------
 
     @property
-    def allow(self) -> str:
-        """The methods that the peer may send; only a local user may transfer calls."""
-        return allow_for(bool(self.phone_of))
+    def abilities(self) -> tuple[tuple[str, str], ...]:
+        """What the peer may ask for: Allow, and for a local user's phone the options of transfers."""
+        return abilities_for(bool(self.phone_of))
 
     def way_to_peer(self) -> Flow:
         """Where the next request inside the dialog goes."""
@@ -658,7 +658,7 @@ class Leg:
         more: Iterable[tuple[str, str]] = (),
     ) -> Response:
         """An answer with what the peer needs to reach us."""
-        headers = [("Contact", self.contact), ("Allow", self.allow), ("Server", USER_AGENT), *more, *body_headers(body)]
+        headers = [("Contact", self.contact), *self.abilities, ("Server", USER_AGENT), *more, *body_headers(body)]
         return request.answer(status, reason, self.local_tag, headers, body.content if body else b"")
 
     def _send_ack(self, dialog: Dialog, invite: Request, body: Body | None) -> None:

@@ -23,12 +23,13 @@ ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 """The From of a caller who must not be known (RFC 3323 4.1.1.3)."""
 
 
-_ALLOW_TO_USER = f"{ALLOW}, REFER"
+_ABILITIES = (("Allow", ALLOW),)
+_ABILITIES_FOR_USERS = (("Allow", f"{ALLOW}, REFER"), ("Supported", "replaces, norefersub"))
 
 
-def allow_for(is_user: bool) -> str:
-    """The methods that a peer may send in a call: only local users may transfer calls (RFC 3515)."""
-    return _ALLOW_TO_USER if is_user else ALLOW
+def abilities_for(is_user: bool) -> tuple[tuple[str, str], ...]:
+    """The headers that say what a peer may ask for in a call: only local users may transfer calls (RFC 3515, 3891)."""
+    return _ABILITIES_FOR_USERS if is_user else _ABILITIES
 
 
 class Addressed(NamedTuple):
@@ -137,7 +138,7 @@ def make_invite(
         ("Call-ID", call_id),
         ("CSeq", "1 INVITE"),
         ("Contact", contact),
-        ("Allow", allow_for(isinstance(record, LocalUser))),
+        *abilities_for(isinstance(record, LocalUser)),
         ("User-Agent", USER_AGENT),
     ]
     if caller.referred_by and isinstance(record, LocalUser):

@@ -101,9 +101,9 @@ class Referral:
     def accept(self) -> None:
         """202: the call is being made (RFC 3515 2.4.2), and the first NOTIFY says so (2.4.4)."""
         leg = self._leg
-        headers = [("Contact", leg.contact), ("Allow", leg.allow), ("Server", USER_AGENT)]
+        headers = [("Contact", leg.contact), *leg.abilities, ("Server", USER_AGENT)]
         if self._is_silent:
-            headers += [("Refer-Sub", "false"), ("Supported", NOREFERSUB)]
+            headers.append(("Refer-Sub", "false"))
         leg.endpoint.respond(self._key, self.request.answer(200 if self._is_silent else 202, None, None, headers))
         self.progress(100, "Trying")
 

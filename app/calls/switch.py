@@ -262,6 +262,10 @@ class Switch:
         except RemoteError as error:
             self.endpoint.respond(key, request.answer(error.status, error.reason, new_tag()))
             return
+        if who.kind is SourceKind.LOCAL_USER and request.get("Replaces") is not None:
+            # Nobody is told of another's dialogs here, so it names none that could be replaced (RFC 3891 3).
+            leg.refuse(481)
+            return
         if is_too_short(request):
             leg.refuse(422, "", [("Min-SE", str(MINIMUM))])
             return

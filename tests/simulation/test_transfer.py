@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -203,7 +204,9 @@ def test_the_caller_itself_may_transfer_the_one_that_it_has_called() -> None:
     up.ack()
     w.advance()
     assert "REFER" in (up.answer.get("Allow") or "")
+    assert up.answer.get("Supported") == "replaces, norefersub"
     assert "REFER" not in (down.invite.get("Allow") or "")
+    assert "replaces" not in (down.invite.get("Supported") or "")
     up.request("REFER", headers=[("Refer-To", f"<sip:101@{SERVER[0]}>")])
     w.advance()
     target = kitchen.incoming()
@@ -235,7 +238,9 @@ def test_the_caller_itself_may_transfer_the_one_that_it_has_called() -> None:
     assert (second.end_cause, second.source, second.ended_by) == ("normal", "user:100", "caller")
 
 
-def authorized_call(w: Wire, phone: RawPeer, number: str, user: str) -> RawDialog:
+def authorized_call(
+    w: Wire, phone: RawPeer, number: str, user: str, headers: Iterable[tuple[str, str]] = ()
+) -> RawDialog:
     """A local user's call that has shown its password."""
     up = phone.invite(number, caller=user, from_host=SERVER[0])
     w.advance()
@@ -243,7 +248,9 @@ def authorized_call(w: Wire, phone: RawPeer, number: str, user: str) -> RawDialo
     up.ack_failure()
     name = "Authorization" if phone.statuses()[-1] == 401 else "Proxy-Authorization"
     credentials = digest_header(challenge, "INVITE", up.invite.uri_text, user, f"secret{user}")
-    again = phone.invite(number, caller=user, from_host=SERVER[0], headers=[(name, credentials)], like=up, send=False)
+    again = phone.invite(
+        number, caller=user, from_host=SERVER[0], headers=[(name, credentials), *headers], like=up, send=False
+    )
     again.invite.replace("CSeq", "2 INVITE")
     phone.send(again.invite)
     w.advance()
@@ -944,6 +951,17 @@ def test_a_refer_of_no_call_is_not_offered() -> None:
     o.advance()
     end(o.wire.caller)
     o.over()
+
+
+def test_an_invite_with_replaces_is_no_new_call() -> None:
+    """RFC 3891 3: to take a call over by INVITE is not offered, and nobody else must be rung instead."""
+    w = Wire(document())
+    desk, kitchen = w.phone("100", DESK), w.phone("101", KITCHEN)
+    up = authorized_call(w, desk, "101", "100", headers=[("Replaces", "abc;to-tag=1;from-tag=2")])
+    assert up.answer.status == 481
+    assert not kitchen.received
+    desk.send(up.make("ACK", cseq=2))
+    w.settle()
 
 
 def test_transfers_do_not_go_round_for_ever() -> None:
