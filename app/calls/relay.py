@@ -219,6 +219,12 @@ class Relays:
 
         RemoteError (488, 503) when it cannot be; then the call has the relay that it had, which serves nobody.
         """
+        try:
+            self._take_in(call, newcomer)
+        except PortsExhausted as error:
+            raise RemoteError(503, "", f"audio cannot be relayed: {error.detail}") from error
+
+    def _take_in(self, call: Call, newcomer: Leg) -> None:
         other = call.other(newcomer)
         if other is None:
             return

@@ -6,11 +6,11 @@ Carriers by UDP, TCP and TLS, phones, a provider, strangers and the server betwe
 virtual clock. Packets are lost, doubled, delayed and overtaken, connections break, peers die, come back and reboot,
 links go down, records change, the server is overloaded, the clock on the wall jumps by an hour, and the machine sleeps
 for one. Calls are relayed or not, ring several phones, are forwarded, forked downstream, refused in every way,
-cancelled, offered late, early, again and crosswise, held, refreshed, hung up in the window, and too large for a
-datagram. After each step no limit may be passed, every counter must be what the calls in progress hold, no media port
-may be held by anything else, and every call that is over must have one record; at the end nothing may be left. Half-way
-and at the end all calls are left to end: as much memory must be held both times. Everything follows from the seed: a
-run that fails says how to run it again, packet for packet.
+cancelled, offered late, early, again and crosswise, held, refreshed, transferred to numbers and to calls that talk or
+ring, hung up in the window, and too large for a datagram. After each step no limit may be passed, every counter must be
+what the calls in progress hold, no media port may be held by anything else, and every call that is over must have one
+record; at the end nothing may be left. Half-way and at the end all calls are left to end: as much memory must be held
+both times. Everything follows from the seed: a run that fails says how to run it again, packet for packet.
 """
 
 from __future__ import annotations
@@ -111,6 +111,10 @@ BLOCKS_MAY_GROW = 5_000
 """Python's blocks of memory in the second half: gauges of a day go on filling, a call that leaks leaves hundreds."""
 REMEMBERED_RECORDS = 5_000
 """So many are looked through for a second record of a call: those of minutes, and as many long before the half."""
+LONGEST_CALL = 3600
+"""Seconds after which the server ends a call; every caller hangs up long before."""
+TRANSFERS = 0.2
+"""How often a side transfers the other one."""
 _OFTEN = {"Supported": 0.3, "Allow": 0.6}
 """How often callers say what; the rest rarely."""
 
@@ -282,6 +286,8 @@ class Big:
         ]
         document["number_lists"] = [{"caller_prefix": "*", "called_prefix": "19", "block_percent": 50}]
         document["system"] = {"max_messages_per_second": 0, "ban_failures": 0, "max_calls": 400}
+        # Nobody hangs up where two that were called are joined by a transfer.
+        document["system"]["max_call_seconds"] = LONGEST_CALL
         return document
 
     # --- peers --------------------------------------------------------------------------------------------------------
@@ -336,6 +342,11 @@ class Big:
             plan.early_media = True
         elif kind < 0.25:
             plan.other_request = chance.choice(OTHER_REQUESTS)
+        if chance.random() < TRANSFERS:
+            # Only those of phones are taken; some phones have a second call to join the first one with.
+            plan.transfer_after = chance.uniform(0.0, 12.0)
+            plan.transfer_to = chance.choice(["100", "101", "1234567", "4123456", "6123", "7123", "", "", ""])
+            plan.leaves_at_once = chance.random() < 0.3
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -592,7 +603,7 @@ class Big:
 
     def _progress(self, started: float) -> str:
         passed = time.monotonic() - started
-        causes = ", ".join(f"{count} {cause}" for cause, count in self.tally.causes.most_common(6))
+        causes = ", ".join(f"{count} {cause}" for cause, count in self.tally.causes.most_common(7))
         return (
             f"seed {self.seed}: {self.begun} calls in {passed:.0f} s ({self.begun / passed:.0f}/s), "
             f"{self.world.packets} packets, {self.events} events, at most {self.most} at once, "

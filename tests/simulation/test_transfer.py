@@ -1181,3 +1181,21 @@ def test_the_audio_after_an_attended_transfer(relaying: str, refused: bool) -> N
     o.advance()
     end(o.wire.caller)
     assert len(o.over()["101"].media) == 2 * through_us
+
+
+def test_there_are_no_ports_for_the_two_that_are_to_be_joined() -> None:
+    """The second call was not relayed, and would have to be: both calls stay as they are."""
+    made = document()
+    made["sip_trunks"][2]["relay_media"] = "yes"  # type: ignore[index]
+    o = Office(wire=RelayedWire(made, 20_000, 20_003), offer=audio("192.0.2.7"), answer=audio(DESK, 5000))
+    up, _down = consult(o, body=audio(KITCHEN, 6000))
+    o.refer(replaces(up))
+    o.advance()
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 488 Not Acceptable Here"
+    assert len([each for each in o.wire.caller.requests("INVITE") if each.to.tag is not None]) == 1
+    for dialog, other in ((up, o.kitchen), (o.down, o.wire.caller)):
+        dialog.request("BYE")
+        o.advance()
+        end(other)
+    records = o.over()
+    assert any("audio cannot be relayed" in step for step in records["101"].trail)

@@ -202,6 +202,12 @@ class Plan:
     """Seconds after the INVITE at which this side makes another offer, if the call rings and both may do that."""
     other_request: str = ""
     """The method of a request that this side sends one second after the answer."""
+    transfer_after: float | None = None
+    """Seconds after the answer at which this side transfers the other one."""
+    transfer_to: str = ""
+    """To which number; blank: to the other side of another conversation of this peer, or of the same one."""
+    leaves_at_once: bool = False
+    """Whether this side hangs up with its REFER, as phones do."""
     contact: str = ""
     """The Contact of a redirection."""
     headers: tuple[tuple[str, str], ...] = ()
@@ -376,6 +382,8 @@ class Conversation:
             world.at(1.0, self.request_something)
         if plan.digit_after is not None:
             world.at(plan.digit_after, self.press)
+        if plan.transfer_after is not None:
+            world.at(plan.transfer_after, self.transfer)
         if plan.hang_up_after is not None:
             world.at(plan.hang_up_after, self.hang_up)
 
@@ -396,6 +404,22 @@ class Conversation:
         if not self.over and leg is not None and leg.dialog is not None:
             headers = [("Refer-To", "<sip:135551@10.0.0.5>"), ("Event", "refer"), ("RAck", "1 1 INVITE")]
             self.peer.endpoint.send_request(leg.dialog.create_request(self.plan.other_request, headers), leg.flow, leg)
+
+    def transfer(self) -> None:
+        """Have the server join the other side with somebody else (RFC 3515)."""
+        leg = self.leg
+        if self.over or leg is None or leg.dialog is None:
+            return
+        target = f"sip:{self.plan.transfer_to}@10.0.0.5"
+        others = [other.leg.dialog for other in self.peer.conversations if other.leg is not None and not other.over]
+        named = self.peer.world.random.choice(others) if others else leg.dialog
+        if not self.plan.transfer_to and named is not None:
+            tags = f"to-tag%3D{named.id.remote_tag}%3Bfrom-tag%3D{named.id.local_tag}"
+            target = f"sip:x@10.0.0.5?Replaces={named.id.call_id}%3B{tags}"
+        request = leg.dialog.create_request("REFER", [("Refer-To", f"<{target}>")])
+        self.peer.endpoint.send_request(request, leg.flow, leg)
+        if self.plan.leaves_at_once:
+            self.hang_up()
 
     def press(self) -> None:
         if not self.over and self.leg is not None:
