@@ -623,7 +623,7 @@ class Call:
         # Legs and call let go of each other, so that both are freed at once and not by the garbage collector.
         for leg in (self.caller, self.called):
             if leg is not None and leg.owner is self:
-                leg.owner = None
+                leg.let_go()
         self._offers.close()
         self._stop_no_answer()
         for deadline in (self._longest, self._expiry):

@@ -160,6 +160,10 @@ class Leg:
         if self.owner is not None:
             self.owner.handle(self, event)
 
+    def let_go(self) -> None:
+        """The call is over for this leg: it hears nothing of it any more."""
+        self.owner = None
+
     # --- what the call asks for ---------------------------------------------------------------------------------------
 
     def offer(self, method: str, body: Body | None) -> bool:

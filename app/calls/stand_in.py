@@ -75,11 +75,17 @@ class StandIn(Leg):
         self._follow()
 
     def detach(self) -> None:
-        """The party goes back to where it was."""
+        """The party goes back to where it was, and does not come again."""
         leg, self.leg = self.leg, None
         if leg is not None and leg.owner is self:
             leg.owner = self._left
-        self._left = None
+        self._usher = self._left = None
+
+    def let_go(self) -> None:
+        """The call is over, for the party's leg, too, if it has not gone elsewhere."""
+        super().let_go()
+        if self.leg is not None and self.leg.owner is self:
+            self.leg.let_go()
 
     def settle(self) -> None:
         """The party is here to stay."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import simulation.test_transfer as transfers
 from simulation.crowd import BAD_WEATHER, Crowd, crowd_document, make_crowd, random_call
 from simulation.raw import SERVER, Wire
 from simulation.relayed import PaperControl
@@ -17,6 +18,9 @@ from simulation.world import Peer, World
 from app.calls.call import Call
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
+from app.calls.referral import Referral
+from app.calls.stand_in import StandIn
+from app.calls.transfer import Consultation, Transfer
 from app.media.control import MediaSettings
 from app.records import Configuration
 from app.records.document import read_document
@@ -87,6 +91,53 @@ def test_calls_of_any_kind_are_freed_without_the_collector(garbage: list[Any], s
     assert after - before == Counter()
     gc.collect()
     assert Counter(type(each).__name__ for each in garbage if type(each).__module__.startswith("app.")) == Counter()
+
+
+def transferred(o: transfers.Office, how: str) -> None:
+    """A transfer of this kind, up to the end of all calls."""
+    if how in ("blind", "busy", "the party leaves"):
+        target = transfers.transfer_to(o)
+        if how == "blind":
+            target.respond(200, transfers.THIRD_SDP)
+            o.advance()
+            o.answer_reinvite(transfers.SDP)
+        elif how == "busy":
+            target.respond(486)
+        else:
+            o.up.request("BYE")
+            o.advance()
+            o.kitchen.ok(o.kitchen.requests("CANCEL")[0])
+            target.respond(487)
+    else:
+        up, down = transfers.consult(o)
+        if how == "attended":
+            transfers.join(o, up, down)
+        else:
+            o.refer(transfers.replaces(up))
+            o.advance()
+            o.answer_reinvite(status=488)
+    o.advance()
+    o.statuses(o.desk)
+    if how in ("blind", "attended"):
+        o.up.request("BYE")
+        o.advance()
+    for _ in range(2):
+        for call in list(o.wire.switch.calls):
+            o.wire.switch.hang_up(call)
+        o.advance()
+        for phone in (o.desk, o.kitchen, o.wire.caller):
+            transfers.end(phone)
+        o.advance()
+    o.over()
+
+
+@pytest.mark.parametrize("how", ["blind", "busy", "the party leaves", "attended", "refused"])
+def test_transferred_calls_are_freed_without_the_collector(garbage: list[Any], how: str) -> None:
+    o = transfers.Office()
+    transferred(o, how)
+    gc.collect()
+    of_a_transfer = (*OF_A_CALL, StandIn, Transfer, Consultation, Referral)
+    assert Counter(type(each).__name__ for each in garbage if type(each) in of_a_transfer) == Counter()
 
 
 def test_a_connection_that_ended_is_forgotten() -> None:
