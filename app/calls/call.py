@@ -578,13 +578,13 @@ class Call:
             self.called = place
         leg.owner, place.owner = None, self
 
-    def rejoin(self, newcomer: StandIn) -> None:
+    def rejoin(self, newcomer: StandIn, *, is_known: bool) -> None:
         """A party has come to a side of the call that is answered: join it with the other side."""
-        self._offers.rejoin(newcomer)
+        self._offers.rejoin(newcomer, is_known=is_known)
 
-    def stay_apart(self) -> None:
-        """The newcomer does not come: all is as it was."""
-        self._offers.stay_apart()
+    def stay_apart(self, place: Leg) -> None:
+        """The newcomer does not come, and this leg has its place again. RemoteError where their media do not fit."""
+        self._offers.stay_apart(place)
 
     def part(self, words: str) -> None:
         """The two sides cannot be joined: nobody would hear anybody."""

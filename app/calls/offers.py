@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 AGAIN_AFTER = 1.0
 """Seconds until an offer is made again that crossed one of the peer's (RFC 3261 14.1: up to two)."""
+OTHER_MEDIA = (415, 488, 606)
+"""Answers that say that another description may be taken (RFC 3261 21.4.26 and 21.6.4)."""
 MAXIMUM_TRIES = 30
 """So often an offer is made to a caller that cannot take it now."""
 
@@ -80,6 +82,7 @@ class Offers:
         "_is_settled",
         "_joining",
         "_joining_dialog",
+        "_may_ask",
         "_newcomer",
         "_offer",
         "_offerer",
@@ -108,6 +111,8 @@ class Offers:
         """A side is being offered what it had before: it took an offer that was cancelled meanwhile."""
         self._newcomer: StandIn | None = None
         """Who has come into the call by a transfer and is joined with the other side, until that one is told so."""
+        self._may_ask = False
+        """Whether the other side is asked for all that it can do, should the newcomer refuse what it said before."""
         self._joining: Leg | None = None
         """Whose description the caller shall have instead of the one that it has."""
         self._joining_dialog = ""
@@ -250,14 +255,18 @@ class Offers:
             # The answer goes first; the offer follows its ACK.
             caller.answer(None)
 
-    def rejoin(self, newcomer: StandIn) -> None:
-        """A party has taken the place of another one in a call that is answered: join it with the other side."""
+    def rejoin(self, newcomer: StandIn, *, is_known: bool) -> None:
+        """A party has taken the place of another one in a call that is answered: join it with the other side.
+
+        `is_known`: what that side says of itself is an answer to the newcomer's own description. Otherwise it may name
+        the codecs of somebody else only: a newcomer that has none of them is offered all that the other side can do.
+        """
         other = self._of.other(newcomer)
         if other is None:
             return
         self._drop_exchange()
         other.put_off_offer()
-        self._newcomer = newcomer
+        self._newcomer, self._may_ask = newcomer, not is_known
         tag = other.dialog.id.remote_tag if other.dialog is not None else ""
         if other.last_heard is None:
             self._ask_for_offer(other, tag)
@@ -265,11 +274,21 @@ class Offers:
             self._begin_joining(other, tag, not_held(other.last_heard))
             self._wait()
 
-    def stay_apart(self) -> None:
-        """The party that was to come in has stayed away: the sides have what they had."""
+    def stay_apart(self, place: Leg) -> None:
+        """The party that was to come in has stayed away, and this leg has its place again: all is as it was."""
         self._stop_joining()
         self._newcomer = self._untold = None
         self._of.roll_back()
+        other, said = self._of.other(place), place.last_heard
+        if other is None or said is None:
+            return
+        if other.owes_answer:
+            # It was asked what it can do, and is to be told what the one that it talks to has said.
+            self._cross(other, other.last_heard, is_offer=True)
+            other.acknowledge(self._cross(place, said, is_offer=False))
+        elif other.last_heard is not None:
+            self._cross(place, said, is_offer=True)
+            self._cross(other, other.last_heard, is_offer=False)
 
     def _ask_for_offer(self, leg: Leg, tag: str) -> None:
         """Have one that has answered make an offer: its first one was declined (RFC 6337 2.3), or is missing."""
@@ -392,6 +411,10 @@ class Offers:
         elif event.status in (491, 500):
             # RFC 3261 14.1 and 14.2: the caller has something else under way.
             self._wait()
+        elif leg is not None and self._may_ask and event.status in OTHER_MEDIA:
+            self._may_ask = False
+            call.roll_back()
+            self._ask_for_offer(leg, self._joining_dialog)
         else:
             one, other = self._sides(self._told)
             self._part(f"{one} refused {other}'s session description: {event.status} {event.reason}")

@@ -249,17 +249,12 @@ class Relays:
         call.media = self._relays[call.id] = CallRelay(call, session)
 
     def take_back(self, call: Call, leg: Leg, had_relay: bool) -> None:
-        """The newcomer has not come after all, and this leg is in its old place again: so is its audio."""
-        relay, other = self._relays.get(call.id), call.other(leg)
-        if relay is None or other is None:
-            return
-        if not had_relay:
+        """The newcomer has not come after all, and this leg is in its old place again."""
+        relay = self._relays.get(call.id)
+        if relay is not None and had_relay:
+            self.take_in(call, leg)
+        elif relay is not None:
             self._drop(call, relay)
-            return
-        self.take_in(call, leg)
-        for each, is_offer in ((leg, True), (other, False)):
-            if each.last_heard is not None:
-                relay.cross(each, each.last_heard, is_offer=is_offer)
 
     def _record_of(self, source: Source) -> SipTrunk | ExternalLine | LocalUser | None:
         if source.kind is SourceKind.SIP_TRUNK:

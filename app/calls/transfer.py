@@ -238,7 +238,7 @@ class Transfer:
         self.stand_in.attach(self.party)
         if self._is_replaced:
             self._switch.relays.take_in(self.second, self.stand_in)
-        self.second.rejoin(self.stand_in)
+        self.second.rejoin(self.stand_in, is_known=not self._is_replaced)
 
     def joined(self) -> None:
         """The party talks to the target: the first call is over, and the transferor's leg with it."""
@@ -337,7 +337,7 @@ class Consultation(Transfer):
         self._come(place)
         try:
             self._switch.relays.take_in(second, self.stand_in)
-            second.rejoin(self.stand_in)
+            second.rejoin(self.stand_in, is_known=False)
         except RemoteError as error:
             second.part(f"the session descriptions do not fit together: {error.detail or error.reason}")
 
@@ -356,7 +356,6 @@ class Consultation(Transfer):
         """Give the second call back to the transferor, where that one still is there."""
         second, place = self.second, self._place
         self.stand_in.detach()
-        second.stay_apart()
         if place.ended or not isinstance(place, CallerLeg | CalledLeg | StandIn):
             second.hang_up(EndCause.NORMAL, f"{words}; the transferor had hung up")
             return
@@ -365,6 +364,7 @@ class Consultation(Transfer):
         place.put_off_offer()
         try:
             self._switch.relays.take_back(second, place, self._had_relay)
+            second.stay_apart(place)
         except RemoteError as error:
             words = f"{words}; {error.detail or error.reason}"
         second.note(f"the transfer failed: {words}", f"transfer: {words}")

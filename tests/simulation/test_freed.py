@@ -115,7 +115,7 @@ def transferred(o: transfers.Office, how: str) -> None:
         else:
             o.refer(transfers.replaces(up))
             o.advance()
-            o.answer_reinvite(status=488)
+            o.answer_reinvite(status=603)
     o.advance()
     o.statuses(o.desk)
     if how in ("blind", "attended"):

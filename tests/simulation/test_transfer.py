@@ -665,7 +665,7 @@ def test_a_party_that_refuses_leaves_both_calls_as_they_were(alone: bool) -> Non
         o.down.request("BYE")
         up.request("BYE")
     o.advance()
-    o.answer_reinvite(status=488)
+    o.answer_reinvite(status=603)
     assert o.statuses(o.desk)[-1] == "SIP/2.0 488 Not Acceptable Here"
     assert not [each for each in o.kitchen.requests("INVITE") if each.to.tag is not None]
     if alone:
@@ -1159,7 +1159,7 @@ def test_the_audio_after_an_attended_transfer(relaying: str, refused: bool) -> N
     if refused:
         o.refer(replaces(up))
         o.advance()
-        o.answer_reinvite(status=488)
+        o.answer_reinvite(status=603)
         assert o.statuses(o.desk)[-1] == "SIP/2.0 488 Not Acceptable Here"
         after = {number: session.media for number, session in wire.control.sessions.items()}
         assert after.keys() == before.keys()
@@ -1199,3 +1199,41 @@ def test_there_are_no_ports_for_the_two_that_are_to_be_joined() -> None:
         end(other)
     records = o.over()
     assert any("audio cannot be relayed" in step for step in records["101"].trail)
+
+
+@pytest.mark.parametrize("relaying", [False, True], ids=["direct", "relayed"])
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_party_that_has_none_of_the_codecs_of_the_consultation(relaying: bool, taken: bool) -> None:
+    """The target has answered with the one codec of the office, which no carrier knows: it is asked for all it has."""
+    made = document()
+    if relaying:
+        made["local_users"][1]["relay_media"] = "yes"  # type: ignore[index]
+    o = Office(wire=RelayedWire(made), offer=audio("192.0.2.7"), answer=audio(DESK, 5000))
+    up, down = consult(o, body=audio(KITCHEN, 6000, "9 8") if relaying else audio(KITCHEN, 6000, "9"))
+    o.refer(replaces(up))
+    o.advance()
+    o.answer_reinvite(status=488)
+    asked = o.kitchen.requests("INVITE")[-1]
+    assert asked.to.tag is not None and not asked.body
+    down.respond(200, audio(KITCHEN, 6000, "9 8 0"), request=asked)
+    o.advance()
+    if taken:
+        offer = o.answer_reinvite(audio("192.0.2.7", 4002))
+        assert b"RTP/AVP 9 8 0" in offer.body
+        ack = o.kitchen.requests("ACK")[-1]
+        assert b"m=audio" in ack.body and ((b"c=IN IP4 10.0.0.5" in ack.body) is relaying)
+        assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+        end(o.desk)
+        down.request("BYE")
+        o.advance()
+        end(o.wire.caller)
+    else:
+        o.answer_reinvite(status=488)
+        assert o.statuses(o.desk)[-1] == "SIP/2.0 488 Not Acceptable Here"
+        # The target has offered anew, and is answered with what the transferor has said.
+        assert b"m=audio" in o.kitchen.requests("ACK")[-1].body
+        for dialog, other in ((up, o.kitchen), (o.down, o.wire.caller)):
+            dialog.request("BYE")
+            o.advance()
+            end(other)
+    o.over()

@@ -4,7 +4,7 @@
 
 Phones call each other and carriers, and are called by them. Either side transfers, more often than not: to numbers that
 answer, ring, refuse or do not exist, to a second call that talks, rings or is over, to itself and twice, and hangs up
-at once or not. The promises are those of the big simulation.
+at once or not. Who is to be joined may refuse that. The promises are those of the big simulation.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Transfers(Big):
         plan.transfer_after = chance.uniform(0.0, 8.0) if chance.random() < 0.8 else None
         plan.transfer_to = chance.choice(MOVES)
         plan.leaves_at_once = chance.random() < 0.3
+        plan.refuses = chance.choice([0.0, 0.0, 0.0, 0.3, 1.0])
 
     def _call(self) -> None:
         chance = self.chance
@@ -95,7 +96,7 @@ class Transfers(Big):
 
     def _check_the_end(self) -> None:
         super()._check_the_end()
-        assert self.tally.causes["transferred"] > self.calls // 50, "hardly a transfer has worked"
+        assert self.tally.causes["transferred"] > self.calls // 100, "hardly a transfer has worked"
 
 
 if __name__ == "__main__":

@@ -208,6 +208,8 @@ class Plan:
     """To which number; blank: to the other side of another conversation of this peer, or of the same one."""
     leaves_at_once: bool = False
     """Whether this side hangs up with its REFER, as phones do."""
+    refuses: float = 0.0
+    """How likely this side refuses an offer inside the call."""
     contact: str = ""
     """The Contact of a redirection."""
     headers: tuple[tuple[str, str], ...] = ()
@@ -455,6 +457,8 @@ class Conversation:
             case Cancelled():
                 self.status = 487
                 self.over = True
+            case Offered() if self.plan.refuses and self.peer.world.random.random() < self.plan.refuses:
+                leg.refuse_offer(self.peer.world.random.choice([488, 488, 491, 500, 603]), "")
             case Offered(body=body):
                 # Who asks for an offer gets one, and brings the answer with the ACK.
                 leg.accept_offer(body or SDP)
