@@ -577,6 +577,7 @@ class Call:
         elif leg is self.called and not isinstance(place, CallerLeg):
             self.called = place
         leg.owner, place.owner = None, self
+        self._offers.vacated()
 
     def rejoin(self, newcomer: StandIn, *, is_known: bool) -> None:
         """A party has come to a side of the call that is answered: join it with the other side."""

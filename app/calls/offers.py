@@ -274,6 +274,14 @@ class Offers:
             self._begin_joining(other, tag, not_held(other.last_heard))
             self._wait()
 
+    def vacated(self) -> None:
+        """Somebody has left a side of the call: nobody answers what was under way there."""
+        self._drop_exchange()
+        call = self._of
+        for leg in (call.caller, call.called, *call.forks):
+            if leg is not None:
+                leg.put_off_offer()
+
     def stay_apart(self, place: Leg) -> None:
         """The party that was to come in has stayed away, and this leg has its place again: all is as it was."""
         self._stop_joining()

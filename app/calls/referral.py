@@ -10,6 +10,7 @@ from app.calls.outgoing import USER_AGENT
 from app.errors import LocalError, RemoteError
 from app.sip.headers import REASONS
 from app.sip.uri import NameAddr, Uri, unescape
+from app.sip.validation import KNOWN_METHODS
 
 if TYPE_CHECKING:
     from app.calls.leg import Leg
@@ -55,10 +56,11 @@ def wish_of(request: Request) -> Wish:
     if uri is None:
         raise RemoteError(400, "Bad Refer-To", "Refer-To names nobody")
     if uri.scheme not in ("sip", "sips", "tel"):
-        raise RemoteError(416, "Unsupported URI Scheme", f"a {uri.scheme} address cannot be called")
+        raise RemoteError(416, "Unsupported URI Scheme", f"a {uri.scheme[:20]} address cannot be called")
     method = (uri.params.get("method") or "INVITE").upper()
     if method != "INVITE":
-        raise RemoteError(403, "Only Calls Are Transferred", f"Refer-To asks for a {method[:20]}, not for a call")
+        other = method if method in KNOWN_METHODS else "something else"
+        raise RemoteError(403, "Only Calls Are Transferred", f"Refer-To asks for {other}, not for a call")
     found = [part for part in (uri.headers or "").split("&") if part.partition("=")[0].lower() == "replaces"]
     if len(found) > 1:
         raise RemoteError(400, "Bad Refer-To", "Refer-To names several dialogs to replace")
@@ -134,9 +136,9 @@ class Referral:
         event = "refer" if self._is_first else f"refer;id={self.request.cseq.number}"
         headers = [("Event", event), ("Subscription-State", state), ("User-Agent", USER_AGENT)]
         headers.append(("Content-Type", "message/sipfrag;version=2.0"))
-        words = reason or REASONS.get(status, "")
+        line = f"SIP/2.0 {status} {reason or REASONS.get(status, '')}\r\n"
         try:
-            notify = dialog.create_request("NOTIFY", headers, f"SIP/2.0 {status} {words}\r\n".encode())
+            notify = dialog.create_request("NOTIFY", headers, line.encode("utf-8", "surrogateescape"))
         except LocalError:
             self._done()
             return

@@ -10,6 +10,7 @@ from app.calls.leg_events import Body, HungUp, LegEvent
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
 
 if TYPE_CHECKING:
+    from app.calls.caller_leg import CallerLeg
     from app.sip.flow import Flow
     from app.sip.message import Request
 
@@ -37,7 +38,7 @@ class StandIn(Leg):
     has no dialog of its own; once the party's leg is attached, events and wishes pass through in both directions.
     """
 
-    is_late = is_bound = is_promised = takes_early_offer = is_declined = False
+    is_bound = is_promised = takes_early_offer = is_declined = False
 
     def __init__(
         self, endpoint: Endpoint, usher: Usher, flow: Flow, request: Request, offer_body: Body | None, target: str
@@ -48,6 +49,8 @@ class StandIn(Leg):
         self._forget_dialog()
         self.request = request
         self.offer_body = offer_body
+        self.is_late = offer_body is None
+        """Whether the other side makes the offer."""
         self.target = target
         """The name of the party, as in call records."""
         self.leg: Leg | None = None
@@ -61,6 +64,11 @@ class StandIn(Leg):
     def status(self) -> int:
         """The final status that the party got."""
         return 200 if self.answered else 0
+
+    def follow_offer_of(self, caller: CallerLeg) -> None:
+        """Stand in for a caller whose targets ring already: if it wanted an offer, one will come."""
+        if caller.is_late:
+            self.is_late, self.offer_body = True, None
 
     # --- the party comes and goes -------------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAXIMUM_TRANSFERS = 10
 """So many transfers may follow one another, each with the party that the one before has left."""
+LONGEST_NUMBER = 128
+"""A number with more characters than this is none; it would stand in every word about the transfer."""
 RINGING = frozenset({CallState.CALLING, CallState.RINGING})
 UNDER_WAY = frozenset({CallState.TALKING, CallState.HELD})
 
@@ -72,8 +74,8 @@ class Transfers:
         if uri.is_sip and not self._is_ours(uri.host, leg):
             raise RemoteError(403, "Not A Number Of This Server", f"{uri.host[:100]} is another server")
         number = number_of(uri)
-        if not number:
-            raise RemoteError(484, "", "Refer-To names no number")
+        if not number or len(number) > LONGEST_NUMBER:
+            raise RemoteError(484, "", "Refer-To names no number" if not number else "Refer-To names no such number")
         if number == leg.phone_of:
             raise RemoteError(403, "Transfer To Oneself", "a user transfers its call to itself")
         there = call.party(party) if party is not None else None
@@ -216,6 +218,7 @@ class Transfer:
         self._is_replaced = True
         if isinstance(place, CallerLeg):
             place.refuse(487)
+            self.stand_in.follow_offer_of(place)
         self._come(place)
 
     def _come(self, place: Leg) -> None:
@@ -255,6 +258,7 @@ class Transfer:
         self._referral.finish(200, "OK", self._part)
         by = first.side_of(self._leg)
         first.left_behind(by, f"transferred to {self._number} by the {by} side")
+        second.show(CallState.TALKING)
         second.note("talking")
 
     def _part(self) -> None:

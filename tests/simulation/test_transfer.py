@@ -81,7 +81,7 @@ class Office:
                 self._answered.append(notify)
                 phone.ok(notify)
         self.advance()
-        return [notify.body.decode().strip() for notify in unrepeated(phone.requests("NOTIFY"))]
+        return [notify.body.decode("utf-8", "replace").strip() for notify in unrepeated(phone.requests("NOTIFY"))]
 
     def statuses(self, phone: RawPeer) -> list[str]:
         """All that the subscription has told, each NOTIFY answered as it comes."""
@@ -239,18 +239,22 @@ def test_the_caller_itself_may_transfer_the_one_that_it_has_called() -> None:
 
 
 def authorized_call(
-    w: Wire, phone: RawPeer, number: str, user: str, headers: Iterable[tuple[str, str]] = ()
+    w: Wire,
+    phone: RawPeer,
+    number: str,
+    user: str,
+    headers: Iterable[tuple[str, str]] = (),
+    body: Body | None = SDP,
 ) -> RawDialog:
     """A local user's call that has shown its password."""
-    up = phone.invite(number, caller=user, from_host=SERVER[0])
+    up = phone.invite(number, caller=user, from_host=SERVER[0], body=body)
     w.advance()
     challenge = phone.responses()[-1].get("WWW-Authenticate") or phone.responses()[-1].get("Proxy-Authenticate") or ""
     up.ack_failure()
     name = "Authorization" if phone.statuses()[-1] == 401 else "Proxy-Authorization"
     credentials = digest_header(challenge, "INVITE", up.invite.uri_text, user, f"secret{user}")
-    again = phone.invite(
-        number, caller=user, from_host=SERVER[0], headers=[(name, credentials), *headers], like=up, send=False
-    )
+    shown = [(name, credentials), *headers]
+    again = phone.invite(number, caller=user, from_host=SERVER[0], body=body, headers=shown, like=up, send=False)
     again.invite.replace("CSeq", "2 INVITE")
     phone.send(again.invite)
     w.advance()
@@ -474,6 +478,22 @@ def test_through_a_trunk_the_transferor_is_the_caller() -> None:
     o.advance()
     end(o.wire.caller)
     assert o.over()["135550"].end_cause == "no_route"
+
+
+def test_words_of_the_target_that_are_no_text_pass() -> None:
+    o = Office()
+    o.refer("<sip:101@10.0.0.5>")
+    o.advance()
+    target = o.kitchen.incoming()
+    answer = target.invite.answer(486, "B\udcff", target.local_tag)
+    o.kitchen.send(answer)
+    o.advance()
+    o.statuses(o.desk)
+    assert o.desk.requests("NOTIFY")[-1].body == b"SIP/2.0 486 B\xff\r\n"
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
 
 
 # --- attended ---------------------------------------------------------------------------------------------------------
@@ -843,7 +863,9 @@ def test_a_replaces_that_is_refused(which: str) -> None:
         ("<http://10.0.0.5/>", 416, "a http address cannot be called"),
         ("<sip:10.0.0.5>", 484, "names no number"),
         ("<sip:100@10.0.0.5>", 403, "to itself"),
-        ("<sip:101@10.0.0.5;method=BYE>", 403, "asks for a BYE"),
+        ("<sip:101@10.0.0.5;method=BYE>", 403, "asks for BYE"),
+        ("<sip:101@10.0.0.5;method=%0d%0aEvil>", 403, "asks for something else"),
+        (f"<sip:{'1' * 129}@10.0.0.5>", 484, "no such number"),
         ("<sip:101@10.0.0.5>, <sip:102@10.0.0.5>", 400, "one Refer-To"),
         ("<sip:101@10.0.0.5?Replaces=x>", 400, "needs a Call-ID"),
         ("<sip:101@10.0.0.5?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2&Replaces=y>", 400, "several dialogs"),
@@ -1236,4 +1258,37 @@ def test_a_party_that_has_none_of_the_codecs_of_the_consultation(relaying: bool,
             dialog.request("BYE")
             o.advance()
             end(other)
+    o.over()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["offer", "late offer"])
+def test_the_audio_after_a_transfer_into_a_call_that_rings(late: bool) -> None:
+    made = document()
+    made["local_users"][1]["relay_media"] = "yes"  # type: ignore[index]
+    o = Office(wire=RelayedWire(made), offer=audio("192.0.2.7"), answer=audio(DESK, 5000))
+    o.hold()
+    up = authorized_call(o.wire, o.desk, "101", "100", body=None if late else audio(DESK, 5002))
+    down = o.kitchen.incoming()
+    assert bool(down.invite.body) is not late
+    down.respond(180)
+    o.advance()
+    o.refer(replaces(up))
+    o.advance()
+    o.desk.send(up.make("ACK", cseq=2))
+    down.respond(200, audio(KITCHEN, 6000))
+    o.advance()
+    offer = o.answer_reinvite(audio("192.0.2.7", 4002))
+    assert b"c=IN IP4 10.0.0.5" in offer.body
+    if late:
+        assert b"c=IN IP4 10.0.0.5" in o.kitchen.requests("ACK")[-1].body
+    for again in unrepeated([each for each in o.kitchen.requests("INVITE") if each.to.tag is not None]):
+        down.respond(200, audio(KITCHEN, 6000), request=again)
+    o.advance()
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+    end(o.desk)
+    (session,) = o.wire.control.sessions.values()  # type: ignore[attr-defined]
+    assert session.media is not None and session.media.active
+    down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
     o.over()

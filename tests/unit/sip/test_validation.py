@@ -174,6 +174,8 @@ def test_what_the_caller_supports_decides() -> None:
     assert answer is not None
     assert (answer.status, answer.get("Allow")) == (405, ", ".join(ALLOWED_METHODS))
     assert check_request(refer, allowed_methods=(*ALLOWED_METHODS, "REFER")) is None
+    # Inside a dialog its owner decides.
+    assert check_request(request_with("REFER", To="<sip:b@h>;tag=1")) is None
     assert frozenset(ALLOWED_METHODS) <= KNOWN_METHODS
     mixed = request_with(body=b"x", Content_Type="multipart/mixed;boundary=a")
     answer = check_request(mixed)
