@@ -1,4 +1,4 @@
-"""The media ports: which pairs are free, bound ahead by a worker, in use or refused by the system."""
+"""The media ports: which pairs are free, bound ahead by a worker, in use, let go of or refused by the system."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from random import SystemRandom
 
 READY_TARGET = 64
-"""Pairs that each worker keeps bound ahead on each address."""
+"""Pairs that each worker keeps bound ahead on each address, at most."""
 CHUNK = 16
 """Pairs that are bound by one command, so that no packet waits for many."""
 REFUSED_REST = 30.0
@@ -16,7 +16,7 @@ REFUSED_REST = 30.0
 class AddressPorts:
     """The even ports of the range on one local address; each is in exactly one place."""
 
-    __slots__ = ("_range", "address", "free", "ready", "refused", "requested", "used")
+    __slots__ = ("_range", "address", "free", "ready", "refused", "requested", "returning", "used")
 
     def __init__(self, address: str, first: int, last: int) -> None:
         self.address = address
@@ -31,16 +31,21 @@ class AddressPorts:
         """Per worker: bound."""
         self.used: dict[int, int] = {}
         """Port to worker."""
+        self.returning: set[int] = set()
+        """No longer wanted by anybody, until the worker has closed them."""
         self.refused: deque[tuple[float, int]] = deque()
         """Could not be bound: (when to try again, port)."""
 
     def request(self, worker: int, workers: int) -> tuple[int, ...]:
         """The ports that this worker should bind ahead now; empty while it has enough."""
+        if not self.used:
+            # Without a call every port of the range is left to whoever looks for one.
+            return ()
         ready = self.ready.setdefault(worker, deque())
         requested = self.requested.setdefault(worker, set())
-        # In a small range no worker may sit on what another one needs.
+        # As many as are in use; but in a small range no worker may sit on what another one needs.
         total = self.available + len(self.used)
-        target = min(READY_TARGET, max(total // (2 * workers), 2))
+        target = min(READY_TARGET, max(len(self.used), 2), max(total // (2 * workers), 2))
         count = min(target - len(ready) - len(requested), CHUNK, len(self.free))
         if count <= 0:
             return ()
@@ -92,10 +97,22 @@ class AddressPorts:
         self.used.pop(port, None)
         self.refused.append((now + REFUSED_REST, port))
 
+    def withdraw(self, worker: int) -> tuple[int, ...]:
+        """What a worker shall close, since no call is left that bound ahead for others; then `give_back` each."""
+        if self.used:
+            return ()
+        ports = tuple(self.ready.pop(worker, ()))
+        self.returning.update(ports)
+        return ports
+
     def give_back(self, port: int) -> None:
-        """A call has ended and its socket is closed."""
+        """The worker has closed it."""
+        if port in self.returning:
+            self.returning.discard(port)
+        elif self.used.pop(port, None) is None:
+            return
         # A port of a call that began before the range was changed may lie outside of it.
-        if self.used.pop(port, None) is not None and port in self._range:
+        if port in self._range:
             self.free.append(port)
 
     def forget_worker(self, worker: int) -> None:

@@ -15,6 +15,7 @@ def everywhere(ports: AddressPorts) -> list[int]:
             *(port for ready in ports.ready.values() for port in ready),
             *(port for requested in ports.requested.values() for port in requested),
             *ports.used,
+            *ports.returning,
             *(port for _, port in ports.refused),
         ]
     )
@@ -30,8 +31,16 @@ def test_the_order_cannot_be_guessed() -> None:
     assert list(AddressPorts("x", 20000, 29999).free) != list(AddressPorts("x", 20000, 29999).free)
 
 
+def in_use(pairs: int, first: int = 20000, last: int = 29999) -> AddressPorts:
+    """A range of which calls use some pairs."""
+    ports = AddressPorts("x", first, last)
+    for _ in range(pairs):
+        assert ports.take_free(0) is not None
+    return ports
+
+
 def test_bound_ahead_taken_and_given_back() -> None:
-    ports = AddressPorts("x", 20000, 29999)
+    ports = in_use(100)
     asked = ports.request(0, 1)
     assert len(asked) == CHUNK
     ports.bound(0, asked[1:], asked[:1], 10.0)
@@ -48,31 +57,48 @@ def test_bound_ahead_taken_and_given_back() -> None:
 
 
 def test_it_stops_asking_when_enough_are_ready() -> None:
-    ports = AddressPorts("x", 20000, 29999)
-    while asked := ports.request(0, 1):
-        ports.bound(0, asked, (), 0.0)
-    assert len(ports.ready[0]) == READY_TARGET
+    for used, ahead in ((0, 0), (1, 2), (10, 10), (200, READY_TARGET)):
+        ports = in_use(used)
+        while asked := ports.request(0, 1):
+            ports.bound(0, asked, (), 0.0)
+        assert sum(len(ready) for ready in ports.ready.values()) == ahead
+
+
+def test_with_the_last_call_gone_nothing_stays_bound() -> None:
+    ports = in_use(2)
+    ports.bound(0, ports.request(0, 1), (), 0.0)
+    taken = tuple(ports.used)
+    ports.give_back(taken[0])
+    assert ports.withdraw(0) == () and len(ports.ready[0]) == 2
+    ports.give_back(taken[1])
+    let_go = ports.withdraw(0)
+    assert len(let_go) == 2 and ports.withdraw(0) == () and ports.request(0, 1) == ()
+    # Nobody gets them before the worker has closed them.
+    assert not set(let_go) & set(ports.free)
+    for port in (*let_go, *let_go):
+        ports.give_back(port)
+    assert set(let_go) <= set(ports.free) and len(everywhere(ports)) == 5000
 
 
 def test_a_small_range_is_shared_by_the_workers() -> None:
-    ports = AddressPorts("x", 20000, 20015)
+    ports = in_use(4, 20000, 20023)
     for worker in (0, 1):
         asked = ports.request(worker, 2)
         ports.bound(worker, asked, (), 0.0)
-        assert len(asked) == 2
+        assert len(asked) == 3
     assert ports.available == 8
     assert ports.take_free(0) is not None
 
 
 def test_a_dead_worker_gives_back_what_it_had_ahead() -> None:
-    ports = AddressPorts("x", 20000, 20031)
+    ports = in_use(4, 20000, 20031)
     asked = ports.request(0, 1)
-    ports.bound(0, asked[:4], (), 0.0)
+    ports.bound(0, asked[:3], (), 0.0)
     taken = ports.take(0)
     assert taken is not None
     ports.forget_worker(0)
-    assert ports.used == {taken: 0}
-    assert ports.available == 15
+    assert len(ports.used) == 5 and taken in ports.used
+    assert ports.available == 11
     assert len(everywhere(ports)) == 16
 
 
@@ -84,16 +110,16 @@ def test_a_port_outside_the_range_does_not_come_back() -> None:
 
 
 def test_a_port_that_is_just_being_bound_can_be_taken() -> None:
-    ports = AddressPorts("x", 20000, 20003)
+    ports = in_use(1, 20000, 20005)
     asked = ports.request(0, 1)
     assert ports.take_requested(1) is None
     taken = {ports.take_requested(0), ports.take_requested(0)}
     assert taken == set(asked) and ports.take_requested(0) is None
     ports.bound(0, asked, (), 0.0)
-    assert ports.take(0) is None and len(ports.used) == 2
+    assert ports.take(0) is None and len(ports.used) == 3
 
 
-STEPS = st.lists(st.tuples(st.sampled_from("rbftuwga"), st.integers(0, 2), st.integers(0, 20)), max_size=60)
+STEPS = st.lists(st.tuples(st.sampled_from("rbftuwgal"), st.integers(0, 2), st.integers(0, 20)), max_size=60)
 
 
 @given(STEPS)
@@ -115,8 +141,10 @@ def test_no_port_is_lost_or_doubled(steps: list[tuple[str, int, int]]) -> None:
             ports.take_free(worker)
         elif step == "w":
             ports.forget_worker(worker)
-        elif step == "g" and ports.used:
-            ports.give_back(list(ports.used)[number % len(ports.used)])
+        elif step == "g" and (closed := [*ports.used, *ports.returning]):
+            ports.give_back(closed[number % len(closed)])
+        elif step == "l":
+            ports.withdraw(worker)
         elif step == "a":
             port = ports.take_free(worker)
             if port is not None:
