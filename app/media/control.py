@@ -236,8 +236,8 @@ class MediaControl:
         if (before.port_first, before.port_last) != (settings.port_first, settings.port_last):
             for address, old in tuple(self._ports.items()):
                 fresh = AddressPorts(address, settings.port_first, settings.port_last)
-                fresh.used = dict(old.used)
-                for port in old.used:
+                fresh.used, fresh.returning = dict(old.used), dict(old.returning)
+                for port in (*old.used, *old.returning):
                     with contextlib.suppress(ValueError):
                         fresh.free.remove(port)
                 self._ports[address] = fresh
@@ -341,6 +341,11 @@ class MediaControl:
     def _close_ends(self, number: int, closing: _Closing, command: Message) -> None:
         """Have a worker close some ends; they are free when it tells so, or is gone."""
         self._closing[number] = closing
+        # The workers of a control that takes this one's place are others.
+        worker = closing.slot if not self._retired else -1
+        for address, port in closing.ends:
+            if address in self._ports:
+                self._ports[address].give_back(port, worker, number)
         slot = self._slots[closing.slot] if closing.slot < len(self._slots) else None
         if slot is None or slot.link is None:
             self._finish_closing(number, None)
@@ -398,9 +403,12 @@ class MediaControl:
             for bound in pair:
                 bound.close()
             return port
-        port = ports.take_requested(slot) if not self._retired else None
-        if port is not None:
-            return port
+        if not self._retired:
+            port = ports.take_returning(slot)
+            if port is None:
+                port = ports.take_requested(slot)
+            if port is not None:
+                return port
         first, last = self.settings.port_first, self.settings.port_last
         raise PortsExhausted(
             f"the media ports {first} to {last} on {address} are used up: {len(ports.used)} pairs in use"
@@ -591,7 +599,7 @@ class MediaControl:
             return
         for address, port in closing.ends:
             if address in self._ports:
-                self._ports[address].give_back(port)
+                self._ports[address].closed(port, number)
         for address in dict.fromkeys(address for address, _ in closing.ends):
             self._withdraw(address)
         if closing.done is not None:

@@ -60,7 +60,7 @@ class Bench(MediaControl):
 
     def used(self) -> dict[str, int]:
         """Pairs that nobody else can get, by address."""
-        return {address: len(ports.used) for address, ports in self.ports.items() if ports.used}
+        return {address: ports.held for address, ports in self.ports.items() if ports.held}
 
     def _new_link(self) -> Link:
         raise OSError("no process can be started")

@@ -47,9 +47,13 @@ def test_bound_ahead_taken_and_given_back() -> None:
     taken = ports.take(0)
     assert taken == asked[1]
     assert ports.take(1) is None
-    ports.give_back(taken)
-    assert ports.free[-1] == taken
-    ports.give_back(taken)
+    ports.give_back(taken, 0, 7)
+    assert taken not in ports.free
+    ports.closed(taken, 6)
+    assert taken not in ports.free
+    ports.closed(taken, 7)
+    ports.closed(taken, 7)
+    assert list(ports.free).count(taken) == 1 and ports.free[-1] == taken
     ports.retry_refused(10.0 + REFUSED_REST - 1)
     assert asked[0] not in ports.free
     ports.retry_refused(10.0 + REFUSED_REST)
@@ -68,16 +72,31 @@ def test_with_the_last_call_gone_nothing_stays_bound() -> None:
     ports = in_use(2)
     ports.bound(0, ports.request(0, 1), (), 0.0)
     taken = tuple(ports.used)
-    ports.give_back(taken[0])
+    ports.give_back(taken[0], 0, 1)
     assert ports.withdraw(0) == () and len(ports.ready[0]) == 2
-    ports.give_back(taken[1])
+    ports.give_back(taken[1], 0, 2)
     let_go = ports.withdraw(0)
+    for port in let_go:
+        ports.give_back(port, 0, 3)
     assert len(let_go) == 2 and ports.withdraw(0) == () and ports.request(0, 1) == ()
     # Nobody gets them before the worker has closed them.
     assert not set(let_go) & set(ports.free)
-    for port in (*let_go, *let_go):
-        ports.give_back(port)
+    for port in let_go:
+        ports.closed(port, 3)
     assert set(let_go) <= set(ports.free) and len(everywhere(ports)) == 5000
+
+
+def test_a_used_up_range_gives_a_call_what_the_same_worker_is_about_to_close() -> None:
+    ports = in_use(2, 20000, 20003)
+    first, second = ports.used
+    ports.give_back(first, 0, 1)
+    ports.give_back(second, -1, 2)
+    assert ports.take_returning(1) is None
+    assert ports.take_returning(0) == first and ports.take_returning(0) is None
+    # That it is closed is no longer about this port.
+    ports.closed(first, 1)
+    ports.closed(second, 2)
+    assert ports.used == {first: 0} and list(ports.free) == [second]
 
 
 def test_a_small_range_is_shared_by_the_workers() -> None:
@@ -105,7 +124,8 @@ def test_a_dead_worker_gives_back_what_it_had_ahead() -> None:
 def test_a_port_outside_the_range_does_not_come_back() -> None:
     ports = AddressPorts("x", 20000, 20003)
     ports.used[30000] = 0
-    ports.give_back(30000)
+    ports.give_back(30000, 0, 1)
+    ports.closed(30000, 1)
     assert everywhere(ports) == [20000, 20002]
 
 
@@ -119,7 +139,7 @@ def test_a_port_that_is_just_being_bound_can_be_taken() -> None:
     assert ports.take(0) is None and len(ports.used) == 3
 
 
-STEPS = st.lists(st.tuples(st.sampled_from("rbftuwgal"), st.integers(0, 2), st.integers(0, 20)), max_size=60)
+STEPS = st.lists(st.tuples(st.sampled_from("rbftuwgaclx"), st.integers(0, 2), st.integers(0, 20)), max_size=60)
 
 
 @given(STEPS)
@@ -141,10 +161,16 @@ def test_no_port_is_lost_or_doubled(steps: list[tuple[str, int, int]]) -> None:
             ports.take_free(worker)
         elif step == "w":
             ports.forget_worker(worker)
-        elif step == "g" and (closed := [*ports.used, *ports.returning]):
-            ports.give_back(closed[number % len(closed)])
+        elif step == "g" and ports.used:
+            ports.give_back(list(ports.used)[number % len(ports.used)], worker - 1, number)
+        elif step == "c" and ports.returning:
+            port = list(ports.returning)[number % len(ports.returning)]
+            ports.closed(port, ports.returning[port][1])
+        elif step == "x":
+            ports.take_returning(worker)
         elif step == "l":
-            ports.withdraw(worker)
+            for port in ports.withdraw(worker):
+                ports.give_back(port, worker, number)
         elif step == "a":
             port = ports.take_free(worker)
             if port is not None:

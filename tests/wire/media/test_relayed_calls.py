@@ -523,6 +523,15 @@ def test_a_used_up_range_is_said_and_recovers(network: LoopbackNetwork, processe
             sessions.pop().close()
             await until(lambda: control.ports_available(relay) == 2, "the ports of the closed call")
             sessions.append(control.open("again", SideSettings(relay), SideSettings(relay)))
+            # The next call need not wait until the worker has closed the last one's.
+            for _ in range(20):
+                sessions.pop().close()
+                sessions.append(control.open("at once", SideSettings(relay), SideSettings(relay)))
+            sessions.pop().close()
+            call = Call(control, relay, Phone(network.address(11)), Phone(network.address(12)))
+            await call.negotiate().connect()
+            await call.talk(3)
+            call.close()
             for session in sessions:
                 session.close()
             await until(lambda: control.ports_available(relay) == 6, "all ports")
