@@ -260,7 +260,6 @@ class Engine:
             port_first=system.media_port_first,
             port_last=system.media_port_last,
             processes=system.media_processes,
-            local_addresses=self._place.own_addresses(system),
             dead_after=float(system.media_timeout),
             niceness=self._media_niceness,
         )

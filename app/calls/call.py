@@ -59,6 +59,8 @@ MAXIMUM_DIGITS = 64
 """So many DTMF digits of a call are shown."""
 MAXIMUM_TRAIL = 200
 """So many steps of the trail are kept when its own peers add to it."""
+MAXIMUM_AUDIO_STEPS = 20
+"""So many times the trail says that audio is missing, or is there again."""
 MAXIMUM_ATTEMPTS = 64
 """So many attempts of a call are kept; a call never makes more."""
 CLOCK_WAS_SET = 2.0
@@ -115,6 +117,7 @@ class Call:
         self.target: DialTarget | None = None
         self.trail: list[object] = []
         """Steps of the routing; their words are made when the record is."""
+        self._audio_steps = 0
         self._trail_words: list[str] = []
         """The words of the first steps of the trail, made once for both records of a call: its begin and its end."""
         self.redirects = 0
@@ -659,8 +662,12 @@ class Call:
 
     def audio_changed(self, problem: str) -> None:
         """The relay noticed that audio is missing, or that it is there again (blank)."""
-        self.text = problem or ("on hold" if self.state is CallState.HELD else "talking")
-        self._dialler.changed(self)
+        step = ""
+        if self._audio_steps < MAXIMUM_AUDIO_STEPS:
+            self._audio_steps += 1
+            seconds = max(0.0, self._wall() - self.answered)
+            step = f"after {seconds:.0f} s: {problem or 'audio is missing no longer'}"
+        self.note(problem or ("on hold" if self.state is CallState.HELD else "talking"), step)
 
     def heard_digit(self, from_caller: bool, digit: str, forwarded: bool) -> None:
         """A digit came in the relayed audio; where the other side cannot take it there it goes on as INFO."""

@@ -1,7 +1,8 @@
 """The media layer's face to the engine: sessions on the loop, forwarding in workers, ports, figures and alarms.
 
-Everything here runs on the event loop and nothing waits: a session is opened with ports that a worker has bound ahead,
-session descriptions are answered at once, and the worker is told. `start` and `stop` are the only coroutines.
+Everything here runs on the event loop and nothing waits: a session is opened with ports that a worker has bound ahead
+or that are free this moment, session descriptions are answered at once, and the worker is told. `start` and `stop` are
+the only coroutines.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ _TICK = 1.0
 _START_TIMEOUT = 20.0
 _HUNG_AFTER = 8.0
 """A worker reports four times a second; one that is silent for so long is replaced."""
-_FIRST_PORTS_TIMEOUT = 2.0
 _QUICK_DEATH = 5.0
 """A worker that lives shorter than this is not replaced at once again."""
 _LONGEST_PAUSE = 5.0
@@ -74,8 +74,6 @@ class MediaSettings:
     port_last: int = 29_999
     processes: int = 1
     """Worker processes; 0: forward in the loop."""
-    local_addresses: tuple[str, ...] = ()
-    """Ports are bound ahead on these from the start; on any other address from its first call on."""
     silence_after: float = 8.0
     """Seconds after which a missing stream is told."""
     dead_after: float = 60.0
@@ -187,14 +185,13 @@ class MediaControl:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting_ready: dict[int, asyncio.Event] = {}
         self._open_tries: dict[int, int] = {}
-        self._first_ports = asyncio.Event()
         self._stopped = False
         self._retired = False
 
     # --- life -------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start the workers and bind ports ahead. Raises `TimeoutError` where no worker comes up."""
+        """Start the workers. Raises `TimeoutError` where no worker comes up."""
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         for index in range(max(self.settings.processes, 1)):
@@ -208,15 +205,6 @@ class MediaControl:
         except BaseException:
             await self.stop()
             raise
-        for address in self.settings.local_addresses:
-            self._address(address)
-        self._top_up()
-        if not self.settings.local_addresses:
-            self._first_ports.set()
-        # The first calls find ports of which it is known that they can be bound.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_PORTS_TIMEOUT):
-                await self._first_ports.wait()
         self._start_spare()
         self._timer = self._loop.call_later(_TICK, self._tick)
 
@@ -248,14 +236,12 @@ class MediaControl:
         if (before.port_first, before.port_last) != (settings.port_first, settings.port_last):
             for address, old in tuple(self._ports.items()):
                 fresh = AddressPorts(address, settings.port_first, settings.port_last)
-                fresh.used = dict(old.used)
-                for port in old.used:
+                fresh.used, fresh.returning = dict(old.used), dict(old.returning)
+                for port in (*old.used, *old.returning):
                     with contextlib.suppress(ValueError):
                         fresh.free.remove(port)
                 self._ports[address] = fresh
                 self._release_ahead(old)
-        for address in settings.local_addresses:
-            self._address(address)
         self._top_up()
         return self.processes == max(settings.processes, 0)
 
@@ -355,6 +341,11 @@ class MediaControl:
     def _close_ends(self, number: int, closing: _Closing, command: Message) -> None:
         """Have a worker close some ends; they are free when it tells so, or is gone."""
         self._closing[number] = closing
+        # The workers of a control that takes this one's place are others.
+        worker = closing.slot if not self._retired else -1
+        for address, port in closing.ends:
+            if address in self._ports:
+                self._ports[address].give_back(port, worker, number)
         slot = self._slots[closing.slot] if closing.slot < len(self._slots) else None
         if slot is None or slot.link is None:
             self._finish_closing(number, None)
@@ -397,7 +388,7 @@ class MediaControl:
         port = ports.take(slot) if not self._retired else None
         if port is not None:
             return port
-        # Nothing is bound ahead (a burst, or the first call on this address): see ourselves whether a port is free.
+        # Nothing is bound ahead (a burst, or the first call): see ourselves whether a port is free.
         for _ in range(_PROBES):
             port = ports.take_free(slot)
             if port is None:
@@ -412,9 +403,12 @@ class MediaControl:
             for bound in pair:
                 bound.close()
             return port
-        port = ports.take_requested(slot) if not self._retired else None
-        if port is not None:
-            return port
+        if not self._retired:
+            port = ports.take_returning(slot)
+            if port is None:
+                port = ports.take_requested(slot)
+            if port is not None:
+                return port
         first, last = self.settings.port_first, self.settings.port_last
         raise PortsExhausted(
             f"the media ports {first} to {last} on {address} are used up: {len(ports.used)} pairs in use"
@@ -435,6 +429,14 @@ class MediaControl:
                 wanted = ports.request(slot.index, len(self._slots))
                 if wanted:
                     slot.link.send((int(Command.BIND), address, wanted))
+
+    def _withdraw(self, address: str) -> None:
+        """With the last call on an address gone, have the workers let go of what they have bound ahead there."""
+        ports = self._ports.get(address)
+        # After another control has come, what is bound ahead is bound by that one's workers.
+        if ports is not None and not self._retired:
+            for slot in self._slots:
+                self.give_back(slot.index, [(address, port) for port in ports.withdraw(slot.index)])
 
     # --- workers ----------------------------------------------------------------------------------------------------
 
@@ -586,10 +588,9 @@ class MediaControl:
         self._address(address).bound(slot.index, bound, refused, self.clock())
         if refused:
             _log.warning("%d media ports on %s cannot be bound: %s", len(refused), address, reason)
+        self._withdraw(address)
         if bound:
             self._schedule_top_up()
-        if not any(requested for ports in self._ports.values() for requested in ports.requested.values()):
-            self._first_ports.set()
 
     def _finish_closing(self, number: int, rows: tuple[StreamRow, StreamRow] | None) -> None:
         closing = self._closing.pop(number, None)
@@ -598,7 +599,9 @@ class MediaControl:
             return
         for address, port in closing.ends:
             if address in self._ports:
-                self._ports[address].give_back(port)
+                self._ports[address].closed(port, number)
+        for address in dict.fromkeys(address for address, _ in closing.ends):
+            self._withdraw(address)
         if closing.done is not None:
             closing.done(rows)
 
@@ -633,8 +636,9 @@ class MediaControl:
             return
         self._timer = self._loop.call_later(_TICK, self._tick)
         now = self.clock()
-        for ports in self._ports.values():
+        for address, ports in self._ports.items():
             ports.retry_refused(now)
+            self._withdraw(address)
         self._top_up()
         for slot in self._slots:
             if slot.link is None:

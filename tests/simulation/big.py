@@ -528,7 +528,7 @@ class Big:
         assert live <= 400
         relayed = len(switch.relays._relays)
         assert relayed == len(self.media.sessions) <= live, f"{relayed} relays, {len(self.media.sessions)} sessions"
-        ports = sum(len(each.used) for each in self.media._ports.values())
+        ports = sum(each.held for each in self.media._ports.values())
         assert ports == 2 * relayed, f"{ports} media ports for {relayed} relayed calls"
         assert not self.troubles, self.troubles[0]
 

@@ -142,13 +142,13 @@ class RelayedWire(Wire):
 
     def used(self) -> dict[str, int]:
         """How many pairs of ports calls have on each of our addresses."""
-        return {address: len(ports.used) for address, ports in self.control._ports.items() if ports.used}
+        return {address: ports.held for address, ports in self.control._ports.items() if ports.held}
 
     def settle(self, seconds: float = 200.0) -> None:
         """Beside what `Wire` looks at: no session and no port is left."""
         super().settle(seconds)
         assert not self.control.sessions
-        assert not any(ports.used for ports in self.control._ports.values())
+        assert not any(ports.held for ports in self.control._ports.values())
 
 
 def audio(host: str, port: int = 4000, formats: str = "8 101", *attributes: str, connection: str = "") -> Body:

@@ -11,6 +11,7 @@ from simulation.raw import RawDialog, hang_up
 from simulation.relayed import OUR_ADDRESS, RelayedWire, audio
 from simulation.test_calls import trunks
 
+from app.calls.call import MAXIMUM_AUDIO_STEPS
 from app.calls.leg_events import Body
 from app.media.control import ReceivedDigit, Side
 from app.sip.message import Request
@@ -664,8 +665,19 @@ def test_the_call_says_what_is_wrong_with_its_audio_until_it_is_well() -> None:
     assert pass_time(2, (Side.CALLED, Side.CALLER)) == ""
     assert pass_time(silence_after + 1, (Side.CALLER,)) == "one-way audio: nothing comes from the called side"
     assert call.row().text == "one-way audio: nothing comes from the called side"
+    for _ in range(20):
+        pass_time(2, (Side.CALLED, Side.CALLER))
+        pass_time(silence_after + 1, (Side.CALLER,))
     hang_up(w, up)
-    w.record()
+    steps = [step for step in w.record().trail if str(step).startswith("after ")]
+    assert len(steps) == MAXIMUM_AUDIO_STEPS
+    assert [step.partition(" s: ")[2] for step in steps[:4]] == [
+        "no audio comes from either side",
+        "one-way audio: nothing comes from the caller",
+        "audio is missing no longer",
+        "one-way audio: nothing comes from the called side",
+    ]
+    assert [int(step.split()[1]) for step in steps[:2]] == [8, 11], steps
 
 
 def test_audio_that_is_dead_both_ways_ends_the_call_with_that_reason() -> None:

@@ -104,7 +104,7 @@ class Household:
 
         def ask(engine: Engine) -> dict[str, int]:
             assert engine._media is not None
-            return {address: len(each.used) for address, each in engine._media.control.ports.items() if each.used}
+            return {address: each.held for address, each in engine._media.control.ports.items() if each.held}
 
         used = self.engine.ask(ask)
         return {kind: used[address] for kind, address in self.here.items() if address in used}

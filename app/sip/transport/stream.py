@@ -413,7 +413,7 @@ def _jittered(interval: float) -> float:
 def _reason_of(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"the peer's certificate is not accepted: {error.verify_message}; "
+            f"the peer's certificate is not accepted: {error.verify_message.rstrip('.')}; "
             "have it trusted, or switch 'Verify TLS certificate' off"
         )
     if isinstance(error, ssl.SSLError):

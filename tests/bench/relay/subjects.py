@@ -77,11 +77,7 @@ def compiled(source: Path, options: Sequence[str] = ()) -> Path:
 async def our_worker(calls: int, processes: int = 1) -> AsyncIterator[Running]:
     """Our relay, counters and all, as the engine runs it."""
     address = f"{NETWORK}.5"
-    control = MediaControl(
-        MediaSettings(
-            port_first=30_000, port_last=59_999, processes=processes, local_addresses=(address,), spare_worker=False
-        )
-    )
+    control = MediaControl(MediaSettings(port_first=30_000, port_last=59_999, processes=processes, spare_worker=False))
     await control.start()
     try:
         lines: list[str] = []

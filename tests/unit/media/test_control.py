@@ -60,7 +60,7 @@ class Bench(MediaControl):
 
     def used(self) -> dict[str, int]:
         """Pairs that nobody else can get, by address."""
-        return {address: len(ports.used) for address, ports in self.ports.items() if ports.used}
+        return {address: ports.held for address, ports in self.ports.items() if ports.held}
 
     def _new_link(self) -> Link:
         raise OSError("no process can be started")
@@ -186,9 +186,10 @@ def test_a_session_that_was_not_open_any_more_gives_its_ports_back() -> None:
 
 
 def test_a_control_that_is_replaced_takes_nothing_that_the_new_ones_workers_have_bound() -> None:
-    control = MediaControl(MediaSettings(20_000, 20_005))
+    control = MediaControl(MediaSettings(20_000, 20_007))
     control._slots.append(_Slot(0, SlowLink()))
     ports = control._address("127.0.0.1")
+    assert ports.take_free(0)
     control.retire()
     ports.bound(0, ports.request(0, 1), (), 0.0)
     ports.free.clear()

@@ -249,7 +249,6 @@ async def media(
         port_first=first,
         port_last=last,
         processes=processes,
-        local_addresses=(address,),
         spare_worker=options.pop("spare_worker", False),
         **options,
     )

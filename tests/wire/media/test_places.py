@@ -368,7 +368,9 @@ def test_a_call_that_ends_while_its_ports_are_tried_again_gives_them_back(networ
     async def main() -> None:
         relay = network.address(1)
         async with media(relay, processes=0, first=FIRST, last=LAST) as (control, _, _):
+            other = control.open("other", SideSettings(relay), SideSettings(relay))
             (ports,) = control.ports.values()
+            await until(lambda: len(ports.ready.get(0, ())) == 2, "ports bound ahead")
             port = ports.ready[0][0]
             control.slot_send(0, (int(Command.RELEASE), 0, ((relay, port),)))
             Phone(relay).take(port)
@@ -376,6 +378,7 @@ def test_a_call_that_ends_while_its_ports_are_tried_again_gives_them_back(networ
             assert session.port(Side.CALLER) == port
             await until(lambda: control._open_tries, "the failure")
             session.close()
+            other.close()
             await until(lambda: control.ports_available(relay) == 10, "all ports")
 
     run(main())
@@ -387,6 +390,8 @@ def test_a_place_that_cannot_be_bound_at_first_is_bound_later(network: LoopbackN
 
     async def main() -> None:
         async with media(addresses[0], processes=0, first=FIRST, last=LAST) as (control, _, _):
+            # What is bound ahead at an address is let go of with the last call there.
+            other = control.open("other", SideSettings(addresses[1]), SideSettings(addresses[1]))
             call = Ringing(control, addresses, network.address(11))
             call.described(0)
             await call.hears(0)
@@ -406,6 +411,7 @@ def test_a_place_that_cannot_be_bound_at_first_is_bound_later(network: LoopbackN
             call.answered(1)
             await call.hears(1)
             call.close()
+            other.close()
 
     run(main())
 

@@ -24,6 +24,7 @@ from app.media import link
 from app.media import relay as relay_module
 from app.media.control import PortsExhausted, Side, SideSettings
 from app.media.rtp import build_rtp, parse_rtp
+from app.media.sockets import bind_socket
 from app.media.telephone_event import parse_event
 
 pytestmark = pytest.mark.wire
@@ -479,6 +480,34 @@ def test_a_handshake_behind_nat_is_answered(network: LoopbackNetwork, processes:
     run(main())
 
 
+def test_without_a_call_every_port_of_the_range_is_free(network: LoopbackNetwork, processes: int) -> None:
+    def bound() -> list[int]:
+        """The ports of the range that somebody else cannot bind now."""
+        found = []
+        for port in range(30_000, 30_040):
+            try:
+                bind_socket(relay, port).close()
+            except OSError:
+                found.append(port)
+        return found
+
+    relay = network.address(1)
+
+    async def main() -> None:
+        async with media(relay, processes=processes, first=30_000, last=30_039) as (control, _, _):
+            assert bound() == []
+            for _ in range(3):
+                calls = [Call(control, relay, Phone(network.address(11)), Phone(network.address(12))) for _ in range(3)]
+                for call in calls:
+                    await call.negotiate().connect()
+                assert len(bound()) >= 12
+                for call in calls:
+                    call.close()
+                await until(lambda: bound() == [], "all ports given back")
+
+    run(main())
+
+
 def test_a_used_up_range_is_said_and_recovers(network: LoopbackNetwork, processes: int) -> None:
     async def main() -> None:
         relay = network.address(1)
@@ -494,6 +523,15 @@ def test_a_used_up_range_is_said_and_recovers(network: LoopbackNetwork, processe
             sessions.pop().close()
             await until(lambda: control.ports_available(relay) == 2, "the ports of the closed call")
             sessions.append(control.open("again", SideSettings(relay), SideSettings(relay)))
+            # The next call need not wait until the worker has closed the last one's.
+            for _ in range(20):
+                sessions.pop().close()
+                sessions.append(control.open("at once", SideSettings(relay), SideSettings(relay)))
+            sessions.pop().close()
+            call = Call(control, relay, Phone(network.address(11)), Phone(network.address(12)))
+            await call.negotiate().connect()
+            await call.talk(3)
+            call.close()
             for session in sessions:
                 session.close()
             await until(lambda: control.ports_available(relay) == 6, "all ports")

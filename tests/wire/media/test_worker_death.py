@@ -215,7 +215,7 @@ def test_a_worker_ends_when_the_program_does(network: LoopbackNetwork) -> None:
         "import asyncio, sys\n"
         "from app.media.control import MediaControl, MediaSettings\n"
         "async def main():\n"
-        f"    control = MediaControl(MediaSettings(local_addresses=({network.address(1)!r},)))\n"
+        "    control = MediaControl(MediaSettings())\n"
         "    await control.start()\n"
         "    print(*control.worker_pids, flush=True)\n"
         "    await asyncio.sleep(60)\n"
