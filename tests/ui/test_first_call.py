@@ -201,6 +201,7 @@ def test_a_phone_calls_out_through_a_trunk_and_the_window_shows_it(
             page = find(program, QWidget, "page.live_calls")
             page.findChild(QTableView, "table").selectRow(0)
             page.findChild(QAction, "hang_up").trigger()
+            page.findChild(QMessageBox, "dialog.hang_up").findChild(QPushButton, "hang_up").click()
             for peer in (phone, carrier):
                 goodbye = await peer.receive(lambda message: message.method == "BYE", "BYE")
                 peer.answer(goodbye, 200, "OK")

@@ -14,7 +14,9 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QLabel,
     QLineEdit,
+    QMessageBox,
     QPlainTextEdit,
+    QPushButton,
     QSpinBox,
     QTableWidget,
     QTabWidget,
@@ -519,3 +521,46 @@ def test_tabs_have_room_for_what_hangs_below_the_line(user: User) -> None:
         plain.addTab(QWidget(), bar.tabText(place))
     assert bar.sizeHint().height() > plain.tabBar().sizeHint().height()
     user.close_dialogs()
+
+
+# --- what Undo does not take back ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", [OK, APPLY])
+def test_keeping_call_records_for_a_shorter_time_asks_first(
+    user: User, engine: FakeEngine, which: QDialogButtonBox.StandardButton
+) -> None:
+    dialog = user.dialog("system", "edit")
+    dialog.findChild(QSpinBox, "call_record_days").setValue(30)
+    user.press(dialog, which)
+    box = dialog.findChild(QMessageBox, "dialog.consequences")
+    assert box.text() == "Call records older than 30 days are deleted. Undo does not bring them back."
+    box.findChild(QPushButton, "cancel").click()
+    assert engine.applied == []
+    assert dialog.isVisible()
+    user.press(dialog, which)
+    dialog.findChild(QMessageBox, "dialog.consequences").findChild(QPushButton, "agree").click()
+    assert engine.configuration.system.call_record_days == 30
+    assert dialog.isVisible() is (which is APPLY)
+
+
+def test_keeping_call_records_longer_asks_nothing(user: User, engine: FakeEngine) -> None:
+    dialog = user.dialog("system", "edit")
+    dialog.findChild(QSpinBox, "call_record_days").setValue(0)
+    user.press(dialog, OK)
+    assert engine.configuration.system.call_record_days == 0
+    dialog = user.dialog("system", "edit")
+    dialog.findChild(QSpinBox, "call_record_days").setValue(400)
+    user.press(dialog, OK)
+    assert "older than 400 days" in dialog.findChild(QMessageBox, "dialog.consequences").text()
+
+
+def test_moving_the_server_names_the_calls_that_it_loses(user: User, engine: FakeEngine) -> None:
+    dialog = user.dialog("system", "edit")
+    dialog.findChild(QSpinBox, "sip_udp_port").setValue(5070)
+    user.press(dialog, OK)
+    assert "4 calls are in progress" in dialog.findChild(QMessageBox, "dialog.consequences").text()
+    dialog.findChild(QMessageBox, "dialog.consequences").findChild(QPushButton, "cancel").click()
+    engine.rows.clear()
+    user.press(dialog, OK)
+    assert engine.configuration.system.sip_udp_port == 5070

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from PySide6.QtCore import QSize, QTimer
@@ -17,6 +17,7 @@ from ui.face import Difference, Problem, compare, cycle_through, cycle_words, pr
 from ui.inquiry import Inquiry
 from ui.plain_text import PlainLabel, plain_tip
 from ui.records.changes import new_values, words_for
+from ui.records.consequences import with_consent
 from ui.records.field_words import field_path_words
 from ui.records.invite_preview import InvitePreview
 from ui.records.merging import changed_fields, merge
@@ -69,7 +70,7 @@ class RecordDialog(Dialog):
         self._buttons.setObjectName("buttons")
         self._buttons.accepted.connect(self.accept)
         self._buttons.rejected.connect(self.reject)
-        self._button(QDialogButtonBox.StandardButton.Apply).clicked.connect(self.apply)
+        self._button(QDialogButtonBox.StandardButton.Apply).clicked.connect(lambda: self._consented(self.apply))
         self._preview = InvitePreview(workspace) if model in (SipTrunk, ExternalLine) else None
         self._lay_out()
         self._errors: list[RecordError] = []
@@ -229,8 +230,17 @@ class RecordDialog(Dialog):
 
     def accept(self) -> None:
         """OK: make the change take effect and close."""
+        self._consented(self._apply_and_close)
+
+    def _apply_and_close(self) -> None:
         if self.apply():
             super().accept()
+
+    def _consented(self, go_on: Callable[[], object]) -> None:
+        """Go on as soon as the user agrees to what Undo would not take back."""
+        self._check_everything()
+        changes = [self._change(self._record)] if self._record is not None else []
+        with_consent(self, self.workspace, changes, go_on)
 
     # --- what happens elsewhere ----------------------------------------------------------------------------------
 
