@@ -28,6 +28,7 @@ PAGE_COMMANDS = (
     ("export_csv", "E&xport table...", "", "export"),
     ("", "", "", ""),
     ("find", "&Find", "Ctrl+F", "find"),
+    ("reload", "Refre&sh", "F5", "refresh"),
 )
 
 
@@ -58,6 +59,7 @@ class Actions:
                     shortcut=entry.shortcut,
                 )
                 action.setStatusTip(f"Open {entry.title}")
+        self._fill_tools(bar.addMenu("&Tools"))
         self._fill_help(bar.addMenu("&Help"))
 
     def add(
@@ -113,16 +115,18 @@ class Actions:
             shown = QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
             words = f"{text}\t{shown}" if shown else text
             run = self.add(menu, f"edit.{name}", words, lambda name=name: self._run(name), icon=icon)
+            run.setToolTip(f"{words.split(chr(9))[0].replace('&', '')} ({shown})" if shown else "")
             self._page_actions[name] = run
         menu.aboutToShow.connect(self.refresh)
 
     def _fill_view(self, menu: QMenu) -> None:
         window = self._window
-        for name, dock, text in (
+        for name, part, text in (
+            ("view.toolbar", window.tool_bar, "&Toolbar"),
             ("view.navigation", window.navigation, "&Navigation"),
             ("view.problems", window.problems, "&Problems"),
         ):
-            toggle = dock.toggleViewAction()
+            toggle = part.toggleViewAction()
             toggle.setText(text)
             self._put(menu, name, toggle)
         menu.addSeparator()
@@ -139,6 +143,10 @@ class Actions:
         menu.addSeparator()
         self.add(menu, "view.close_page", "&Close page", window.close_page, shortcut="Ctrl+W")
         self.add(menu, "view.reset_layout", "&Reset layout", window.reset_layout, icon="layout")
+
+    def _fill_tools(self, menu: QMenu) -> None:
+        refresh = self.add(menu, "tools.refresh_dns", "&Refresh DNS", self._window.refresh_dns, icon="refresh")
+        refresh.setToolTip("Look up the host names of all trunks and lines anew")
 
     def _fill_help(self, menu: QMenu) -> None:
         window = self._window

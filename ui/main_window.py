@@ -15,6 +15,7 @@ from app.events import Alarm, CallState, EngineState, Severity
 from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
+from ui.main_tool_bar import MainToolBar
 from ui.messages import CANCEL, Choice, Role, ask, tell
 from ui.navigation import Navigation
 from ui.notices import Banner, NoticeBar
@@ -23,9 +24,10 @@ from ui.problems_dock import ProblemsDock
 from ui.records.record_page import RecordPage
 from ui.simulator import SimulatorPage
 from ui.status_line import StatusLine
+from ui.tables.table_page import TablePage
 from ui.theme import ThemeMode, application_icon
 from ui.transfer import ExportDialog, ImportDialog, save_backup
-from ui.words import plural
+from ui.words import lookup_words, plural
 from ui.workspace import Workspace
 
 FIRST_PAGE = "overview"
@@ -64,8 +66,11 @@ class MainWindow(QMainWindow):
         self.problems = ProblemsDock(workspace, self)
         self.status = StatusLine(workspace)
         self.status.problems_wanted.connect(self.open_problems)
+        self.tool_bar = MainToolBar(workspace, self)
         self._lay_out()
-        self.actions_by_name = Actions(self).all
+        self.menus = Actions(self)
+        self.actions_by_name = self.menus.all
+        self.tool_bar.fill(self.actions_by_name)
         self._connect()
         for number in range(1, 10):
             QShortcut(QKeySequence(f"Ctrl+{number}"), self, lambda place=number - 1: self.tabs.setCurrentIndex(place))
@@ -80,6 +85,7 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.notices)
         self.setCentralWidget(centre)
+        self.addToolBar(self.tool_bar)
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.navigation)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.problems)
         self.problems.hide()
@@ -94,6 +100,7 @@ class MainWindow(QMainWindow):
         workspace.record_wanted.connect(self.open_record)
         workspace.simulation_wanted.connect(self.open_simulation)
         workspace.help_wanted.connect(self.open_help_topic)
+        workspace.dns_wanted.connect(self.refresh_dns)
         workspace.noticed.connect(self.notices.tell)
         workspace.bridge.alarmed.connect(self._take_alarms)
         workspace.bridge.engine_changed.connect(lambda _: self._show_trouble())
@@ -110,6 +117,8 @@ class MainWindow(QMainWindow):
         page = self._pages.get(name)
         if page is None:
             page = self._pages[name] = make_page(name, self.workspace)
+            if isinstance(page, TablePage):
+                page.commands_changed.connect(self._commands_changed)
         if self.tabs.indexOf(page) < 0:
             entry = PAGES[name]
             self.tabs.addTab(page, self.workspace.theme.icon(entry.icon), entry.title)
@@ -135,6 +144,11 @@ class MainWindow(QMainWindow):
             if not self.tabs.tabBar().hasFocus():
                 page.setFocus(Qt.FocusReason.OtherFocusReason)
             self.navigation.mark(page.objectName().removeprefix("page."))
+        self._commands_changed()
+
+    def _commands_changed(self) -> None:
+        """The toolbar and the Edit menu follow the page in front, and what is selected on it."""
+        self.menus.refresh()
 
     def _refresh_tab_icons(self) -> None:
         for name, page in self._pages.items():
@@ -153,6 +167,11 @@ class MainWindow(QMainWindow):
         page = self.open_page("simulator")
         if isinstance(page, SimulatorPage):
             page.fill(source, caller, called)
+
+    def refresh_dns(self) -> None:
+        """Tools / Refresh DNS: look up the names of all trunks and lines, and tell what came out."""
+        self.workspace.notice("Looking up host names ...")
+        self.workspace.engine.refresh_names(lambda names: self.workspace.notice(lookup_words(names)))
 
     def open_problems(self) -> None:
         """Show the list of problems, or hide it."""

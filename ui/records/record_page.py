@@ -79,23 +79,24 @@ class RecordPage(TablePage):
         self.reload()
 
     def _add_commands(self) -> None:
-        title = self.record_type.title
-        self.add_command("add", "&Add", self.add, icon="add", shortcuts=["Ins", "Ctrl+N"])
-        self.add_command("edit", "&Edit", self.edit, icon="edit", shortcuts=["Return", "Enter", "F2"], needs=Needs.ONE)
-        self.add_command(
-            "duplicate", "D&uplicate", self.duplicate, icon="duplicate", shortcuts=["Ctrl+D"], needs=Needs.ONE
-        )
-        self.add_command("delete", "&Delete", self.delete, icon="delete", shortcuts=["Del"], needs=Needs.SOME)
-        self.toolbar.addSeparator()
-        self.add_command("enable", "E&nable", lambda: self.switch(True), icon="enable", needs=Needs.SOME)
-        self.add_command("disable", "D&isable", lambda: self.switch(False), icon="disable", needs=Needs.SOME)
-        self.add_command(
-            "toggle", "Enable or disable", self.toggle, shortcuts=["Space"], needs=Needs.SOME, in_toolbar=False
-        )
+        """The actions of every table of records: the window's toolbar has them, so the page's own has not."""
+
+        def add(name: str, text: str, slot: Callable[[], object], needs: Needs = Needs.NOTHING, **more: Any) -> None:
+            self.add_command(name, text, slot, needs=needs, in_toolbar=False, **more)
+
+        add("add", "&Add", self.add, icon="add", shortcuts=["Ins", "Ctrl+N"])
+        add("edit", "&Edit", self.edit, Needs.ONE, icon="edit", shortcuts=["Return", "Enter", "F2"])
+        add("duplicate", "D&uplicate", self.duplicate, Needs.ONE, icon="duplicate", shortcuts=["Ctrl+D"])
+        add("delete", "&Delete", self.delete, Needs.SOME, icon="delete", shortcuts=["Del"])
+        add("enable", "E&nable", lambda: self.switch(True), Needs.SOME, icon="enable")
+        add("disable", "D&isable", lambda: self.switch(False), Needs.SOME, icon="disable")
+        add("toggle", "Enable or disable", self.toggle, Needs.SOME, shortcuts=["Space"])
+        if self.record_type in (SipTrunk, ExternalLine):
+            add("reload", "&Refresh DNS", self.workspace.dns_wanted.emit, icon="refresh", shortcuts=["F5"])
         self.add_table_commands()
-        self.add_command("paste", "Paste rows", self.paste, icon="copy", shortcuts=["Ctrl+V"], in_toolbar=False)
-        self.add_command("import_csv", "Import table...", self.import_csv, icon="import", in_toolbar=False)
-        self.commands["add"].setStatusTip(f"Add a {title}")
+        add("paste", "Paste rows", self.paste, icon="copy", shortcuts=["Ctrl+V"])
+        add("import_csv", "Import table...", self.import_csv, icon="import")
+        self.commands["add"].setStatusTip(f"Add a {self.record_type.title}")
 
     def allows(self, name: str) -> bool:
         """The one system record can be edited, and nothing else."""
