@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 PAGE_COMMANDS = (
     ("add", "&Add", "Ins", "add"),
     ("edit", "&Edit", "Return", "edit"),
+    ("edit_cell", "Edit the cell", "F2", ""),
     ("duplicate", "Dup&licate", "Ctrl+D", "duplicate"),
     ("delete", "&Delete", "Del", "delete"),
     ("toggle", "Enable or d&isable", "Space", "enable"),
     ("", "", "", ""),
     ("copy", "&Copy rows", "Ctrl+C", "copy"),
+    ("copy_json", "Copy rows as &JSON", "Ctrl+Shift+C", "copy"),
     ("paste", "&Paste rows", "Ctrl+V", ""),
     ("import_csv", "I&mport table...", "", "import"),
     ("export_csv", "E&xport table...", "", "export"),

@@ -13,10 +13,11 @@ from app.errors import RecordError, RecordErrors, UserFacingError
 from app.records import Change, Configuration, ExternalLine, Record, SipTrunk, System
 from app.records.document import check_record
 from ui.dialogs import Dialog
-from ui.face import Difference, Problem, compare, cycle_through, cycle_words, problems
+from ui.face import Difference, Problem, compare, problems
 from ui.inquiry import Inquiry
 from ui.plain_text import PlainLabel, plain_tip
 from ui.records.changes import new_values, words_for
+from ui.records.checking import checked_record, live_effect
 from ui.records.consequences import with_consent
 from ui.records.field_words import field_path_words
 from ui.records.invite_preview import InvitePreview
@@ -142,7 +143,7 @@ class RecordDialog(Dialog):
         """Every mistake of what the form holds; keeps the record when there is none."""
         self._record = None
         try:
-            record = check_record(self.model, self.form.values())
+            record = checked_record(self.model, self.form.values(), self.workspace.configuration)
             if whole:
                 configuration = self.workspace.configuration.with_changes([self._change(record)])
                 self._problems.ask(configuration)
@@ -150,11 +151,6 @@ class RecordDialog(Dialog):
                     self._routes.ask(configuration)
         except RecordErrors as error:
             return list(error.errors)
-        if isinstance(record, SipTrunk):
-            cycle = cycle_through(self.workspace.configuration, record.id, record.next_trunk_id)
-            if cycle:
-                message = f"the next trunks would go in a circle: {cycle_words(cycle)}"
-                return [RecordError("next_trunk_id", message)]
         self._record = record
         return []
 
@@ -283,13 +279,9 @@ class RecordDialog(Dialog):
         return ", ".join(field_path_words(self.model, name) for name in names)
 
     def _say_live_effect(self) -> None:
-        if self.base is None or self.model not in (SipTrunk, ExternalLine):
-            return
-        rows = self.workspace.engine.trunks() if self.model is SipTrunk else self.workspace.engine.lines()
-        calls = next((row.active_in + row.active_out for row in rows if row.id == self.base.id), 0)
-        if calls:
-            keeps = "keeps its" if calls == 1 else "keep their"
-            self._tell(f"A change counts for new calls only; {plural(calls, 'running call')} {keeps} old settings.")
+        words = live_effect(self.workspace, self.model, [self.base.id]) if self.base is not None else ""
+        if words:
+            self._tell(words)
 
     def _tell(self, text: str) -> None:
         self._note.setText(text)
