@@ -147,7 +147,10 @@ class Actions:
         self.add(menu, "view.reset_layout", "&Reset layout", window.reset_layout, icon="layout")
 
     def _fill_tools(self, menu: QMenu) -> None:
-        refresh = self.add(menu, "tools.refresh_dns", "&Refresh DNS", self._window.refresh_dns, icon="refresh")
+        window = self._window
+        self.add(menu, "tools.trunk_wizard", "New trunk or line &wizard...", window.open_wizard, icon="wizard")
+        menu.addSeparator()
+        refresh = self.add(menu, "tools.refresh_dns", "&Refresh DNS", window.refresh_dns, icon="refresh")
         refresh.setToolTip("Look up the host names of all trunks and lines anew")
 
     def _fill_help(self, menu: QMenu) -> None:

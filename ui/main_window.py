@@ -27,6 +27,7 @@ from ui.status_line import StatusLine
 from ui.tables.table_page import TablePage
 from ui.theme import ThemeMode, application_icon
 from ui.transfer import ExportDialog, ImportDialog, save_backup
+from ui.wizard.trunk_wizard import TrunkWizard
 from ui.words import lookup_words, plural
 from ui.workspace import Workspace
 
@@ -100,6 +101,7 @@ class MainWindow(QMainWindow):
         workspace.record_wanted.connect(self.open_record)
         workspace.simulation_wanted.connect(self.open_simulation)
         workspace.help_wanted.connect(self.open_help_topic)
+        workspace.wizard_wanted.connect(self.open_wizard)
         workspace.dns_wanted.connect(self.refresh_dns)
         workspace.noticed.connect(self.notices.tell)
         workspace.bridge.alarmed.connect(self._take_alarms)
@@ -167,6 +169,10 @@ class MainWindow(QMainWindow):
         page = self.open_page("simulator")
         if isinstance(page, SimulatorPage):
             page.fill(source, caller, called)
+
+    def open_wizard(self) -> None:
+        """Tools / New trunk or line."""
+        TrunkWizard(self.workspace, self).open()
 
     def refresh_dns(self) -> None:
         """Tools / Refresh DNS: look up the names of all trunks and lines, and tell what came out."""

@@ -33,6 +33,8 @@ class Workspace(QObject):
     """Open the simulator with (source, caller number, called number) filled in."""
     help_wanted = Signal(str)
     """Open the help at a topic: the name of a page, or blank."""
+    wizard_wanted = Signal()
+    """Open the wizard for a new trunk or line."""
     dns_wanted = Signal()
     """Look up every host name anew."""
     noticed = Signal(str, str, object)

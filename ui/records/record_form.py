@@ -99,8 +99,10 @@ class RecordForm(QWidget):
         *,
         fields: Sequence[RecordField] | None = None,
         label_of: Callable[[str, str], QWidget] | None = None,
+        one_tab: str = "",
     ) -> None:
-        """Of all fields, or of those given; `label_of` makes what stands before a field from its name and words."""
+        """Of all fields, or of those given, on their tabs or on `one_tab`; `label_of` makes what stands before a field
+        from its name and words."""
         super().__init__(parent)
         self.model = model
         self.fields = tuple(fields) if fields is not None else fields_of(model)
@@ -114,8 +116,8 @@ class RecordForm(QWidget):
         self.tabs.setObjectName("tabs")
         self._tab_of: dict[str, int] = {}
         self._tallest = 0
-        for title in dict.fromkeys(field.shown.tab for field in self.fields):
-            self._add_tab(title, [field for field in self.fields if field.shown.tab == title])
+        for title in dict.fromkeys(one_tab or field.shown.tab for field in self.fields):
+            self._add_tab(title, [field for field in self.fields if title in (one_tab, field.shown.tab)])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)

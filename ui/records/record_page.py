@@ -120,6 +120,12 @@ class RecordPage(TablePage):
         self.workspace.theme.give_icon(button, "add")
         button.clicked.connect(self.commands["add"].trigger)
         self.view.empty_hint.add_button(button)
+        if self.record_type in (SipTrunk, ExternalLine):
+            wizard = QPushButton("New trunk or line wizard...")
+            wizard.setObjectName("empty_wizard")
+            self.workspace.theme.give_icon(wizard, "wizard")
+            wizard.clicked.connect(self.workspace.wizard_wanted)
+            self.view.empty_hint.add_button(wizard)
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
