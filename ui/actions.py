@@ -97,7 +97,7 @@ class Actions:
         self.add(menu, "file.export", "&Export...", window.export_configuration, icon="export", shortcut="Ctrl+S")
         self.add(menu, "file.backup", "&Backup...", window.back_up, icon="backup")
         menu.addSeparator()
-        exit_action = self.add(menu, "file.exit", "E&xit", window.close, icon="exit", shortcut="Ctrl+Q")
+        exit_action = self.add(menu, "file.exit", "E&xit", window.leave, icon="exit", shortcut="Ctrl+Q")
         exit_action.setMenuRole(QAction.MenuRole.QuitRole)
 
     def _fill_edit(self, menu: QMenu) -> None:
@@ -143,6 +143,16 @@ class Actions:
             action.setChecked(self._theme.mode is mode)
             group.addAction(action)
         menu.addSeparator()
+        tray = window.tray
+        stay = self.add(
+            menu,
+            "view.close_to_tray",
+            "Go on in the notification &area when closed",
+            lambda: tray.set_wanted(stay.isChecked()),
+        )
+        stay.setCheckable(True)
+        stay.setChecked(tray.wanted)
+        menu.aboutToShow.connect(lambda: stay.setEnabled(tray.area.available() or tray.wanted))
         self.add(menu, "view.close_page", "&Close page", window.close_page, shortcut="Ctrl+W")
         self.add(menu, "view.reset_layout", "&Reset layout", window.reset_layout, icon="layout")
 

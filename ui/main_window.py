@@ -27,6 +27,7 @@ from ui.status_line import StatusLine
 from ui.tables.table_page import TablePage
 from ui.theme import ThemeMode, application_icon
 from ui.transfer import ExportDialog, ImportDialog, save_backup
+from ui.tray import Tray
 from ui.wizard.trunk_wizard import TrunkWizard
 from ui.words import lookup_words, plural
 from ui.workspace import Workspace
@@ -68,6 +69,8 @@ class MainWindow(QMainWindow):
         self.status = StatusLine(workspace)
         self.status.problems_wanted.connect(self.open_problems)
         self.tool_bar = MainToolBar(workspace, self)
+        self.tray = Tray(workspace, self)
+        self.tray.exit_wanted.connect(self.leave)
         self._lay_out()
         self.menus = Actions(self)
         self.actions_by_name = self.menus.all
@@ -310,11 +313,17 @@ class MainWindow(QMainWindow):
     # --- the end -------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Ask first when there are calls; the window goes when the server has stopped."""
+        """Go on in the notification area, if the user wants that, or end the program."""
         if self._finished:
+            self.tray.area.hide()
             event.accept()
             return
         event.ignore()
+        if not self._ending and not self.tray.takes_window():
+            self.leave()
+
+    def leave(self) -> None:
+        """File / Exit. Ask first when there are calls; the window goes when the server has stopped."""
         if self._ending:
             return
         calls = [row for row in self.workspace.engine.calls() if row.state is not CallState.ENDED]
@@ -323,6 +332,7 @@ class MainWindow(QMainWindow):
             return
         question = f"{plural(len(calls), 'call is', 'calls are')} in progress. Ending the program ends them."
         end = Choice("End the calls and exit", Role.AcceptRole, "end", self.end)
+        self.tray.show_window()
         ask(self, "dialog.close", "Exit", question, (end, CANCEL))
 
     def end(self) -> None:

@@ -8,7 +8,6 @@ import logging
 import signal
 from pathlib import Path
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from app.errors import UserFacingError
@@ -48,7 +47,7 @@ class Program:
     async def run(self, instance: SingleInstance | None = None) -> None:
         """Show the window, start the server, and stop it when the window is closed."""
         if instance is not None:
-            instance.raised.connect(self.raise_window)
+            instance.raised.connect(self.window.tray.show_window)
         self.window.show()
         self._start()
         collector = Collector(self.window)
@@ -81,14 +80,6 @@ class Program:
         finally:
             self.bridge.close()
             self.window.finish()
-
-    def raise_window(self) -> None:
-        """Bring the window to the front."""
-        window = self.window
-        window.setWindowState(window.windowState() & ~Qt.WindowState.WindowMinimized)
-        window.show()
-        window.raise_()
-        window.activateWindow()
 
     def end_on_signals(self) -> None:
         """SIGTERM and Ctrl+C end the calls in order, too, as soon as Python runs: within a second."""
