@@ -127,6 +127,7 @@ class Actions:
             ("view.toolbar", window.tool_bar, "&Toolbar"),
             ("view.navigation", window.navigation, "&Navigation"),
             ("view.problems", window.problems, "&Problems"),
+            ("view.history", window.history, "&History of changes"),
         ):
             toggle = part.toggleViewAction()
             toggle.setText(text)

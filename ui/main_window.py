@@ -15,6 +15,7 @@ from app.events import Alarm, CallState, EngineState, Severity
 from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
+from ui.history_dock import HistoryDock
 from ui.main_tool_bar import MainToolBar
 from ui.messages import CANCEL, Choice, Role, ask, tell
 from ui.navigation import Navigation
@@ -71,6 +72,7 @@ class MainWindow(QMainWindow):
         self.tool_bar = MainToolBar(workspace, self)
         self.tray = Tray(workspace, self)
         self.tray.exit_wanted.connect(self.leave)
+        self.history = HistoryDock(workspace, self)
         self._lay_out()
         self.menus = Actions(self)
         self.actions_by_name = self.menus.all
@@ -92,7 +94,9 @@ class MainWindow(QMainWindow):
         self.addToolBar(self.tool_bar)
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.navigation)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.problems)
+        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.history)
         self.problems.hide()
+        self.history.hide()
         self.setStatusBar(self.status)
         # The first time; the frame around the window wants some room, too, or the status bar would be out of sight.
         room = self.screen().availableSize() - QSize(40, 60)
@@ -102,6 +106,7 @@ class MainWindow(QMainWindow):
         workspace = self.workspace
         workspace.page_wanted.connect(self.open_page)
         workspace.record_wanted.connect(self.open_record)
+        workspace.field_wanted.connect(self.open_record)
         workspace.simulation_wanted.connect(self.open_simulation)
         workspace.help_wanted.connect(self.open_help_topic)
         workspace.wizard_wanted.connect(self.open_wizard)
@@ -161,11 +166,11 @@ class MainWindow(QMainWindow):
             if place >= 0:
                 self.tabs.setTabIcon(place, self.workspace.theme.icon(PAGES[name].icon))
 
-    def open_record(self, table: str, record_id: int) -> None:
-        """Open a record's table and select it there."""
+    def open_record(self, table: str, record_id: int, field: str = "") -> None:
+        """Open a record's table and select it there, with the focus in the cell of a field."""
         page = self.open_page(table)
         if isinstance(page, RecordPage):
-            page.select_record(record_id)
+            page.select_record(record_id, field)
 
     def open_simulation(self, source: str, caller: str, called: str) -> None:
         """Open the simulator and ask it about a call."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, Qt, QTimer
+from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QCompleter, QLineEdit, QWidget
 
@@ -21,8 +21,11 @@ _PLACE = int(Qt.ItemDataRole.UserRole)
 class SearchBox(QLineEdit):
     """`search`: what is typed is looked for in every record and page; Enter opens the first, or the chosen one."""
 
-    def __init__(self, workspace: Workspace, parent: QWidget) -> None:
-        super().__init__(parent, clearButtonEnabled=True, placeholderText="Search everything (Ctrl+K)")
+    wanted = Signal()
+    """The user goes to the box, wherever it is."""
+
+    def __init__(self, workspace: Workspace, window: QWidget) -> None:
+        super().__init__(window, clearButtonEnabled=True, placeholderText="Search everything (Ctrl+K)")
         self.setObjectName("search")
         self.setAccessibleName("Search pages and records")
         self.setFixedWidth(self.fontMetrics().averageCharWidth() * 34)
@@ -46,11 +49,12 @@ class SearchBox(QLineEdit):
         self.textEdited.connect(lambda _: self._timer.start())
         self.returnPressed.connect(self._entered)
         self._list.setWidget(self)
-        shortcut = QShortcut(QKeySequence("Ctrl+K"), parent, self.begin)
+        shortcut = QShortcut(QKeySequence("Ctrl+K"), window, self.begin)
         shortcut.setObjectName("search.begin")
 
     def begin(self) -> None:
         """Go to the box."""
+        self.wanted.emit()
         self.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.selectAll()
 

@@ -29,6 +29,8 @@ class Workspace(QObject):
     """Open or focus a page by its name: `sip_trunks`."""
     record_wanted = Signal(str, int)
     """Open the table page and select this record: (table, id)."""
+    field_wanted = Signal(str, int, str)
+    """The same, with the focus in the cell of this field: (table, id, field)."""
     simulation_wanted = Signal(str, str, str)
     """Open the simulator with (source, caller number, called number) filled in."""
     help_wanted = Signal(str)

@@ -55,6 +55,7 @@ ACTIONS = (
     *(f"monitor.{name}" for name in ("bans", "alarms", "call_records")),
     "tools.refresh_dns",
     "view.toolbar",
+    "view.history",
     *(f"help.{name}" for name in ("contents", "shortcuts", "reference", "data_folder", "about")),
 )
 """The contract: programs find them by these names."""
@@ -65,7 +66,7 @@ def test_every_action_of_the_contract_is_there_with_words_and_an_icon(window: Ma
     action = window.findChild(QAction, name)
     assert action is not None
     assert action.text()
-    assert not action.icon().isNull() or name in ("edit.paste", "view.toolbar")
+    assert not action.icon().isNull() or name in ("edit.paste", "view.toolbar", "view.history")
 
 
 def test_menus_stand_in_their_order(window: MainWindow) -> None:
@@ -251,17 +252,21 @@ def test_the_status_bar_says_what_the_server_does(window: MainWindow, engine: Fa
     )
 
 
-def test_the_count_of_problems_leads_to_their_list_and_that_to_the_record(window: MainWindow) -> None:
+def test_the_count_of_problems_leads_to_their_list_and_that_to_the_record(window: MainWindow, qtbot: QtBot) -> None:
     button = window.findChild(QToolButton, "status.problems")
     assert button.text() == "2 problems"
     button.click()
     assert window.problems.isVisible()
     problem = next(row for row in window.problems.model.rows() if row.record_id == 4)
-    window.problems.view.select_keys([problem])
-    window.problems._open()
+    view = window.problems.view
+    place = view.visualRect(view.rows.index(view.rows.position(problem), 1)).center()
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
     page: Any = window.current_page()
     assert page.objectName() == "page.analyze_called_numbers"
     assert page.view.selected_keys() == [4]
+    # The focus is in the cell that has to be mended: F2 edits it.
+    assert page.model.columns[page.view.currentIndex().column()].name == problem.field == "target_id"
 
 
 def test_a_server_that_does_not_start_says_why_and_can_try_again(
@@ -424,3 +429,23 @@ def test_every_page_fits_on_a_small_screen(window: MainWindow) -> None:
     hint = window.minimumSizeHint()
     assert hint.width() <= 853
     assert hint.height() <= 480
+
+
+# --- the history -----------------------------------------------------------------------------------------------------
+
+
+def test_the_history_lists_every_change_and_goes_back_to_one(window: MainWindow, engine: FakeEngine) -> None:
+    dock = window.findChild(QWidget, "dock.history")
+    assert not dock.isVisible()
+    window.findChild(QAction, "view.history").trigger()
+    assert dock.isVisible()
+    before = engine.configuration
+    page: Any = window.open_page("number_lists")
+    for number in (1, 2):
+        page.view.select_keys([number])
+        page.delete()
+    model = window.history.view.model()
+    words = [model.index(row, 0).data() for row in range(model.rowCount())]
+    assert words == ["As it was at the start", "Delete number list entry 1", "Delete number list entry 2"]
+    window.history.view.setCurrentIndex(model.index(0, 0))
+    assert engine.configuration == before

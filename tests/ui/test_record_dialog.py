@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+import shiboken6
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -469,6 +471,31 @@ def test_running_calls_keep_their_settings_and_the_form_says_so(user: User) -> N
     dialog = user.dialog("sip_trunks", "edit", 1)
     assert "new calls only; 21 running calls keep" in dialog.findChild(QLabel, "note").text()
     user.close_dialogs()
+
+
+def test_the_form_says_when_calls_come_and_go_while_it_is_open(user: User, engine: FakeEngine) -> None:
+    dialog = user.dialog("sip_trunks", "edit", 2)
+    note = dialog.findChild(QLabel, "note")
+    assert not note.isVisible()
+    engine.set_trunk(replace(engine.trunk_rows[2], active_out=3))
+    words = "A change counts for new calls only; 3 running calls keep their old settings."
+    user.qtbot.waitUntil(lambda: note.text() == words)
+    assert note.isVisible()
+    trunk = engine.configuration.get(SipTrunk, 2)
+    assert trunk is not None
+    engine.change_elsewhere(Change("sip_trunks", trunk, trunk.model_copy(update={"server_port": 5099})))
+    user.qtbot.waitUntil(lambda: note.text().startswith("Changed elsewhere"))
+    assert note.text().endswith(words)
+
+
+def test_a_form_that_is_closed_hears_of_no_calls(user: User, engine: FakeEngine) -> None:
+    dialog = user.dialog("sip_trunks", "edit", 2)
+    dialog.reject()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert not shiboken6.isValid(dialog)
+    bridge = user.window.workspace.bridge
+    with user.qtbot.waitSignal(bridge.trunks_changed):
+        engine.set_trunk(replace(engine.trunk_rows[2], active_out=3))
 
 
 def test_test_numbers_that_would_go_another_way_are_named_before_it_is_saved(user: User) -> None:

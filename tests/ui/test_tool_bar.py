@@ -76,6 +76,18 @@ def test_a_page_does_not_repeat_the_buttons_of_the_window(window: MainWindow) ->
     assert page.commands["add"].parent() is page
 
 
+def test_in_a_small_window_the_words_go_and_the_search_stays(window: MainWindow, qtbot: QtBot) -> None:
+    box = window.findChild(QLineEdit, "search")
+    window.resize(760, 560)
+    qtbot.waitUntil(lambda: window.tool_bar.toolButtonStyle() is Qt.ToolButtonStyle.ToolButtonIconOnly)
+    qtbot.waitUntil(box.isVisible)
+    for name in ("edit.add", "tools.refresh_dns", "dial_plan.simulator"):
+        assert button(window, name).isVisible()
+        assert button(window, name).toolTip()
+    window.resize(1280, 800)
+    qtbot.waitUntil(lambda: window.tool_bar.toolButtonStyle() is Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+
+
 def test_the_toolbar_can_be_hidden_and_comes_back_with_the_layout(window: MainWindow) -> None:
     bar = window.findChild(QToolBar, "toolbar")
     window.findChild(QAction, "view.toolbar").trigger()
@@ -198,4 +210,10 @@ def test_ctrl_k_goes_to_the_search(window: MainWindow, qtbot: QtBot) -> None:
     page: Any = window.open_page("sip_trunks")
     qtbot.waitUntil(page.view.hasFocus)
     qtbot.keyClick(page.view, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
-    qtbot.waitUntil(window.findChild(QLineEdit, "search").hasFocus)
+    box = window.findChild(QLineEdit, "search")
+    qtbot.waitUntil(box.hasFocus)
+    window.findChild(QAction, "view.toolbar").trigger()
+    assert not box.isVisible()
+    page.view.setFocus()
+    qtbot.keyClick(page.view, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(box.hasFocus)

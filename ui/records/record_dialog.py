@@ -61,6 +61,8 @@ class RecordDialog(Dialog):
         self._routes_label.setObjectName("routes")
         self._routes_label.setProperty("role", "warning")
         self._routes_label.hide()
+        self._elsewhere = ""
+        """What was changed elsewhere meanwhile, in words."""
         self._note_frame = QFrame()
         self._note_frame.setProperty("role", "banner")
         self._buttons = QDialogButtonBox(
@@ -87,6 +89,8 @@ class RecordDialog(Dialog):
         self.form.set_values(start or new_values(model, workspace.configuration), workspace.configuration)
         self.form.changed.connect(self._edited)
         workspace.bridge.configuration_changed.connect(self._changed_elsewhere)
+        for rows_changed in (workspace.bridge.trunks_changed, workspace.bridge.lines_changed):
+            rows_changed.connect(self._calls_changed)
         self._refresh_title()
         self._check_everything()
         self._say_live_effect()
@@ -279,10 +283,17 @@ class RecordDialog(Dialog):
         return ", ".join(field_path_words(self.model, name) for name in names)
 
     def _say_live_effect(self) -> None:
-        words = live_effect(self.workspace, self.model, [self.base.id]) if self.base is not None else ""
-        if words:
-            self._tell(words)
+        """Say what a change means for the calls of this moment, below what was changed elsewhere."""
+        effect = live_effect(self.workspace, self.model, [self.base.id]) if self.base is not None else ""
+        text = " ".join(filter(None, (self._elsewhere, effect)))
+        if text != self._note.text():
+            self._note.setText(text)
+            self._note_frame.setVisible(bool(text))
+
+    def _calls_changed(self, _rows: object) -> None:
+        """Calls came or went. A method and no lambda: Qt ends the connection together with the dialog."""
+        self._say_live_effect()
 
     def _tell(self, text: str) -> None:
-        self._note.setText(text)
-        self._note_frame.setVisible(bool(text))
+        self._elsewhere = text
+        self._say_live_effect()

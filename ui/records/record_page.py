@@ -186,11 +186,12 @@ class RecordPage(TablePage):
                 rows.append(self._row(record))
         self.model.upsert(rows)
 
-    def select_record(self, record_id: int) -> None:
-        """Select a record and bring it into sight; a filter that hides it is cleared."""
+    def select_record(self, record_id: int, field: str = "") -> None:
+        """Select a record and bring it into sight, with the cell of a field; a filter that hides it is cleared."""
         if self.model.position(record_id) < 0:
             self.filter.clear()
         self.view.select_keys([record_id])
+        self.view.focus_cell(record_id, field.partition("[")[0])
         self.view.setFocus()
 
     def selected(self) -> list[Record]:

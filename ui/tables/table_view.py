@@ -225,6 +225,17 @@ class RowTableView(QTableView):
                 self.scrollTo(index)
         model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 
+    def focus_cell(self, key: Hashable, name: str) -> None:
+        """Put the focus into a cell of a row that is shown, and bring its column into sight."""
+        position = self.rows.position(key)
+        place = next((place for place, column in enumerate(self.rows.columns) if column.name == name), -1)
+        if position < 0 or place < 0:
+            return
+        self.show_column(place, True)
+        index = self.rows.index(position, place)
+        self.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+        self.scrollTo(index)
+
     def _first_column(self) -> int:
         header = self.horizontalHeader()
         order = [header.logicalIndex(visual) for visual in range(header.count())]
