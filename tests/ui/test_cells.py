@@ -352,6 +352,22 @@ def test_a_target_is_changed_with_its_kind(open_page: Open, window: MainWindow) 
     assert not dialog.findChild(QCheckBox, "target_id.change").isChecked()
 
 
+def test_a_thousand_records_are_changed_in_one_step(open_page: Open, engine: FakeEngine, window: MainWindow) -> None:
+    records = [
+        AnalyzeCalledNumber(id=number, prefix=f"44{number}", route_type="sip_trunk", target_id=1)
+        for number in range(100, 1100)
+    ]
+    # Only one that is not checked while one types would be changed: OK is possible all the same.
+    records[-1] = records[-1].model_copy(update={"call_level": 5})
+    engine.change_elsewhere(*(Change(record.table, None, record) for record in records))
+    page = open_page("analyze_called_numbers")
+    dialog = several(page, window, *(record.id for record in records))
+    dialog.findChild(QCheckBox, "call_level.change").setChecked(True)
+    dialog.findChild(QSpinBox, "call_level").setValue(0)
+    dialog._buttons.button(dialog._buttons.StandardButton.Ok).click()
+    assert [(change.before.id, change.after.call_level) for change in engine.applied[-1]] == [(1099, 0)]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("name", list(TABLES))
 def test_several_of_every_table_can_be_opened(open_page: Open, window: MainWindow, name: str) -> None:
     page = open_page(name)

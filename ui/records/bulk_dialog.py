@@ -20,6 +20,8 @@ from ui.records.record_form import RecordForm
 from ui.words import plural
 from ui.workspace import Workspace
 
+MOST_CHECKED = 100
+"""So many records are checked as one types, which takes some milliseconds; the others when OK is pressed."""
 VARIOUS = "various"
 """Said of a field whose values differ."""
 
@@ -44,7 +46,7 @@ class BulkDialog(Dialog):
         self._buttons.accepted.connect(self.accept)
         self._buttons.rejected.connect(self.reject)
         hint = f"Only what is ticked is changed, in {plural(len(records), 'record')}; all else is left as it is."
-        effect = live_effect(workspace, self._type, [record.id for record in records])
+        effect = live_effect(workspace, self._type, {record.id for record in records})
         note = PlainLabel(text=f"{hint} {effect}".strip(), wordWrap=True)
         note.setObjectName("note")
         layout = QVBoxLayout(self)
@@ -91,12 +93,12 @@ class BulkDialog(Dialog):
         shown = self.form.values()
         return {name: shown[name] for name, box in self.boxes.items() if box.isChecked()}
 
-    def _changes(self) -> list[Change]:
-        """The changes that OK makes. RecordErrors with every mistake, each field named once."""
+    def _changes(self, records: Sequence[Record]) -> list[Change]:
+        """The changes that OK makes of these records. RecordErrors with every mistake, each field named once."""
         values, configuration = self.values(), self._workspace.configuration
         changes: list[Change] = []
         errors: dict[str, RecordError] = {}
-        for record in self._records:
+        for record in records:
             current = configuration.find(record.table, record.id)
             if current is None:
                 continue  # deleted elsewhere meanwhile
@@ -116,10 +118,11 @@ class BulkDialog(Dialog):
             self.form.rows[name].editor.widget.setEnabled(box.isChecked())
         errors: tuple[RecordError, ...] = ()
         try:
-            changes = self._changes() if self.values() else []
+            changes = self._changes(self._records[:MOST_CHECKED]) if self.values() else []
         except RecordErrors as error:
             errors, changes = error.errors, []
-        self._show(errors, "" if changes or errors else "Nothing is ticked that would change anything.")
+        rest = len(self._records) > MOST_CHECKED and bool(self.values())
+        self._show(errors, "" if changes or errors or rest else "Nothing is ticked that would change anything.")
 
     def _show(self, errors: Sequence[RecordError], text: str = "") -> None:
         self.form.show_errors(errors)
@@ -134,7 +137,7 @@ class BulkDialog(Dialog):
     def accept(self) -> None:
         """OK: change them all as one step of the history."""
         try:
-            changes = self._changes()
+            changes = self._changes(self._records)
             self._workspace.history.perform(words_for("Change", self._records), changes)
         except RecordErrors as error:
             self._show(error.errors)

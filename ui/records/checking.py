@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.errors import RecordError, RecordErrors
@@ -25,7 +25,7 @@ def checked_record(model: type[Record], values: Mapping[str, Any], configuration
     return record
 
 
-def live_effect(workspace: Workspace, model: type[Record], ids: Sequence[int]) -> str:
+def live_effect(workspace: Workspace, model: type[Record], ids: Collection[int]) -> str:
     """What a change of these records does to the calls that run through them; blank where there is none."""
     if model not in (SipTrunk, ExternalLine):
         return ""
