@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
+from app.events import EngineState
 from ui.pages import PAGE_MENUS
 from ui.theme import ThemeMode
 
@@ -162,6 +163,7 @@ class Actions:
         self.add(menu, "tools.trunk_wizard", "New trunk or line &wizard...", window.open_wizard, icon="wizard")
         menu.addSeparator()
         refresh = self.add(menu, "tools.refresh_dns", "&Refresh DNS", window.refresh_dns, icon="refresh")
+        self.add(menu, "tools.server", "", window.start_or_stop, icon="power")
         refresh.setToolTip("Look up the host names of all trunks and lines anew")
 
     def _fill_help(self, menu: QMenu) -> None:
@@ -172,6 +174,12 @@ class Actions:
         menu.addSeparator()
         self.add(menu, "help.data_folder", "&Data folder", window.open_data_folder, icon="folder")
         self.add(menu, "help.about", "&About Trunkline", window.open_about, icon="about")
+
+    def show_server_state(self, state: EngineState) -> None:
+        """Offer to stop the server while it runs, to start it while it does not, and nothing in between."""
+        action = self.all["tools.server"]
+        action.setText("&Stop the server..." if state is EngineState.RUNNING else "&Start the server")
+        action.setEnabled(state in (EngineState.RUNNING, EngineState.STOPPED, EngineState.FAILED))
 
     # --- the page in front ---------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import UserFacingError
-from app.events import Alarm, CallState, EngineState, Severity
+from app.events import Alarm, EngineState, Severity
 from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
@@ -22,6 +22,7 @@ from ui.navigation import Navigation
 from ui.notices import Banner, NoticeBar
 from ui.pages import PAGES, make_page
 from ui.problems_dock import ProblemsDock
+from ui.records.consequences import calls_in_progress
 from ui.records.record_page import RecordPage
 from ui.simulator import SimulatorPage
 from ui.status_line import StatusLine
@@ -46,7 +47,9 @@ class MainWindow(QMainWindow):
     closing = Signal()
     """The user wants to end the program, and has agreed to end the calls."""
     start_wanted = Signal()
-    """The user wants the server to try again to start."""
+    """The user wants the server to start."""
+    stop_wanted = Signal()
+    """The user wants the server to stop, and has agreed to end the calls."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -56,6 +59,8 @@ class MainWindow(QMainWindow):
         self.workspace = workspace
         self._pages: dict[str, QWidget] = {}
         self._help: HelpWindow | None = None
+        self._stopped = False
+        """Whether the user has stopped the server."""
         self._ending = False
         self._finished = False
         self.banner = Banner(workspace.theme)
@@ -77,6 +82,7 @@ class MainWindow(QMainWindow):
         self.menus = Actions(self)
         self.actions_by_name = self.menus.all
         self.tool_bar.fill(self.actions_by_name)
+        self.tray.add_action(self.actions_by_name["tools.server"])
         self._connect()
         for number in range(1, 10):
             QShortcut(QKeySequence(f"Ctrl+{number}"), self, lambda place=number - 1: self.tabs.setCurrentIndex(place))
@@ -239,10 +245,31 @@ class MainWindow(QMainWindow):
     def _show_trouble(self) -> None:
         engine = self.workspace.engine
         failed = engine.state is EngineState.FAILED
+        stopped = self._stopped and engine.state is EngineState.STOPPED
         text = f"The server is not running. {engine.trouble}" if failed else engine.trouble
+        if stopped:
+            text = "The server is stopped: nobody can call, and nothing can be changed."
         # With its database open a server fails for want of an address or a port.
         can_change = failed and engine.can_save
-        self.banner.tell(text, can_retry=failed, damaged=failed and engine.database_damaged, can_change=can_change)
+        damaged = failed and engine.database_damaged
+        self.banner.tell(text, can_retry=failed or stopped, damaged=damaged, can_change=can_change)
+        self.menus.show_server_state(engine.state)
+
+    def start_or_stop(self) -> None:
+        """Tools / Start or Stop the server. Stopping asks first when there are calls."""
+        if self.workspace.engine.state is not EngineState.RUNNING:
+            self.start_wanted.emit()
+            return
+        calls = calls_in_progress(self.workspace)
+        words = f"{plural(calls, 'call is', 'calls are')} in progress and {'ends' if calls == 1 else 'end'} with it. "
+        question = f"{words if calls else ''}Nobody can call until the server is started again."
+        stop = Choice("Stop the server", Role.AcceptRole, "stop", self._stop)
+        self.tray.show_window()
+        ask(self, "dialog.stop", "Stop the server", question, (stop, CANCEL))
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self.stop_wanted.emit()
 
     def change_system(self) -> None:
         """Open the System record, where the server's address and ports are."""
@@ -331,11 +358,11 @@ class MainWindow(QMainWindow):
         """File / Exit. Ask first when there are calls; the window goes when the server has stopped."""
         if self._ending:
             return
-        calls = [row for row in self.workspace.engine.calls() if row.state is not CallState.ENDED]
+        calls = calls_in_progress(self.workspace)
         if not calls:
             self.end()
             return
-        question = f"{plural(len(calls), 'call is', 'calls are')} in progress. Ending the program ends them."
+        question = f"{plural(calls, 'call is', 'calls are')} in progress. Ending the program ends them."
         end = Choice("End the calls and exit", Role.AcceptRole, "end", self.end)
         self.tray.show_window()
         ask(self, "dialog.close", "Exit", question, (end, CANCEL))

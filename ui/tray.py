@@ -90,7 +90,7 @@ class Tray(QObject):
         self._action("show", "&Show the window", self.show_window)
         self._mute = self._action("mute", "&Mute alarms", lambda: None)
         self._mute.setCheckable(True)
-        self.menu.addSeparator()
+        self._separator = self.menu.addSeparator()
         self._action("exit", "E&xit", self.exit_wanted.emit)
         self._connect_area()
         self._later = QTimer(self, singleShot=True)
@@ -116,6 +116,10 @@ class Tray(QObject):
         action.triggered.connect(lambda *_: slot())
         self.menu.addAction(action)
         return action
+
+    def add_action(self, action: QAction) -> None:
+        """Put an action of the window into the menu, too."""
+        self.menu.insertAction(self._separator, action)
 
     # --- the window ----------------------------------------------------------------------------------------------
 

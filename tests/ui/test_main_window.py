@@ -54,6 +54,8 @@ ACTIONS = (
     *(f"monitor.{name}" for name in ("overview", "live_calls", "trunk_status", "line_status", "rejected_sources")),
     *(f"monitor.{name}" for name in ("bans", "alarms", "call_records")),
     "tools.refresh_dns",
+    "tools.trunk_wizard",
+    "tools.server",
     "view.toolbar",
     "view.history",
     *(f"help.{name}" for name in ("contents", "shortcuts", "reference", "data_folder", "about")),
@@ -449,3 +451,33 @@ def test_the_history_lists_every_change_and_goes_back_to_one(window: MainWindow,
     assert words == ["As it was at the start", "Delete number list entry 1", "Delete number list entry 2"]
     window.history.view.setCurrentIndex(model.index(0, 0))
     assert engine.configuration == before
+
+
+# --- start and stop --------------------------------------------------------------------------------------------------
+
+
+def test_stopping_the_server_asks_and_starting_does_not(window: MainWindow, engine: FakeEngine, qtbot: QtBot) -> None:
+    wanted: list[str] = []
+    window.stop_wanted.connect(lambda: wanted.append("stop"))
+    window.start_wanted.connect(lambda: wanted.append("start"))
+    action = window.findChild(QAction, "tools.server")
+    assert action.text() == "&Stop the server..."
+    action.trigger()
+    box = window.findChild(QMessageBox, "dialog.stop")
+    assert box.text() == "4 calls are in progress and end with it. Nobody can call until the server is started again."
+    box.findChild(QPushButton, "cancel").click()
+    assert wanted == []
+    action.trigger()
+    window.findChild(QMessageBox, "dialog.stop").findChild(QPushButton, "stop").click()
+    assert wanted == ["stop"]
+    engine.state = EngineState.STOPPING
+    engine.events.publish(EngineChanged(engine.state, (), ""))
+    qtbot.waitUntil(lambda: not action.isEnabled())
+    engine.state = EngineState.STOPPED
+    engine.events.publish(EngineChanged(engine.state, (), ""))
+    qtbot.waitUntil(action.isEnabled)
+    assert action.text() == "&Start the server"
+    assert window.findChild(QLabel, "banner.text").text().startswith("The server is stopped: nobody can call")
+    window.findChild(QPushButton, "banner.retry").click()
+    action.trigger()
+    assert wanted == ["stop", "start", "start"]
