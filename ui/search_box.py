@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
+from PySide6.QtCore import QModelIndex, QRect, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QCompleter, QLineEdit, QWidget
 
@@ -84,7 +84,10 @@ class SearchBox(QLineEdit):
             self._enter = False
             self._open(self.found.item(0).data(_PLACE))
         elif self.hasFocus():
-            self._list.complete()
+            # As wide as its words, which the box is not, and as far as the window goes.
+            room = self._list.popup().sizeHintForColumn(0) + 40
+            width = max(self.width(), min(room, self.window().width()))
+            self._list.complete(QRect(self.width() - width, 0, width, self.height()))
 
     def _add(self, words: str, place: Any) -> None:
         item = QStandardItem(words)

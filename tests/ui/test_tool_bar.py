@@ -185,6 +185,7 @@ def test_one_of_the_list_is_chosen_by_the_arrows(window: MainWindow, qtbot: QtBo
     box: Any = search(window, qtbot, "135550")
     popup: Any = box.completer() or box._list.popup()
     qtbot.waitUntil(popup.isVisible)
+    assert popup.width() >= popup.sizeHintForColumn(0), "no word is cut"
     words = [box.found.item(row).text() for row in range(box.found.rowCount())]
     assert words[-1] == "Simulate a call to 135550"
     for _ in words:
