@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app import alarm_delivery, collector
 from app.alarm_delivery import AlarmDelivery
-from app.calls.destinations import Place
+from app.calls.destinations import LookedUp, Place
 from app.calls.simulation import Simulation, simulate
 from app.calls.switch import Switch
 from app.clock import Clock, DeadlineHeap
@@ -479,6 +479,15 @@ class Engine:
                 )
 
         resolver.resolve(name, port, transport, located)
+
+    def refresh_names(self, done: Callable[[tuple[LookedUp, ...]], None]) -> None:
+        """Look up the host names of all trunks and lines anew; `done` is told when all are answered, with nothing
+        when there is none, and never when the server is stopped meanwhile."""
+        if self._resolver is None or self._switch is None:
+            done(())
+            return
+        self._resolver.refresh()
+        self._switch.destinations.refresh(done)
 
     # --- configuration ------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
+from app.events import EngineState
 from ui.pages import PAGE_MENUS
 from ui.theme import ThemeMode
 
@@ -18,16 +19,19 @@ if TYPE_CHECKING:
 PAGE_COMMANDS = (
     ("add", "&Add", "Ins", "add"),
     ("edit", "&Edit", "Return", "edit"),
+    ("edit_cell", "Edit the cell", "F2", ""),
     ("duplicate", "Dup&licate", "Ctrl+D", "duplicate"),
     ("delete", "&Delete", "Del", "delete"),
     ("toggle", "Enable or d&isable", "Space", "enable"),
     ("", "", "", ""),
     ("copy", "&Copy rows", "Ctrl+C", "copy"),
+    ("copy_json", "Copy rows as &JSON", "Ctrl+Shift+C", "copy"),
     ("paste", "&Paste rows", "Ctrl+V", ""),
     ("import_csv", "I&mport table...", "", "import"),
     ("export_csv", "E&xport table...", "", "export"),
     ("", "", "", ""),
     ("find", "&Find", "Ctrl+F", "find"),
+    ("reload", "Refre&sh", "F5", "refresh"),
 )
 
 
@@ -58,6 +62,7 @@ class Actions:
                     shortcut=entry.shortcut,
                 )
                 action.setStatusTip(f"Open {entry.title}")
+        self._fill_tools(bar.addMenu("&Tools"))
         self._fill_help(bar.addMenu("&Help"))
 
     def add(
@@ -93,7 +98,7 @@ class Actions:
         self.add(menu, "file.export", "&Export...", window.export_configuration, icon="export", shortcut="Ctrl+S")
         self.add(menu, "file.backup", "&Backup...", window.back_up, icon="backup")
         menu.addSeparator()
-        exit_action = self.add(menu, "file.exit", "E&xit", window.close, icon="exit", shortcut="Ctrl+Q")
+        exit_action = self.add(menu, "file.exit", "E&xit", window.leave, icon="exit", shortcut="Ctrl+Q")
         exit_action.setMenuRole(QAction.MenuRole.QuitRole)
 
     def _fill_edit(self, menu: QMenu) -> None:
@@ -113,16 +118,19 @@ class Actions:
             shown = QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
             words = f"{text}\t{shown}" if shown else text
             run = self.add(menu, f"edit.{name}", words, lambda name=name: self._run(name), icon=icon)
+            run.setToolTip(f"{words.split(chr(9))[0].replace('&', '')} ({shown})" if shown else "")
             self._page_actions[name] = run
         menu.aboutToShow.connect(self.refresh)
 
     def _fill_view(self, menu: QMenu) -> None:
         window = self._window
-        for name, dock, text in (
+        for name, part, text in (
+            ("view.toolbar", window.tool_bar, "&Toolbar"),
             ("view.navigation", window.navigation, "&Navigation"),
             ("view.problems", window.problems, "&Problems"),
+            ("view.history", window.history, "&History of changes"),
         ):
-            toggle = dock.toggleViewAction()
+            toggle = part.toggleViewAction()
             toggle.setText(text)
             self._put(menu, name, toggle)
         menu.addSeparator()
@@ -137,8 +145,26 @@ class Actions:
             action.setChecked(self._theme.mode is mode)
             group.addAction(action)
         menu.addSeparator()
+        tray = window.tray
+        stay = self.add(
+            menu,
+            "view.close_to_tray",
+            "Go on in the notification &area when closed",
+            lambda: tray.set_wanted(stay.isChecked()),
+        )
+        stay.setCheckable(True)
+        stay.setChecked(tray.wanted)
+        menu.aboutToShow.connect(lambda: stay.setEnabled(tray.area.available() or tray.wanted))
         self.add(menu, "view.close_page", "&Close page", window.close_page, shortcut="Ctrl+W")
         self.add(menu, "view.reset_layout", "&Reset layout", window.reset_layout, icon="layout")
+
+    def _fill_tools(self, menu: QMenu) -> None:
+        window = self._window
+        self.add(menu, "tools.trunk_wizard", "New trunk or line &wizard...", window.open_wizard, icon="wizard")
+        menu.addSeparator()
+        refresh = self.add(menu, "tools.refresh_dns", "&Refresh DNS", window.refresh_dns, icon="refresh")
+        self.add(menu, "tools.server", "", window.start_or_stop, icon="power")
+        refresh.setToolTip("Look up the host names of all trunks and lines anew")
 
     def _fill_help(self, menu: QMenu) -> None:
         window = self._window
@@ -148,6 +174,12 @@ class Actions:
         menu.addSeparator()
         self.add(menu, "help.data_folder", "&Data folder", window.open_data_folder, icon="folder")
         self.add(menu, "help.about", "&About Trunkline", window.open_about, icon="about")
+
+    def show_server_state(self, state: EngineState) -> None:
+        """Offer to stop the server while it runs, to start it while it does not, and nothing in between."""
+        action = self.all["tools.server"]
+        action.setText("&Stop the server..." if state is EngineState.RUNNING else "&Start the server")
+        action.setEnabled(state in (EngineState.RUNNING, EngineState.STOPPED, EngineState.FAILED))
 
     # --- the page in front ---------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from app.calls.destinations import LookedUp
 from app.calls.simulation import Simulation
 from app.command_line.documents import parse_json
 from app.command_line.serve_command import read_sip_address
@@ -26,6 +27,7 @@ __all__ = [
     "Dial",
     "Difference",
     "Engine",
+    "LookedUp",
     "Problem",
     "SavedNumber",
     "Simulation",

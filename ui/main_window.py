@@ -11,21 +11,27 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import UserFacingError
-from app.events import Alarm, CallState, EngineState, Severity
+from app.events import Alarm, EngineState, Severity
 from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
+from ui.history_dock import HistoryDock
+from ui.main_tool_bar import MainToolBar
 from ui.messages import CANCEL, Choice, Role, ask, tell
 from ui.navigation import Navigation
 from ui.notices import Banner, NoticeBar
 from ui.pages import PAGES, make_page
 from ui.problems_dock import ProblemsDock
+from ui.records.consequences import calls_in_progress
 from ui.records.record_page import RecordPage
 from ui.simulator import SimulatorPage
 from ui.status_line import StatusLine
+from ui.tables.table_page import TablePage
 from ui.theme import ThemeMode, application_icon
 from ui.transfer import ExportDialog, ImportDialog, save_backup
-from ui.words import plural
+from ui.tray import Tray
+from ui.wizard.trunk_wizard import TrunkWizard
+from ui.words import lookup_words, plural
 from ui.workspace import Workspace
 
 FIRST_PAGE = "overview"
@@ -41,7 +47,9 @@ class MainWindow(QMainWindow):
     closing = Signal()
     """The user wants to end the program, and has agreed to end the calls."""
     start_wanted = Signal()
-    """The user wants the server to try again to start."""
+    """The user wants the server to start."""
+    stop_wanted = Signal()
+    """The user wants the server to stop, and has agreed to end the calls."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
@@ -51,6 +59,8 @@ class MainWindow(QMainWindow):
         self.workspace = workspace
         self._pages: dict[str, QWidget] = {}
         self._help: HelpWindow | None = None
+        self._stopped = False
+        """Whether the user has stopped the server."""
         self._ending = False
         self._finished = False
         self.banner = Banner(workspace.theme)
@@ -64,8 +74,15 @@ class MainWindow(QMainWindow):
         self.problems = ProblemsDock(workspace, self)
         self.status = StatusLine(workspace)
         self.status.problems_wanted.connect(self.open_problems)
+        self.tool_bar = MainToolBar(workspace, self)
+        self.tray = Tray(workspace, self)
+        self.tray.exit_wanted.connect(self.leave)
+        self.history = HistoryDock(workspace, self)
         self._lay_out()
-        self.actions_by_name = Actions(self).all
+        self.menus = Actions(self)
+        self.actions_by_name = self.menus.all
+        self.tool_bar.fill(self.actions_by_name)
+        self.tray.add_action(self.actions_by_name["tools.server"])
         self._connect()
         for number in range(1, 10):
             QShortcut(QKeySequence(f"Ctrl+{number}"), self, lambda place=number - 1: self.tabs.setCurrentIndex(place))
@@ -80,9 +97,12 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.notices)
         self.setCentralWidget(centre)
+        self.addToolBar(self.tool_bar)
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.navigation)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.problems)
+        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.history)
         self.problems.hide()
+        self.history.hide()
         self.setStatusBar(self.status)
         # The first time; the frame around the window wants some room, too, or the status bar would be out of sight.
         room = self.screen().availableSize() - QSize(40, 60)
@@ -92,8 +112,11 @@ class MainWindow(QMainWindow):
         workspace = self.workspace
         workspace.page_wanted.connect(self.open_page)
         workspace.record_wanted.connect(self.open_record)
+        workspace.field_wanted.connect(self.open_record)
         workspace.simulation_wanted.connect(self.open_simulation)
         workspace.help_wanted.connect(self.open_help_topic)
+        workspace.wizard_wanted.connect(self.open_wizard)
+        workspace.dns_wanted.connect(self.refresh_dns)
         workspace.noticed.connect(self.notices.tell)
         workspace.bridge.alarmed.connect(self._take_alarms)
         workspace.bridge.engine_changed.connect(lambda _: self._show_trouble())
@@ -110,6 +133,8 @@ class MainWindow(QMainWindow):
         page = self._pages.get(name)
         if page is None:
             page = self._pages[name] = make_page(name, self.workspace)
+            if isinstance(page, TablePage):
+                page.commands_changed.connect(self._commands_changed)
         if self.tabs.indexOf(page) < 0:
             entry = PAGES[name]
             self.tabs.addTab(page, self.workspace.theme.icon(entry.icon), entry.title)
@@ -135,6 +160,11 @@ class MainWindow(QMainWindow):
             if not self.tabs.tabBar().hasFocus():
                 page.setFocus(Qt.FocusReason.OtherFocusReason)
             self.navigation.mark(page.objectName().removeprefix("page."))
+        self._commands_changed()
+
+    def _commands_changed(self) -> None:
+        """The toolbar and the Edit menu follow the page in front, and what is selected on it."""
+        self.menus.refresh()
 
     def _refresh_tab_icons(self) -> None:
         for name, page in self._pages.items():
@@ -142,17 +172,26 @@ class MainWindow(QMainWindow):
             if place >= 0:
                 self.tabs.setTabIcon(place, self.workspace.theme.icon(PAGES[name].icon))
 
-    def open_record(self, table: str, record_id: int) -> None:
-        """Open a record's table and select it there."""
+    def open_record(self, table: str, record_id: int, field: str = "") -> None:
+        """Open a record's table and select it there, with the focus in the cell of a field."""
         page = self.open_page(table)
         if isinstance(page, RecordPage):
-            page.select_record(record_id)
+            page.select_record(record_id, field)
 
     def open_simulation(self, source: str, caller: str, called: str) -> None:
         """Open the simulator and ask it about a call."""
         page = self.open_page("simulator")
         if isinstance(page, SimulatorPage):
             page.fill(source, caller, called)
+
+    def open_wizard(self) -> None:
+        """Tools / New trunk or line."""
+        TrunkWizard(self.workspace, self).open()
+
+    def refresh_dns(self) -> None:
+        """Tools / Refresh DNS: look up the names of all trunks and lines, and tell what came out."""
+        self.workspace.notice("Looking up host names ...")
+        self.workspace.engine.refresh_names(lambda names: self.workspace.notice(lookup_words(names)))
 
     def open_problems(self) -> None:
         """Show the list of problems, or hide it."""
@@ -206,10 +245,31 @@ class MainWindow(QMainWindow):
     def _show_trouble(self) -> None:
         engine = self.workspace.engine
         failed = engine.state is EngineState.FAILED
+        stopped = self._stopped and engine.state is EngineState.STOPPED
         text = f"The server is not running. {engine.trouble}" if failed else engine.trouble
+        if stopped:
+            text = "The server is stopped: nobody can call, and nothing can be changed."
         # With its database open a server fails for want of an address or a port.
         can_change = failed and engine.can_save
-        self.banner.tell(text, can_retry=failed, damaged=failed and engine.database_damaged, can_change=can_change)
+        damaged = failed and engine.database_damaged
+        self.banner.tell(text, can_retry=failed or stopped, damaged=damaged, can_change=can_change)
+        self.menus.show_server_state(engine.state)
+
+    def start_or_stop(self) -> None:
+        """Tools / Start or Stop the server. Stopping asks first when there are calls."""
+        if self.workspace.engine.state is not EngineState.RUNNING:
+            self.start_wanted.emit()
+            return
+        calls = calls_in_progress(self.workspace)
+        words = f"{plural(calls, 'call is', 'calls are')} in progress and {'ends' if calls == 1 else 'end'} with it. "
+        question = f"{words if calls else ''}Nobody can call until the server is started again."
+        stop = Choice("Stop the server", Role.AcceptRole, "stop", self._stop)
+        self.tray.show_window()
+        ask(self, "dialog.stop", "Stop the server", question, (stop, CANCEL))
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self.stop_wanted.emit()
 
     def change_system(self) -> None:
         """Open the System record, where the server's address and ports are."""
@@ -285,19 +345,26 @@ class MainWindow(QMainWindow):
     # --- the end -------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Ask first when there are calls; the window goes when the server has stopped."""
+        """Go on in the notification area, if the user wants that, or end the program."""
         if self._finished:
+            self.tray.area.hide()
             event.accept()
             return
         event.ignore()
+        if not self._ending and not self.tray.takes_window():
+            self.leave()
+
+    def leave(self) -> None:
+        """File / Exit. Ask first when there are calls; the window goes when the server has stopped."""
         if self._ending:
             return
-        calls = [row for row in self.workspace.engine.calls() if row.state is not CallState.ENDED]
+        calls = calls_in_progress(self.workspace)
         if not calls:
             self.end()
             return
-        question = f"{plural(len(calls), 'call is', 'calls are')} in progress. Ending the program ends them."
+        question = f"{plural(calls, 'call is', 'calls are')} in progress. Ending the program ends them."
         end = Choice("End the calls and exit", Role.AcceptRole, "end", self.end)
+        self.tray.show_window()
         ask(self, "dialog.close", "Exit", question, (end, CANCEL))
 
     def end(self) -> None:

@@ -55,4 +55,4 @@ class ProblemsDock(QDockWidget):
     def _open(self) -> None:
         problem = self.view.current_key()
         if isinstance(problem, Problem):
-            self._workspace.record_wanted.emit(problem.table, problem.record_id)
+            self._workspace.field_wanted.emit(problem.table, problem.record_id, problem.field)

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from app.errors import UserFacingError
@@ -41,14 +42,16 @@ class Program:
         self.workspace = Workspace(self.engine, self.bridge, self.settings, self.theme)
         self.window = MainWindow(self.workspace)
         self._closing = asyncio.Event()
-        self._starting: asyncio.Task[None] | None = None
+        self._changing: asyncio.Task[None] | None = None
+        """The start or stop of the server that goes on."""
         self.window.closing.connect(self._closing.set)
         self.window.start_wanted.connect(self._start)
+        self.window.stop_wanted.connect(self._stop_server)
 
     async def run(self, instance: SingleInstance | None = None) -> None:
         """Show the window, start the server, and stop it when the window is closed."""
         if instance is not None:
-            instance.raised.connect(self.raise_window)
+            instance.raised.connect(self.window.tray.show_window)
         self.window.show()
         self._start()
         collector = Collector(self.window)
@@ -59,8 +62,24 @@ class Program:
             await self._stop()
 
     def _start(self) -> None:
-        if self._starting is None or self._starting.done():
-            self._starting = asyncio.get_running_loop().create_task(self._start_engine())
+        self._change(self._start_engine())
+
+    def _stop_server(self) -> None:
+        self._change(self._stop_engine())
+
+    def _change(self, change: Coroutine[Any, Any, None]) -> None:
+        """Start or stop the server, unless one of them goes on already."""
+        if self._changing is None or self._changing.done():
+            self._changing = asyncio.get_running_loop().create_task(change)
+        else:
+            change.close()
+
+    async def _stop_engine(self) -> None:
+        """End calls in order; the window stays, to start the server once more."""
+        try:
+            await self.engine.stop()
+        except Exception:
+            _log.exception("the server did not stop in order")
 
     async def _start_engine(self) -> None:
         """Start the server; what goes wrong is told in the window, which stays to mend it."""
@@ -73,22 +92,14 @@ class Program:
 
     async def _stop(self) -> None:
         """End calls in order, then let the window go."""
-        if self._starting is not None:
+        if self._changing is not None:
             with contextlib.suppress(asyncio.CancelledError):
-                await self._starting
+                await self._changing
         try:
             await self.engine.stop()
         finally:
             self.bridge.close()
             self.window.finish()
-
-    def raise_window(self) -> None:
-        """Bring the window to the front."""
-        window = self.window
-        window.setWindowState(window.windowState() & ~Qt.WindowState.WindowMinimized)
-        window.show()
-        window.raise_()
-        window.activateWindow()
 
     def end_on_signals(self) -> None:
         """SIGTERM and Ctrl+C end the calls in order, too, as soon as Python runs: within a second."""

@@ -129,6 +129,9 @@ class SimulatorPage(QWidget):
         question.addWidget(self.keep, 2, 3)
         question.addWidget(self.verdict, 3, 0, 1, 4)
         question.addWidget(self.refusals, 4, 0, 1, 4)
+        # On a small screen two lines of each are enough.
+        for widget in (self.targets, self.invite):
+            widget.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
         right = QSplitter(Qt.Orientation.Vertical)
         right.addWidget(_titled("Targets, in the order in which they are tried", self.targets))
         right.addWidget(_titled("The INVITE that the chosen target gets", self.invite))

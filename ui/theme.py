@@ -128,6 +128,7 @@ QDockWidget {{ font-weight: 600; }}
 QLabel[role="title"] {{ font-weight: 600; font-size: 12pt; }}
 QLabel[role="muted"] {{ color: {muted}; }}
 QLabel[role="bad"] {{ color: {bad}; }}
+QLabel[role="mistake"] {{ color: {bad}; background: {raised}; border: 1px solid {bad}; }}
 QLabel[role="warning"] {{ color: {warning}; }}
 QLabel[role="good"] {{ color: {good}; }}
 QFrame[role="card"] {{ background: {raised}; border: 1px solid {border}; border-radius: 6px; }}

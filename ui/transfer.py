@@ -26,6 +26,7 @@ from ui.dialogs import Dialog
 from ui.face import parse_json
 from ui.messages import choose_file, save_text
 from ui.records.changes import differences
+from ui.records.consequences import calls_in_progress, consequences
 from ui.words import plural
 from ui.workspace import Workspace
 
@@ -126,6 +127,7 @@ class ImportDialog(Dialog):
                 self._changes = differences(configuration, after)
                 words = summary(self._changes) or "The file holds nothing that is not here already."
                 words += "\n\nThe import is one step: Edit / Undo takes it back." if self._changes else ""
+                words = "\n\n".join([words, *consequences(self._changes, calls_in_progress(self._workspace))])
             except RecordErrors as errors:
                 words = self._mistakes(errors)
             except UserFacingError as error:

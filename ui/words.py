@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
+from collections.abc import Iterable
 from datetime import datetime
 
 from app.records import Configuration
+from ui.face import LookedUp
 
 _NAME_TABLES = {"trunk": "sip_trunks", "line": "external_lines"}
 _NAME_WORDS = {"trunk": "SIP trunk", "line": "line", "user": "user", "address": "address"}
@@ -75,3 +77,18 @@ def address_key(text: str) -> tuple[int, int, tuple[tuple[int, int | str], ...]]
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 call`, `3 calls`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def lookup_words(names: Iterable[LookedUp]) -> str:
+    """What became of looking up host names: what failed is named, first."""
+    found, failed = 0, []
+    for each in names:
+        if each.error:
+            failed.append(f"{each.name}: {each.error}")
+        else:
+            found += 1
+    good = plural(found, "host name")
+    if not failed:
+        return f"{good} looked up." if found else "No trunk or line has a host name: there is nothing to look up."
+    more = f" (and {plural(len(failed) - 1, 'other name')})" if len(failed) > 1 else ""
+    return f"Not looked up: {failed[0]}{more}." + (f" {good} looked up." if found else "")

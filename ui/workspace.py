@@ -29,10 +29,16 @@ class Workspace(QObject):
     """Open or focus a page by its name: `sip_trunks`."""
     record_wanted = Signal(str, int)
     """Open the table page and select this record: (table, id)."""
+    field_wanted = Signal(str, int, str)
+    """The same, with the focus in the cell of this field: (table, id, field)."""
     simulation_wanted = Signal(str, str, str)
     """Open the simulator with (source, caller number, called number) filled in."""
     help_wanted = Signal(str)
     """Open the help at a topic: the name of a page, or blank."""
+    wizard_wanted = Signal()
+    """Open the wizard for a new trunk or line."""
+    dns_wanted = Signal()
+    """Look up every host name anew."""
     noticed = Signal(str, str, object)
     """Tell in passing: (text, words of a button or blank, what the button does or None)."""
 

@@ -69,6 +69,16 @@ class _Server:
         """When which of several places did not answer (monotonic), the one that was missed last at the end."""
 
 
+class LookedUp(NamedTuple):
+    """What became of looking up a host name."""
+
+    name: str
+    addresses: tuple[str, ...]
+    """Every address that it has."""
+    error: str
+    """Why it was not found; blank when it was."""
+
+
 class Destinations:
     """The places of every server that the configuration names. `on_change()` is called when DNS says something new.
 
@@ -108,8 +118,33 @@ class Destinations:
         if self._lookup is None:
             server.error = f"names such as {host} cannot be looked up here"
             return
+        self._look_up(key, server, self._found)
+
+    def _look_up(
+        self, key: ServerKey, server: _Server, found: Callable[[ServerKey, _Server, tuple[Place, ...], str], bool]
+    ) -> None:
+        host, port, transport = key
         given = None if port == DEFAULT_PORTS[transport] else port
-        self._lookup(host, given, transport.value, lambda places, error: self._found(key, server, places, error))
+        if self._lookup is not None:
+            self._lookup(host, given, transport.value, lambda places, error: found(key, server, places, error))
+
+    def refresh(self, done: Callable[[tuple[LookedUp, ...]], None]) -> None:
+        """Look up every name now, beside the lookups that are planned; `done` is told once all have been answered."""
+        keys = [key for key, server in self._servers.items() if server.name is not None] if self._lookup else []
+        answers: dict[ServerKey, LookedUp] = {}
+
+        def found(key: ServerKey, server: _Server, places: tuple[Place, ...], error: str) -> bool:
+            self._found(key, server, places, error)
+            answers[key] = LookedUp(key[0], tuple(dict.fromkeys(place.host for place in places)), error)
+            if len(answers) == len(keys):
+                done(tuple(answers[each] for each in keys))
+            # It is looked up again when it is due, as before: not once more because of this.
+            return False
+
+        if not keys:
+            done(())
+        for key in keys:
+            self._look_up(key, self._servers[key], found)
 
     def _found(self, key: ServerKey, server: _Server, places: tuple[Place, ...], error: str) -> bool:
         if self._servers.get(key) is not server:

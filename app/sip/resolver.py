@@ -186,6 +186,12 @@ class Resolver:
         if answer is not None and answer.targets and len(entry.waiting) == 1 and self._loop is not None:
             self._loop.call_later(PATIENCE, self._patience_over, key, entry)
 
+    def refresh(self) -> None:
+        """Whatever is asked for next is looked up anew; an answer that fails then leaves the old one in use."""
+        for entry in self._entries.values():
+            entry.good_until = entry.refresh_at = 0.0
+            entry.failing = False
+
     def addresses_of(self, name: str) -> frozenset[str]:
         """The last known addresses of a name, whatever port and transport they were looked up for."""
         known = self._addresses.get(name.rstrip(".").lower())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.calls.destinations import LookedUp
 from app.calls.simulation import Simulation, simulate
 from app.dialplan.coverage import Problem, problems
 from app.dialplan.request import Source
@@ -62,6 +63,7 @@ class FakeEngine:
         self.hung_up: list[str] = []
         self.lifted: list[str] = []
         self.registered: list[int] = []
+        self.looked_up: tuple[LookedUp, ...] = ()
         self.queries: list[CallQuery] = []
         self.alarm_destinations: tuple[str, ...] = ()
         self.save_error: Exception | None = None
@@ -188,6 +190,10 @@ class FakeEngine:
         """End a call."""
         self.hung_up.append(call_id)
         return call_id in self.rows
+
+    def refresh_names(self, done: Callable[[tuple[LookedUp, ...]], None]) -> None:
+        """Tell what the test has set."""
+        done(self.looked_up)
 
     def register_line(self, line_id: int) -> None:
         """Register a line."""

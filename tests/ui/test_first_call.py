@@ -201,6 +201,7 @@ def test_a_phone_calls_out_through_a_trunk_and_the_window_shows_it(
             page = find(program, QWidget, "page.live_calls")
             page.findChild(QTableView, "table").selectRow(0)
             page.findChild(QAction, "hang_up").trigger()
+            page.findChild(QMessageBox, "dialog.hang_up").findChild(QPushButton, "hang_up").click()
             for peer in (phone, carrier):
                 goodbye = await peer.receive(lambda message: message.method == "BYE", "BYE")
                 peer.answer(goodbye, 200, "OK")
@@ -305,7 +306,7 @@ def test_a_damaged_database_is_kept_aside_only_when_the_user_says_so(
         await until(banner.isVisible, "the banner")
         assert f"The database {file} is damaged" in banner.text()
         find(program, QPushButton, "banner.retry").click()
-        await until(lambda: program._starting is not None and program._starting.done(), "another failure")
+        await until(lambda: program._changing is not None and program._changing.done(), "another failure")
         find(program, QPushButton, "banner.fresh").click()
         question = find(program, QMessageBox, "dialog.damaged")
         assert "kept in the data folder under another name" in question.text()
@@ -363,3 +364,35 @@ def test_a_server_that_cannot_listen_is_mended_in_its_own_window(
     database = Database.open(tmp_path / "data")
     assert database.load()[0].system.sip_udp_port == 5070
     database.close()
+
+
+def test_the_server_is_stopped_and_started_again_in_its_window(
+    run: Run, qapp: QApplication, network: LoopbackNetwork, tmp_path: Path
+) -> None:
+    """The window stays, its records are there again, and closing while it stops waits for that."""
+    server = network.address(1)
+
+    async def story() -> None:
+        async with running(qapp, tmp_path, server) as program:
+            action = find(program, QAction, "tools.server")
+
+            async def stop() -> None:
+                await until(lambda: action.isEnabled() and "Stop" in action.text(), "the action")
+                action.trigger()
+                find(program, QMessageBox, "dialog.stop").findChild(QPushButton, "stop").click()
+
+            for _ in range(2):
+                await stop()
+                await until(find(program, QLabel, "banner.text").isVisible, "the banner")
+                assert program.engine.state is EngineState.STOPPED
+                assert program.engine.listeners == ()
+                action.trigger()
+                await until(lambda: program.engine.state is EngineState.RUNNING, "the start")
+                await until(lambda: not find(program, QLabel, "banner.text").isVisible(), "the banner to go")
+                assert program.engine.listeners[0] == f"udp:{server}:5060"
+            trigger(program, "data.local_users")
+            assert cells(program, "local_users")["Number"] == "100"
+            await stop()
+            program.window.end()
+
+    run(story())

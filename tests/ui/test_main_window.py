@@ -53,6 +53,11 @@ ACTIONS = (
     "services.address_lists",
     *(f"monitor.{name}" for name in ("overview", "live_calls", "trunk_status", "line_status", "rejected_sources")),
     *(f"monitor.{name}" for name in ("bans", "alarms", "call_records")),
+    "tools.refresh_dns",
+    "tools.trunk_wizard",
+    "tools.server",
+    "view.toolbar",
+    "view.history",
     *(f"help.{name}" for name in ("contents", "shortcuts", "reference", "data_folder", "about")),
 )
 """The contract: programs find them by these names."""
@@ -63,12 +68,12 @@ def test_every_action_of_the_contract_is_there_with_words_and_an_icon(window: Ma
     action = window.findChild(QAction, name)
     assert action is not None
     assert action.text()
-    assert not action.icon().isNull() or name == "edit.paste"
+    assert not action.icon().isNull() or name in ("edit.paste", "view.toolbar", "view.history")
 
 
 def test_menus_stand_in_their_order(window: MainWindow) -> None:
     titles = [action.text().replace("&", "") for action in window.menuBar().actions()]
-    assert titles == ["File", "Edit", "View", "Data", "Dial plan", "Services", "Monitor", "Help"]
+    assert titles == ["File", "Edit", "View", "Data", "Dial plan", "Services", "Monitor", "Tools", "Help"]
 
 
 def test_every_page_opens_by_its_action_once(window: MainWindow) -> None:
@@ -249,17 +254,21 @@ def test_the_status_bar_says_what_the_server_does(window: MainWindow, engine: Fa
     )
 
 
-def test_the_count_of_problems_leads_to_their_list_and_that_to_the_record(window: MainWindow) -> None:
+def test_the_count_of_problems_leads_to_their_list_and_that_to_the_record(window: MainWindow, qtbot: QtBot) -> None:
     button = window.findChild(QToolButton, "status.problems")
     assert button.text() == "2 problems"
     button.click()
     assert window.problems.isVisible()
     problem = next(row for row in window.problems.model.rows() if row.record_id == 4)
-    window.problems.view.select_keys([problem])
-    window.problems._open()
+    view = window.problems.view
+    place = view.visualRect(view.rows.index(view.rows.position(problem), 1)).center()
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
     page: Any = window.current_page()
     assert page.objectName() == "page.analyze_called_numbers"
     assert page.view.selected_keys() == [4]
+    # The focus is in the cell that has to be mended: F2 edits it.
+    assert page.model.columns[page.view.currentIndex().column()].name == problem.field == "target_id"
 
 
 def test_a_server_that_does_not_start_says_why_and_can_try_again(
@@ -422,3 +431,53 @@ def test_every_page_fits_on_a_small_screen(window: MainWindow) -> None:
     hint = window.minimumSizeHint()
     assert hint.width() <= 853
     assert hint.height() <= 480
+
+
+# --- the history -----------------------------------------------------------------------------------------------------
+
+
+def test_the_history_lists_every_change_and_goes_back_to_one(window: MainWindow, engine: FakeEngine) -> None:
+    dock = window.findChild(QWidget, "dock.history")
+    assert not dock.isVisible()
+    window.findChild(QAction, "view.history").trigger()
+    assert dock.isVisible()
+    before = engine.configuration
+    page: Any = window.open_page("number_lists")
+    for number in (1, 2):
+        page.view.select_keys([number])
+        page.delete()
+    model = window.history.view.model()
+    words = [model.index(row, 0).data() for row in range(model.rowCount())]
+    assert words == ["As it was at the start", "Delete number list entry 1", "Delete number list entry 2"]
+    window.history.view.setCurrentIndex(model.index(0, 0))
+    assert engine.configuration == before
+
+
+# --- start and stop --------------------------------------------------------------------------------------------------
+
+
+def test_stopping_the_server_asks_and_starting_does_not(window: MainWindow, engine: FakeEngine, qtbot: QtBot) -> None:
+    wanted: list[str] = []
+    window.stop_wanted.connect(lambda: wanted.append("stop"))
+    window.start_wanted.connect(lambda: wanted.append("start"))
+    action = window.findChild(QAction, "tools.server")
+    assert action.text() == "&Stop the server..."
+    action.trigger()
+    box = window.findChild(QMessageBox, "dialog.stop")
+    assert box.text() == "4 calls are in progress and end with it. Nobody can call until the server is started again."
+    box.findChild(QPushButton, "cancel").click()
+    assert wanted == []
+    action.trigger()
+    window.findChild(QMessageBox, "dialog.stop").findChild(QPushButton, "stop").click()
+    assert wanted == ["stop"]
+    engine.state = EngineState.STOPPING
+    engine.events.publish(EngineChanged(engine.state, (), ""))
+    qtbot.waitUntil(lambda: not action.isEnabled())
+    engine.state = EngineState.STOPPED
+    engine.events.publish(EngineChanged(engine.state, (), ""))
+    qtbot.waitUntil(action.isEnabled)
+    assert action.text() == "&Start the server"
+    assert window.findChild(QLabel, "banner.text").text().startswith("The server is stopped: nobody can call")
+    window.findChild(QPushButton, "banner.retry").click()
+    action.trigger()
+    assert wanted == ["stop", "start", "start"]

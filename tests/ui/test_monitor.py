@@ -131,21 +131,39 @@ def test_a_page_out_of_sight_does_not_tick(open_page: Open, window: MainWindow) 
     assert announced == []
 
 
-def test_hanging_up_one_call_asks_nothing_and_several_ask_first(
-    open_page: Open, engine: FakeEngine, window: MainWindow
-) -> None:
+def test_hanging_up_asks_and_names_what_it_does(open_page: Open, engine: FakeEngine, window: MainWindow) -> None:
     page = open_page("live_calls")
     assert not page.findChild(QAction, "hang_up").isEnabled()
+
+    def question() -> QMessageBox:
+        page.findChild(QAction, "hang_up").trigger()
+        return page.findChild(QMessageBox, "dialog.hang_up")
+
+    page.view.select_keys(["call-1"])
+    box = question()
+    assert box.text().startswith("Hang up the call from 100 to 135550?\n\nThey have talked for 1:")
+    assert "both are cut off at once" in box.text()
+    box.findChild(QPushButton, "cancel").click()
+    assert engine.hung_up == []
     page.view.select_keys(["call-3"])
-    page.findChild(QAction, "hang_up").trigger()
+    box = question()
+    assert "It has not been answered: the called phone stops ringing" in box.text()
+    box.findChild(QPushButton, "hang_up").click()
     assert engine.hung_up == ["call-3"]
-    page.view.select_keys(["call-1", "call-2"])
+
+
+def test_hanging_up_several_counts_the_conversations(open_page: Open, engine: FakeEngine, window: MainWindow) -> None:
+    page = open_page("live_calls")
+    page.view.select_keys(["call-1", "call-2", "call-4"])
     page.findChild(QAction, "hang_up").trigger()
     box = page.findChild(QMessageBox, "dialog.hang_up")
-    assert "2 calls" in box.text()
-    assert engine.hung_up == ["call-3"]
+    words = "Hang up 3 calls?\n\n2 conversations are cut off and 1 call that is not answered yet stops ringing."
+    assert box.text() == words
+    assert engine.hung_up == []
+    engine.rows.clear()
     box.findChild(QPushButton, "hang_up").click()
-    assert engine.hung_up == ["call-3", "call-1", "call-2"]
+    assert set(engine.hung_up) == {"call-1", "call-2", "call-4"}
+    assert window.findChild(QLabel, "notice.text").text() == "The calls had ended already."
 
 
 def test_the_ladder_lists_the_messages_and_shows_the_chosen_one(

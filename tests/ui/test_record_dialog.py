@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+import shiboken6
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -14,7 +16,9 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QLabel,
     QLineEdit,
+    QMessageBox,
     QPlainTextEdit,
+    QPushButton,
     QSpinBox,
     QTableWidget,
     QTabWidget,
@@ -469,6 +473,31 @@ def test_running_calls_keep_their_settings_and_the_form_says_so(user: User) -> N
     user.close_dialogs()
 
 
+def test_the_form_says_when_calls_come_and_go_while_it_is_open(user: User, engine: FakeEngine) -> None:
+    dialog = user.dialog("sip_trunks", "edit", 2)
+    note = dialog.findChild(QLabel, "note")
+    assert not note.isVisible()
+    engine.set_trunk(replace(engine.trunk_rows[2], active_out=3))
+    words = "A change counts for new calls only; 3 running calls keep their old settings."
+    user.qtbot.waitUntil(lambda: note.text() == words)
+    assert note.isVisible()
+    trunk = engine.configuration.get(SipTrunk, 2)
+    assert trunk is not None
+    engine.change_elsewhere(Change("sip_trunks", trunk, trunk.model_copy(update={"server_port": 5099})))
+    user.qtbot.waitUntil(lambda: note.text().startswith("Changed elsewhere"))
+    assert note.text().endswith(words)
+
+
+def test_a_form_that_is_closed_hears_of_no_calls(user: User, engine: FakeEngine) -> None:
+    dialog = user.dialog("sip_trunks", "edit", 2)
+    dialog.reject()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert not shiboken6.isValid(dialog)
+    bridge = user.window.workspace.bridge
+    with user.qtbot.waitSignal(bridge.trunks_changed):
+        engine.set_trunk(replace(engine.trunk_rows[2], active_out=3))
+
+
 def test_test_numbers_that_would_go_another_way_are_named_before_it_is_saved(user: User) -> None:
     simulator: Any = user.window.open_page("simulator")
     simulator.fill("user:100", "", "135550")
@@ -519,3 +548,46 @@ def test_tabs_have_room_for_what_hangs_below_the_line(user: User) -> None:
         plain.addTab(QWidget(), bar.tabText(place))
     assert bar.sizeHint().height() > plain.tabBar().sizeHint().height()
     user.close_dialogs()
+
+
+# --- what Undo does not take back ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", [OK, APPLY])
+def test_keeping_call_records_for_a_shorter_time_asks_first(
+    user: User, engine: FakeEngine, which: QDialogButtonBox.StandardButton
+) -> None:
+    dialog = user.dialog("system", "edit")
+    dialog.findChild(QSpinBox, "call_record_days").setValue(30)
+    user.press(dialog, which)
+    box = dialog.findChild(QMessageBox, "dialog.consequences")
+    assert box.text() == "Call records older than 30 days are deleted. Undo does not bring them back."
+    box.findChild(QPushButton, "cancel").click()
+    assert engine.applied == []
+    assert dialog.isVisible()
+    user.press(dialog, which)
+    dialog.findChild(QMessageBox, "dialog.consequences").findChild(QPushButton, "agree").click()
+    assert engine.configuration.system.call_record_days == 30
+    assert dialog.isVisible() is (which is APPLY)
+
+
+def test_keeping_call_records_longer_asks_nothing(user: User, engine: FakeEngine) -> None:
+    dialog = user.dialog("system", "edit")
+    dialog.findChild(QSpinBox, "call_record_days").setValue(0)
+    user.press(dialog, OK)
+    assert engine.configuration.system.call_record_days == 0
+    dialog = user.dialog("system", "edit")
+    dialog.findChild(QSpinBox, "call_record_days").setValue(400)
+    user.press(dialog, OK)
+    assert "older than 400 days" in dialog.findChild(QMessageBox, "dialog.consequences").text()
+
+
+def test_moving_the_server_names_the_calls_that_it_loses(user: User, engine: FakeEngine) -> None:
+    dialog = user.dialog("system", "edit")
+    dialog.findChild(QSpinBox, "sip_udp_port").setValue(5070)
+    user.press(dialog, OK)
+    assert "4 calls are in progress" in dialog.findChild(QMessageBox, "dialog.consequences").text()
+    dialog.findChild(QMessageBox, "dialog.consequences").findChild(QPushButton, "cancel").click()
+    engine.rows.clear()
+    user.press(dialog, OK)
+    assert engine.configuration.system.sip_udp_port == 5070

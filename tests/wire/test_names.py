@@ -192,3 +192,22 @@ def test_a_line_registers_as_soon_as_its_providers_name_is_known_at_the_server_t
     assert start_caller().call("0108888").status == 200
     (invite,) = provider.received("INVITE")
     assert invite.request_uri == f"sip:0108888@{NAME}"
+
+
+def test_names_are_looked_up_anew_when_a_person_wants_it(
+    network: LoopbackNetwork, zone: dict[str, Any], start_named: StartNamed
+) -> None:
+    """What came out is told, and counts from then on; an old address is better than none."""
+    zone[f"A {NAME}."] = [network.address(CARRIER_A)]
+    engine = start_named()
+    zone[f"A {NAME}."] = [network.address(CARRIER_B)]
+    told: list[Any] = []
+    engine.ask(lambda each: each.refresh_names(told.append))
+    wait_until(lambda: told, "the answer")
+    assert told == [((NAME, (network.address(CARRIER_B),), ""),)]
+    assert addresses(engine) == (network.address(CARRIER_B),)
+    del zone[f"A {NAME}."]
+    engine.ask(lambda each: each.refresh_names(told.append))
+    wait_until(lambda: len(told) == 2, "the second answer")
+    assert told[1][0].error
+    assert addresses(engine) == (network.address(CARRIER_B),)

@@ -72,6 +72,22 @@ def hosts(located: Located) -> list[str]:
     return [target.host for target in located.targets]
 
 
+def test_what_a_person_wants_looked_up_anew_is(run_plain: Any, server: NameServer) -> None:
+    async def main() -> None:
+        asker = Asker(server)
+        await asker.find("sip.carrier.example")
+        server.zone[TRUNK] = ["192.0.2.9"]
+        assert hosts(await asker.find("sip.carrier.example")) == ["192.0.2.8"]
+        asker.resolver.refresh()
+        assert hosts(await asker.find("sip.carrier.example")) == ["192.0.2.9"]
+        server.zone[TRUNK] = SERVER_FAILURE
+        asker.resolver.refresh()
+        assert hosts(await asker.find("sip.carrier.example")) == ["192.0.2.9"], "the old answer is better than none"
+        asker.resolver.stop()
+
+    run_plain(main())
+
+
 def test_a_name_is_looked_up_once_and_then_known_at_once(run: Any, server: NameServer) -> None:
     async def main() -> None:
         asker = Asker(server)

@@ -18,7 +18,7 @@ from ui.monitor.streams_pane import StreamsPane
 from ui.tables.cells import Cell, Column, blank_cell, duration_cell, number_cell, status_cell, text_cell, time_cell
 from ui.tables.table_page import Needs
 from ui.theme import Tone
-from ui.words import name_words, natural_key
+from ui.words import duration, name_words, natural_key, plural
 from ui.workspace import Workspace
 
 _SPLITTER = "live_calls/splitter"
@@ -73,6 +73,22 @@ def call_columns(configuration: Callable[[], Configuration]) -> list[Column[Call
         Column("started", "Started", lambda row: time_cell(row.started), shown=False),
         Column("text", "Newest step", newest_step),
     ]
+
+
+def hang_up_question(calls: Sequence[CallRow], now: float) -> str:
+    """Whether to end these calls, and what that does to the people on them, at the wall time `now`."""
+    talking = [call for call in calls if call.answered]
+    if len(calls) == 1:
+        call = calls[0]
+        title = f"Hang up the call from {call.caller_number or 'unknown'} to {call.called_number or 'unknown'}?"
+        if talking:
+            return f"{title}\n\nThey have talked for {duration(now - call.answered)}; both are cut off at once."
+        return f"{title}\n\nIt has not been answered: the called phone stops ringing, the caller hears a refusal."
+    waiting = len(calls) - len(talking)
+    one, many = "call that is not answered yet stops ringing", "calls that are not answered yet stop ringing"
+    parts = [f"{plural(len(talking), 'conversation is', 'conversations are')} cut off"] if talking else []
+    parts += [plural(waiting, one, many)] if waiting else []
+    return f"Hang up {len(calls)} calls?\n\n{' and '.join(parts)}."
 
 
 class LiveCallsPage(LivePage[CallRow]):
@@ -149,19 +165,19 @@ class LiveCallsPage(LivePage[CallRow]):
             self._show_audio()
 
     def hang_up(self) -> None:
-        """End the selected call; asks before it ends several."""
+        """Ask, and end the selected calls: nothing brings back a call that was cut off."""
         calls = self.chosen()
-        if len(calls) == 1:
-            self.workspace.engine.hang_up(calls[0].id)
-        elif calls:
-            ids = [call.id for call in calls]
-            hang_up = Choice(f"Hang up {len(ids)} calls", Role.AcceptRole, "hang_up", lambda: self._hang_up(ids))
-            question = f"Hang up {len(ids)} calls? The people on them are cut off."
-            ask(self, "dialog.hang_up", "Hang up", question, (hang_up, CANCEL))
+        if not calls:
+            return
+        button = "Hang up" if len(calls) == 1 else f"Hang up {len(calls)} calls"
+        ids = [call.id for call in calls]
+        hang_up = Choice(button, Role.AcceptRole, "hang_up", lambda: self._hang_up(ids))
+        ask(self, "dialog.hang_up", "Hang up", hang_up_question(calls, time.time()), (hang_up, CANCEL))
 
     def _hang_up(self, ids: Sequence[str]) -> None:
-        for each in ids:
-            self.workspace.engine.hang_up(each)
+        ended = [self.workspace.engine.hang_up(each) for each in ids]
+        if not any(ended):
+            self.workspace.notice(f"{'The call' if len(ids) == 1 else 'The calls'} had ended already.")
 
     def show_ladder(self) -> None:
         """Open the SIP messages of the selected call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from PySide6.QtCore import QSize, QTimer
@@ -13,10 +13,12 @@ from app.errors import RecordError, RecordErrors, UserFacingError
 from app.records import Change, Configuration, ExternalLine, Record, SipTrunk, System
 from app.records.document import check_record
 from ui.dialogs import Dialog
-from ui.face import Difference, Problem, compare, cycle_through, cycle_words, problems
+from ui.face import Difference, Problem, compare, problems
 from ui.inquiry import Inquiry
 from ui.plain_text import PlainLabel, plain_tip
 from ui.records.changes import new_values, words_for
+from ui.records.checking import checked_record, live_effect
+from ui.records.consequences import with_consent
 from ui.records.field_words import field_path_words
 from ui.records.invite_preview import InvitePreview
 from ui.records.merging import changed_fields, merge
@@ -59,6 +61,8 @@ class RecordDialog(Dialog):
         self._routes_label.setObjectName("routes")
         self._routes_label.setProperty("role", "warning")
         self._routes_label.hide()
+        self._elsewhere = ""
+        """What was changed elsewhere meanwhile, in words."""
         self._note_frame = QFrame()
         self._note_frame.setProperty("role", "banner")
         self._buttons = QDialogButtonBox(
@@ -69,7 +73,7 @@ class RecordDialog(Dialog):
         self._buttons.setObjectName("buttons")
         self._buttons.accepted.connect(self.accept)
         self._buttons.rejected.connect(self.reject)
-        self._button(QDialogButtonBox.StandardButton.Apply).clicked.connect(self.apply)
+        self._button(QDialogButtonBox.StandardButton.Apply).clicked.connect(lambda: self._consented(self.apply))
         self._preview = InvitePreview(workspace) if model in (SipTrunk, ExternalLine) else None
         self._lay_out()
         self._errors: list[RecordError] = []
@@ -85,6 +89,8 @@ class RecordDialog(Dialog):
         self.form.set_values(start or new_values(model, workspace.configuration), workspace.configuration)
         self.form.changed.connect(self._edited)
         workspace.bridge.configuration_changed.connect(self._changed_elsewhere)
+        for rows_changed in (workspace.bridge.trunks_changed, workspace.bridge.lines_changed):
+            rows_changed.connect(self._calls_changed)
         self._refresh_title()
         self._check_everything()
         self._say_live_effect()
@@ -141,7 +147,7 @@ class RecordDialog(Dialog):
         """Every mistake of what the form holds; keeps the record when there is none."""
         self._record = None
         try:
-            record = check_record(self.model, self.form.values())
+            record = checked_record(self.model, self.form.values(), self.workspace.configuration)
             if whole:
                 configuration = self.workspace.configuration.with_changes([self._change(record)])
                 self._problems.ask(configuration)
@@ -149,11 +155,6 @@ class RecordDialog(Dialog):
                     self._routes.ask(configuration)
         except RecordErrors as error:
             return list(error.errors)
-        if isinstance(record, SipTrunk):
-            cycle = cycle_through(self.workspace.configuration, record.id, record.next_trunk_id)
-            if cycle:
-                message = f"the next trunks would go in a circle: {cycle_words(cycle)}"
-                return [RecordError("next_trunk_id", message)]
         self._record = record
         return []
 
@@ -229,8 +230,17 @@ class RecordDialog(Dialog):
 
     def accept(self) -> None:
         """OK: make the change take effect and close."""
+        self._consented(self._apply_and_close)
+
+    def _apply_and_close(self) -> None:
         if self.apply():
             super().accept()
+
+    def _consented(self, go_on: Callable[[], object]) -> None:
+        """Go on as soon as the user agrees to what Undo would not take back."""
+        self._check_everything()
+        changes = [self._change(self._record)] if self._record is not None else []
+        with_consent(self, self.workspace, changes, go_on)
 
     # --- what happens elsewhere ----------------------------------------------------------------------------------
 
@@ -273,14 +283,17 @@ class RecordDialog(Dialog):
         return ", ".join(field_path_words(self.model, name) for name in names)
 
     def _say_live_effect(self) -> None:
-        if self.base is None or self.model not in (SipTrunk, ExternalLine):
-            return
-        rows = self.workspace.engine.trunks() if self.model is SipTrunk else self.workspace.engine.lines()
-        calls = next((row.active_in + row.active_out for row in rows if row.id == self.base.id), 0)
-        if calls:
-            keeps = "keeps its" if calls == 1 else "keep their"
-            self._tell(f"A change counts for new calls only; {plural(calls, 'running call')} {keeps} old settings.")
+        """Say what a change means for the calls of this moment, below what was changed elsewhere."""
+        effect = live_effect(self.workspace, self.model, [self.base.id]) if self.base is not None else ""
+        text = " ".join(filter(None, (self._elsewhere, effect)))
+        if text != self._note.text():
+            self._note.setText(text)
+            self._note_frame.setVisible(bool(text))
+
+    def _calls_changed(self, _rows: object) -> None:
+        """Calls came or went. A method and no lambda: Qt ends the connection together with the dialog."""
+        self._say_live_effect()
 
     def _tell(self, text: str) -> None:
-        self._note.setText(text)
-        self._note_frame.setVisible(bool(text))
+        self._elsewhere = text
+        self._say_live_effect()

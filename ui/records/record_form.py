@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
@@ -33,14 +33,11 @@ from ui.theme import Theme, Tone
 class FieldRow(QWidget):
     """An editor with its help button, and the label that says what is wrong with it."""
 
-    def __init__(self, field: RecordField, editor: Editor, parent: QWidget) -> None:
+    def __init__(self, field: RecordField, editor: Editor, parent: QWidget, label: QWidget | None = None) -> None:
         super().__init__(parent)
         self.field = field
         self.editor = editor
-        self.label = QLabel(field.shown.label + (" *" if field.shown.required else ""))
-        self.label.setBuddy(editor.widget)
-        # The underlined letter parts the text, which then wants a little more room than Qt reckons with.
-        self.label.setMinimumWidth(self.label.sizeHint().width() + self.label.fontMetrics().averageCharWidth())
+        self.label: QWidget = label if label is not None else self._plain_label(field, editor)
         self._help = QToolButton(text="?", autoRaise=True, focusPolicy=Qt.FocusPolicy.NoFocus)
         self._help.setObjectName(f"{field.name}.help")
         self._help.setAccessibleName(f"Help on {field.label}")
@@ -62,6 +59,14 @@ class FieldRow(QWidget):
         layout.setColumnStretch(0, 1)
         layout.addWidget(self._help, 0, 1, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self._error, 1, 0, 1, 2)
+
+    @staticmethod
+    def _plain_label(field: RecordField, editor: Editor) -> QLabel:
+        label = QLabel(field.shown.label + (" *" if field.shown.required else ""))
+        label.setBuddy(editor.widget)
+        # The underlined letter parts the text, which then wants a little more room than Qt reckons with.
+        label.setMinimumWidth(label.sizeHint().width() + label.fontMetrics().averageCharWidth())
+        return label
 
     def show_message(self, text: str, tone: Tone = Tone.BAD) -> None:
         """Say what is wrong, or nothing."""
@@ -86,10 +91,22 @@ class RecordForm(QWidget):
     changed = Signal()
     """The user changed a value."""
 
-    def __init__(self, model: type[Record], theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        model: type[Record],
+        theme: Theme,
+        parent: QWidget | None = None,
+        *,
+        fields: Sequence[RecordField] | None = None,
+        label_of: Callable[[str, str], QWidget] | None = None,
+        one_tab: str = "",
+    ) -> None:
+        """Of all fields, or of those given, on their tabs or on `one_tab`; `label_of` makes what stands before a field
+        from its name and words."""
         super().__init__(parent)
         self.model = model
-        self.fields = fields_of(model)
+        self.fields = tuple(fields) if fields is not None else fields_of(model)
+        self._label_of = label_of
         self._theme = theme
         self._filling = False
         self.touched: set[str] = set()
@@ -99,15 +116,16 @@ class RecordForm(QWidget):
         self.tabs.setObjectName("tabs")
         self._tab_of: dict[str, int] = {}
         self._tallest = 0
-        for title in dict.fromkeys(field.shown.tab for field in self.fields):
-            self._add_tab(title, [field for field in self.fields if field.shown.tab == title])
+        for title in dict.fromkeys(one_tab or field.shown.tab for field in self.fields):
+            self._add_tab(title, [field for field in self.fields if title in (one_tab, field.shown.tab)])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
 
     def _make_row(self, field: RecordField, parent: QWidget) -> FieldRow:
         editor = make_editor(field, self.fields, lambda: self._edited(field.name), self._theme)
-        return FieldRow(field, editor, parent)
+        label = self._label_of(field.name, field.shown.label) if self._label_of is not None else None
+        return FieldRow(field, editor, parent, label)
 
     def _add_tab(self, title: str, fields: Sequence[RecordField]) -> None:
         # From the outside in: a widget that is put into another is styled anew with all that it holds.

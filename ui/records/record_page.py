@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QMimeData, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton
 
 from app.errors import UserFacingError
 from app.events import LineChanged, TrunkChanged, UserChanged
 from app.records import TABLES, Change, Configuration, ExternalLine, LocalUser, Record, SipTrunk, System, fields_of
+from app.records.base import field_of
 from ui.face import Problem
 from ui.messages import CANCEL, Choice, Role, ask, choose_file, save_text, tell
+from ui.records.bulk_dialog import BulkDialog
+from ui.records.cell_editing import RecordDelegate, RecordModel, cell_words, mistake
 from ui.records.changes import Deletion, duplicate_of, plan_deletion, switched, words_for
+from ui.records.checking import checked_record
+from ui.records.consequences import with_consent
 from ui.records.field_words import field_path_words
 from ui.records.record_dialog import RecordDialog
 from ui.records.record_rows import RecordRow, live_key, live_rows, record_columns
-from ui.records.record_text import read_table, to_cells
-from ui.tables.row_model import OrderedRowModel
+from ui.records.record_text import read_json, read_table, to_cells, to_json
 from ui.tables.rows_text import from_csv, from_tsv, to_csv, to_tsv
 from ui.tables.table_page import Needs, TablePage
 from ui.words import plural
@@ -27,6 +31,10 @@ from ui.workspace import Workspace
 
 LiveEvent = TrunkChanged | LineChanged | UserChanged
 
+JSON_TYPE = "application/json"
+"""The format of whole records on the clipboard, beside the text for spreadsheets."""
+MOST_PASTED = 4 * 1024 * 1024
+"""Characters. More would stop the window, and the calls, for seconds."""
 _MOST_NAMED = 12
 """A question names at most this many records, and counts the rest."""
 
@@ -44,7 +52,7 @@ class RecordPage(TablePage):
         self._live: dict[int | str, Any] = {}
         self._problems: dict[int, tuple[Problem, ...]] = {}
         columns = record_columns(record, lambda: workspace.configuration)
-        model: OrderedRowModel[RecordRow] = OrderedRowModel(columns, lambda row: row.record.id)
+        model = RecordModel(record, columns, self.change_cell)
         super().__init__(workspace, record.table, record.plural, model, record.introduction)
         self.single = record is System
         self._shown: Configuration | None = None
@@ -55,6 +63,7 @@ class RecordPage(TablePage):
         ]
         self._add_commands()
         self._add_empty_buttons()
+        self.view.setItemDelegate(RecordDelegate(workspace, record, self.view))
         self.view.doubleClicked.connect(lambda _: self.edit())
         bridge = workspace.bridge
         bridge.configuration_changed.connect(lambda _: self._configuration_changed())
@@ -79,23 +88,26 @@ class RecordPage(TablePage):
         self.reload()
 
     def _add_commands(self) -> None:
-        title = self.record_type.title
-        self.add_command("add", "&Add", self.add, icon="add", shortcuts=["Ins", "Ctrl+N"])
-        self.add_command("edit", "&Edit", self.edit, icon="edit", shortcuts=["Return", "Enter", "F2"], needs=Needs.ONE)
-        self.add_command(
-            "duplicate", "D&uplicate", self.duplicate, icon="duplicate", shortcuts=["Ctrl+D"], needs=Needs.ONE
-        )
-        self.add_command("delete", "&Delete", self.delete, icon="delete", shortcuts=["Del"], needs=Needs.SOME)
-        self.toolbar.addSeparator()
-        self.add_command("enable", "E&nable", lambda: self.switch(True), icon="enable", needs=Needs.SOME)
-        self.add_command("disable", "D&isable", lambda: self.switch(False), icon="disable", needs=Needs.SOME)
-        self.add_command(
-            "toggle", "Enable or disable", self.toggle, shortcuts=["Space"], needs=Needs.SOME, in_toolbar=False
-        )
+        """The actions of every table of records: the window's toolbar has them, so the page's own has not."""
+
+        def add(name: str, text: str, slot: Callable[[], object], needs: Needs = Needs.NOTHING, **more: Any) -> None:
+            self.add_command(name, text, slot, needs=needs, in_toolbar=False, **more)
+
+        add("add", "&Add", self.add, icon="add", shortcuts=["Ins", "Ctrl+N"])
+        add("edit", "&Edit", self.edit, Needs.SOME, icon="edit", shortcuts=["Return", "Enter"])
+        add("edit_cell", "Edit the &cell", self.edit_cell, Needs.ONE, icon="edit", shortcuts=["F2"])
+        add("duplicate", "D&uplicate", self.duplicate, Needs.ONE, icon="duplicate", shortcuts=["Ctrl+D"])
+        add("delete", "&Delete", self.delete, Needs.SOME, icon="delete", shortcuts=["Del"])
+        add("enable", "E&nable", lambda: self.switch(True), Needs.SOME, icon="enable")
+        add("disable", "D&isable", lambda: self.switch(False), Needs.SOME, icon="disable")
+        add("toggle", "Enable or disable", self.toggle, Needs.SOME, shortcuts=["Space"])
+        if self.record_type in (SipTrunk, ExternalLine):
+            add("reload", "&Refresh DNS", self.workspace.dns_wanted.emit, icon="refresh", shortcuts=["F5"])
         self.add_table_commands()
-        self.add_command("paste", "Paste rows", self.paste, icon="copy", shortcuts=["Ctrl+V"], in_toolbar=False)
-        self.add_command("import_csv", "Import table...", self.import_csv, icon="import", in_toolbar=False)
-        self.commands["add"].setStatusTip(f"Add a {title}")
+        add("copy_json", "Copy rows as &JSON", self.copy_json, Needs.SOME, icon="copy", shortcuts=["Ctrl+Shift+C"])
+        add("paste", "Paste rows", self.paste, icon="copy", shortcuts=["Ctrl+V"])
+        add("import_csv", "Import table...", self.import_csv, icon="import")
+        self.commands["add"].setStatusTip(f"Add a {self.record_type.title}")
 
     def allows(self, name: str) -> bool:
         """The one system record can be edited, and nothing else."""
@@ -108,6 +120,12 @@ class RecordPage(TablePage):
         self.workspace.theme.give_icon(button, "add")
         button.clicked.connect(self.commands["add"].trigger)
         self.view.empty_hint.add_button(button)
+        if self.record_type in (SipTrunk, ExternalLine):
+            wizard = QPushButton("New trunk or line wizard...")
+            wizard.setObjectName("empty_wizard")
+            self.workspace.theme.give_icon(wizard, "wizard")
+            wizard.clicked.connect(self.workspace.wizard_wanted)
+            self.view.empty_hint.add_button(wizard)
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
@@ -168,11 +186,12 @@ class RecordPage(TablePage):
                 rows.append(self._row(record))
         self.model.upsert(rows)
 
-    def select_record(self, record_id: int) -> None:
-        """Select a record and bring it into sight; a filter that hides it is cleared."""
+    def select_record(self, record_id: int, field: str = "") -> None:
+        """Select a record and bring it into sight, with the cell of a field; a filter that hides it is cleared."""
         if self.model.position(record_id) < 0:
             self.filter.clear()
         self.view.select_keys([record_id])
+        self.view.focus_cell(record_id, field.partition("[")[0])
         self.view.setFocus()
 
     def selected(self) -> list[Record]:
@@ -186,10 +205,19 @@ class RecordPage(TablePage):
         """Open the dialog for a new record."""
         return self._open(None)
 
-    def edit(self) -> RecordDialog | None:
-        """Open the dialog for the selected record."""
+    def edit(self) -> RecordDialog | BulkDialog | None:
+        """Open the dialog for the selected record, or the one that changes all of the selected."""
         records = self.selected()
-        return self._open(records[0]) if len(records) == 1 else None
+        if len(records) < 2:
+            return self._open(records[0]) if records else None
+        several = BulkDialog(self.workspace, records, self.window())
+        several.open()
+        return several
+
+    def edit_cell(self) -> None:
+        """Edit the cell with the focus in its place, or the record where it has no such cell."""
+        if not self.view.edit_simple_cell():
+            self.edit()
 
     def duplicate(self) -> RecordDialog | None:
         """Open the dialog for a copy of the selected record."""
@@ -268,6 +296,19 @@ class RecordPage(TablePage):
         """Disable the selected records if all of them are enabled, enable them otherwise."""
         self.switch(not all(record.enabled for record in self.selected()))
 
+    def change_cell(self, record: Record, name: str, value: Any) -> bool:
+        """A cell was edited: one step of the history; what does not fit is told and changes nothing."""
+        words = mistake(self.workspace, record, name, value, whole=False)
+        if words:
+            self.workspace.notice(f"Not changed. {words}.")
+            return False
+        changed = checked_record(self.record_type, {**dict(record), name: value}, self.workspace.configuration)
+        if changed != record:
+            changes = [Change(record.table, record, changed)]
+            step = cell_words(record, field_of(self.record_type, name))
+            with_consent(self, self.workspace, changes, lambda: self.perform(step, changes))
+        return True
+
     def perform(self, words: str, changes: Sequence[Change]) -> bool:
         """Do something as one step of the history; says why when it does not fit."""
         try:
@@ -283,11 +324,31 @@ class RecordPage(TablePage):
         """Put the selected records on the clipboard, as a spreadsheet and `paste` understand them."""
         shown = {self.model.columns[place].name for place in self.view.visible_columns()}
         names = [field.name for field in fields_of(self.record_type) if field.name in shown and not field.shown.secret]
-        QGuiApplication.clipboard().setText(to_tsv(to_cells(self.record_type, self.selected(), names)))
+        records = self.selected()
+        data = QMimeData()
+        data.setText(to_tsv(to_cells(self.record_type, records, names)))
+        # Whole records for `paste`, columns that are hidden too.
+        data.setData(JSON_TYPE, to_json(self.record_type, records).encode())
+        QGuiApplication.clipboard().setMimeData(data)
+
+    def copy_json(self) -> None:
+        """Put the selected records on the clipboard as the text of a document, without passwords."""
+        QGuiApplication.clipboard().setText(to_json(self.record_type, self.selected()))
 
     def paste(self) -> None:
         """Add the rows of the clipboard as new records, in one step."""
-        rows = from_tsv(QGuiApplication.clipboard().text())
+        data = QGuiApplication.clipboard().mimeData()
+        own = bytes(data.data(JSON_TYPE).data()).decode(errors="replace") if data.hasFormat(JSON_TYPE) else ""
+        text = own or data.text()
+        if len(text) > MOST_PASTED:
+            self.workspace.notice("That is too much for the clipboard: File / Import reads a file of any size.")
+        elif text.lstrip().startswith(("{", "[")):
+            self._take("Paste", lambda: read_json(self.record_type, text, self.workspace.configuration))
+        else:
+            self._paste_rows(text)
+
+    def _paste_rows(self, text: str) -> None:
+        rows = from_tsv(text)
         if not rows:
             self.workspace.notice("There are no rows on the clipboard.")
             return

@@ -9,11 +9,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.errors import RecordError, RecordErrors
+from app.errors import RecordError, RecordErrors, UserFacingError
 from app.records import Change, Configuration, Record, fields_of
 from app.records.base import RecordField
-from app.records.document import read_document
+from app.records.document import read_document, write_record
 from app.records.types import CHOICE_WORDS
+from ui.face import parse_json
 from ui.records.changes import differences
 
 
@@ -36,6 +37,35 @@ def _text(value: Any) -> str:
             return json.dumps([item.model_dump(mode="json") for item in value])
         return ", ".join(str(each) for each in value)
     return str(value)
+
+
+def to_json(model: type[Record], records: Iterable[Record]) -> str:
+    """Records as the import document has them, without passwords."""
+    return json.dumps({model.table: [write_record(record) for record in records]}, indent=2, ensure_ascii=False)
+
+
+def read_json(model: type[Record], text: str, configuration: Configuration) -> list[Change]:
+    """The changes that add the records of a JSON text as new ones: a document with this table, a list, or one record.
+
+    RecordErrors with every mistake and its record; UserFacingError where it is something else altogether.
+    """
+    value = parse_json(text.encode(), "the clipboard")
+    if isinstance(value, dict) and (model.table in value or not _is_record(model, value)):
+        others = [name for name in value if name != model.table]
+        if others:
+            raise UserFacingError(f"The clipboard holds {others[0]}: it cannot be pasted among {model.plural}.")
+        value = value[model.table]
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, dict) for item in items):
+        raise UserFacingError("The clipboard holds no records.")
+    fresh = [{name: each for name, each in item.items() if name != "id"} for item in items]
+    result = _read(model, fresh, configuration, new=True, first_line=1)
+    return [change for change in differences(configuration, result) if change.table == model.table]
+
+
+def _is_record(model: type[Record], value: dict[str, Any]) -> bool:
+    """Whether an object is one record of the table rather than a document."""
+    return any(field.name in value for field in fields_of(model))
 
 
 def read_table(

@@ -128,6 +128,12 @@ class RowModel(QAbstractTableModel, Generic[Row]):
                 return place
         raise KeyError(name)
 
+    def text_at(self, position: int, place: int) -> str:
+        """The text of one cell; the others of its row need not be ready for it."""
+        key = self._order[position]
+        cells = self._cells.get(key)
+        return cells[place].text if cells is not None else self.columns[place].cell(self._rows[key]).text
+
     def cells(self, key: Hashable) -> Cells:
         """The ready cells of a row."""
         cells = self._cells.get(key)

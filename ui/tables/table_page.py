@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
@@ -32,8 +32,12 @@ Shortcut = QKeySequence | QKeySequence.StandardKey | Qt.Key | str
 class TablePage(QWidget):
     """A page named `page.<name>` with a toolbar, a filter and a `RowTableView` named `table`.
 
-    Its actions are children of the page, each found by its object name.
+    Its actions are children of the page, each found by its object name. Those that every table of records has are in
+    the toolbar of the window, too, and not in the page's own.
     """
+
+    commands_changed = Signal()
+    """Other actions are possible now."""
 
     def __init__(self, workspace: Workspace, name: str, title: str, model: RowModel[Any], empty: str) -> None:
         super().__init__()
@@ -68,7 +72,7 @@ class TablePage(QWidget):
 
     def _lay_out(self) -> None:
         self._bar = bar = QHBoxLayout()
-        bar.setContentsMargins(8, 6, 8, 6)
+        bar.setContentsMargins(8, 2, 8, 2)
         bar.setSpacing(6)
         bar.addWidget(self.toolbar, 1)
         bar.addWidget(self.filter)
@@ -136,6 +140,7 @@ class TablePage(QWidget):
         for name, needs in self._needs.items():
             fits = needs is Needs.NOTHING or (count == 1 if needs is Needs.ONE else count > 0)
             self.commands[name].setEnabled(fits and self.allows(name))
+        self.commands_changed.emit()
 
     def allows(self, name: str) -> bool:  # noqa: ARG002 - for pages that refuse some
         """Whether an action makes sense on this page at all."""
@@ -144,11 +149,11 @@ class TablePage(QWidget):
     def _open_menu(self, point: Any) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for action in self.toolbar.actions():
+        for name, action in self.commands.items():
+            if name == "find":
+                # What every table can do comes after what is this one's own.
+                menu.addSeparator()
             menu.addAction(action)
-        others = [each for each in self.commands.values() if each not in self.toolbar.actions()]
-        menu.addSeparator()
-        menu.addActions(others)
         menu.popup(self.view.viewport().mapToGlobal(point))
 
     def _open_columns(self) -> None:

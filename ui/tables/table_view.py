@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
 from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QAction, QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QMenu, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QHeaderView,
+    QLabel,
+    QMenu,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ui.settings import Settings
 from ui.tables.delegate import CellDelegate
@@ -17,6 +28,8 @@ from ui.theme import Theme
 
 WIDEST = 340
 """A column is made no wider than this by itself, in pixels at 96 dpi."""
+SEARCHED_AT_ONCE = 500
+"""Rows that are looked at, for the letters that are typed, before anything else gets its turn: some 5 ms."""
 _KEYPAD = Qt.KeyboardModifier.KeypadModifier
 
 
@@ -32,6 +45,11 @@ class RowTableView(QTableView):
         columns = "\n".join(column.name for column in model.columns)
         self._state_name = f"tables/{name}/{crc32(columns.encode()):08x}"
         self._sized = False
+        self._typed, self._typed_at = "", 0.0
+        self._rows_to_search: Iterator[int] = iter(())
+        self._search_column = 0
+        self._searching = QTimer(self, singleShot=True, interval=0)
+        self._searching.timeout.connect(self._search_on)
         self._kept: tuple[set[Hashable], Hashable | None, int] = (set(), None, 0)
         model.setParent(self)
         model.modelAboutToBeReset.connect(self._keep_selection)
@@ -161,6 +179,25 @@ class RowTableView(QTableView):
         menu.addAction(actions[-1])
         menu.popup(self.horizontalHeader().mapToGlobal(point))
 
+    def edit_simple_cell(self) -> bool:
+        """Edit the cell with the focus, or the next one that can be, in its place; False where none can."""
+        order = [place for place in self.visible_columns() if self._can_edit(place)]
+        current = self.currentIndex()
+        if not order or not current.isValid():
+            return False
+        header = self.horizontalHeader()
+        here = header.visualIndex(current.column())
+        place = next((each for each in order if header.visualIndex(each) >= here), order[0])
+        index = self.rows.index(current.row(), place)
+        self.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+        self.scrollTo(index)
+        self.edit(index)
+        return True
+
+    def _can_edit(self, place: int) -> bool:
+        index = self.rows.index(self.currentIndex().row(), place)
+        return bool(self.rows.flags(index) & Qt.ItemFlag.ItemIsEditable)
+
     # --- selection -----------------------------------------------------------------------------------------------
 
     def selected_keys(self) -> list[Hashable]:
@@ -188,10 +225,22 @@ class RowTableView(QTableView):
                 self.scrollTo(index)
         model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 
+    def focus_cell(self, key: Hashable, name: str) -> None:
+        """Put the focus into a cell of a row that is shown, and bring its column into sight."""
+        position = self.rows.position(key)
+        place = next((place for place, column in enumerate(self.rows.columns) if column.name == name), -1)
+        if position < 0 or place < 0:
+            return
+        self.show_column(place, True)
+        index = self.rows.index(position, place)
+        self.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+        self.scrollTo(index)
+
     def _first_column(self) -> int:
         header = self.horizontalHeader()
         order = [header.logicalIndex(visual) for visual in range(header.count())]
-        return next((place for place in order if not header.isSectionHidden(place)), 0)
+        shown = [place for place in order if not header.isSectionHidden(place)]
+        return next((place for place in shown if not self.rows.columns[place].icon_only), shown[0] if shown else 0)
 
     def _keep_selection(self) -> None:
         self._kept = (set(self.selected_keys()), self.current_key(), self.verticalScrollBar().value())
@@ -204,6 +253,36 @@ class RowTableView(QTableView):
         self.verticalScrollBar().setValue(scroll)
         if not self._sized:
             self._sizing.start()
+
+    def keyboardSearch(self, search: str) -> None:
+        """Letters that are typed one after the other lead to the next row that begins with them: in the column by
+        which the table is sorted, else in that of the cell with the focus."""
+        now = time.monotonic()
+        fresh = now - self._typed_at > QApplication.keyboardInputInterval() / 1000
+        self._typed_at = now
+        self._typed = search.casefold() if fresh else self._typed + search.casefold()
+        count, place = self.rows.rowCount(), self.horizontalHeader().sortIndicatorSection()
+        if place < 0 or self.isColumnHidden(place):
+            place = self.currentIndex().column() if self.currentIndex().isValid() else self._first_column()
+        # The first letter leads on from the row with the focus, the next ones may well fit the row that was found.
+        first = max(0, self.currentIndex().row() + (len(self._typed) == 1))
+        self._rows_to_search = (each % count for each in range(first, first + count))
+        self._search_column = place
+        self._search_on()
+
+    def _search_on(self) -> None:
+        """Look at some rows more; the rest after what else is to be done."""
+        rows = list(islice(self._rows_to_search, SEARCHED_AT_ONCE))
+        for row in rows:
+            if row >= self.rows.rowCount():
+                return  # rows went away meanwhile
+            if self.rows.text_at(row, self._search_column).casefold().startswith(self._typed):
+                self._searching.stop()
+                self.selectRow(row)
+                self.scrollTo(self.currentIndex())
+                return
+        if rows:
+            self._searching.start()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """With nothing selected an arrow selects the row with the focus, not the one after it, if there is one."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.calling import configured
 
-from app.calls.destinations import MAXIMUM_WAYS, MISSED_FOR, Destinations, Place
+from app.calls.destinations import MAXIMUM_WAYS, MISSED_FOR, Destinations, LookedUp, Place
 from app.records import Configuration, SipTrunk
 from app.sip.flow import Flow, TransportName
 
@@ -188,3 +188,31 @@ def test_a_server_with_very_many_addresses() -> None:
     for number in range(50):
         network.destinations.missed(record, Flow("udp", "10.0.0.5", 5060, f"192.0.2.{number}", 5060))
     assert len(network.ways(record)) == MAXIMUM_WAYS
+
+
+def test_names_are_looked_up_again_when_a_person_wants_it() -> None:
+    network = Network()
+    made, record = trunk("sip.test")
+    network.destinations.configure(made)
+    network.done((Place("udp", "192.0.2.1", 5060),), "")
+    told: list[tuple[LookedUp, ...]] = []
+    network.destinations.refresh(told.append)
+    assert network.asked == [("sip.test", None, "udp")] * 2
+    assert told == []
+    # It is not planned a second time because of this: the lookup that is planned goes on.
+    assert not network.done((Place("udp", "192.0.2.9", 5060),), "")
+    assert told == [(LookedUp("sip.test", ("192.0.2.9",), ""),)]
+    assert network.ways(record) == ["192.0.2.9"]
+    network.destinations.refresh(told.append)
+    network.done((), "no such name")
+    assert told[1] == (LookedUp("sip.test", (), "no such name"),)
+    assert network.ways(record) == ["192.0.2.9"], "an old address is better than none"
+
+
+def test_without_any_name_nothing_is_looked_up() -> None:
+    network = Network()
+    network.destinations.configure(trunk("192.0.2.1")[0])
+    told: list[tuple[LookedUp, ...]] = []
+    network.destinations.refresh(told.append)
+    assert told == [()]
+    assert network.asked == []
