@@ -42,14 +42,7 @@ class LineStatusPage(LivePage[LineRow]):
         )
         self.add_record_command("external_lines", "&Open line")
         self.add_command("register", "&Register now", self.register, icon="status", needs=Needs.SOME)
-        self.add_command(
-            "reload",
-            "&Refresh DNS",
-            workspace.dns_wanted.emit,
-            icon="refresh",
-            shortcuts=["F5"],
-            in_toolbar=False,
-        )
+        self.add_names_command()
         self.add_table_commands()
         self.load()
         workspace.bridge.lines_changed.connect(self.take_events)

@@ -63,6 +63,17 @@ class LivePage(TablePage, Generic[Row]):
         rows = [self.live.row(key) for key in self.view.selected_keys()]
         return [row for row in rows if row is not None]
 
+    def add_names_command(self) -> None:
+        """F5 has the host names of trunks and lines looked up anew."""
+        self.add_command(
+            "reload",
+            "&Refresh DNS",
+            self.workspace.dns_wanted.emit,
+            icon="refresh",
+            shortcuts=["F5"],
+            in_toolbar=False,
+        )
+
     def add_record_command(self, table: str, text: str) -> None:
         """Double click and Enter lead to the record of the selected row, in its table."""
 

@@ -75,14 +75,7 @@ class TrunkStatusPage(LivePage[TrunkRow]):
             "There is no SIP trunk yet. Data / SIP trunk adds one.",
         )
         self.add_record_command("sip_trunks", "&Open trunk")
-        self.add_command(
-            "reload",
-            "&Refresh DNS",
-            workspace.dns_wanted.emit,
-            icon="refresh",
-            shortcuts=["F5"],
-            in_toolbar=False,
-        )
+        self.add_names_command()
         self.add_table_commands()
         self.load()
         workspace.bridge.trunks_changed.connect(self.take_events)
