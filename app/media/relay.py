@@ -21,6 +21,9 @@ _STATISTICS_INTERVAL = 1.0
 """Every session's figures are reported this often."""
 _REPORT_INTERVAL = 0.25
 """Rows are gathered this long before they are sent, so that the engine is not woken for each."""
+_ROWS_PER_REPORT = 16
+"""So many are sent at once at most: the engine takes in a report in one go, and SIP, or packets where processors are
+few, would wait for milliseconds."""
 _IDLE_WAIT = 0.25
 _SLICE = 0.001
 """Figures are gathered session by session, so that no packet waits for those of more than one; this long lies between
@@ -130,7 +133,7 @@ class Relay:
         if self.sessions:
             self._gather(now)
             due = min(due, now + self._slice if self._cycle else self._next_cycle)
-        if now >= self._next_report:
+        if now >= self._next_report or len(self._rows) >= _ROWS_PER_REPORT:
             # An empty report is a sign of life.
             self._next_report = now + _REPORT_INTERVAL
             rows, self._rows = self._rows, []
