@@ -21,7 +21,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from urllib.parse import urlsplit
 
-from app.events import Alarm
+from app.events import Alarm, worst_of
 from app.records import MailSecurity, System
 
 _log = logging.getLogger(__name__)
@@ -262,7 +262,7 @@ def _server(system: System) -> str:
 
 def _subject(alarms: Sequence[Alarm], system: System) -> str:
     """The gravest alarm, and how many others there are: what a telephone shows of a mail."""
-    first = max(alarms, key=lambda alarm: (not alarm.cleared, alarm.severity.value == "error", alarm.at))
+    first = worst_of([alarm for alarm in alarms if not alarm.cleared] or alarms)
     others = len(alarms) - 1
     more = f" (and {others} other{'s' if others > 1 else ''})" if others else ""
     # Some words of an alarm are a peer's: a subject is one short line whatever they hold.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar, cast
@@ -427,6 +427,11 @@ class Alarm(Event):
     ) -> Alarm:
         """An alarm of this severity or, `cleared`, the information that it is over; `at` is wall clock seconds."""
         return cls(Severity.INFORMATION if cleared else severity, code, text, at, cleared, values)
+
+
+def worst_of(alarms: Sequence[Alarm]) -> Alarm:
+    """The one of several alarms to tell of: the newest error, or the newest where none is an error."""
+    return max(alarms, key=lambda alarm: (alarm.severity is Severity.ERROR, alarm.at))
 
 
 E = TypeVar("E", bound=Event)

@@ -11,7 +11,7 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import UserFacingError
-from app.events import Alarm, EngineState, Severity
+from app.events import Alarm, EngineState, worst_of
 from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
@@ -302,7 +302,7 @@ class MainWindow(QMainWindow):
 
     def _take_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Say the worst of a batch; the banner tells what lasts."""
-        worst = max(alarms, key=lambda alarm: (alarm.severity is Severity.ERROR, alarm.at))
+        worst = worst_of(alarms)
         more = f" (and {plural(len(alarms) - 1, 'other event')})" if len(alarms) > 1 else ""
         self.workspace.notice(worst.text + more, "Alarms", lambda: self.workspace.page_wanted.emit("alarms"))
 

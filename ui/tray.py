@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon, QWidget
 
-from app.events import Alarm, Severity
+from app.events import Alarm, Severity, worst_of
 from app.records import ExternalLine, SipTrunk
 from ui.theme import application_icon
 from ui.words import plural
@@ -195,7 +195,7 @@ class Tray(QObject):
         if not alarms or not self._listens():
             return
         self._told_at = self._now()
-        worst = self._told = max(alarms, key=lambda alarm: (alarm.severity is Severity.ERROR, alarm.at))
+        worst = self._told = worst_of(alarms)
         more = f"\n{plural(len(alarms) - 1, 'other event')}" if len(alarms) > 1 else ""
         self.area.tell("Trunkline", worst.text + more, bad=worst.severity is not Severity.INFORMATION)
 

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 _TICK = 1.0
 _START_TIMEOUT = 20.0
 _HUNG_AFTER = 8.0
-"""A worker reports four times a second; one that is silent for so long is replaced."""
+"""A worker reports at least four times a second; one that is silent for so long is replaced."""
 _QUICK_DEATH = 5.0
 """A worker that lives shorter than this is not replaced at once again."""
 _LONGEST_PAUSE = 5.0
