@@ -91,12 +91,12 @@ class Engine:
         sip: tuple[str, int] | None = None,
         clock: Clock | None = None,
         database_url: str | None = None,
-        media_niceness: int = 0,
+        media_urgent: bool = False,
     ) -> None:
         """`sip` is an address and port to listen on for UDP and TCP, in place of the system record's.
 
-        `media_niceness` is the scheduling priority of the media processes as nice(1) counts it, where the system lets
-        us: below 0 for a program that is busy with something else on the same processors, such as a window.
+        `media_urgent` lets the media processes go before other programs, where the system lets us: for a program that
+        is busy with something else on the same processors, such as a window.
         """
         self.data_directory = data_directory
         self.events = EventBus()
@@ -108,7 +108,7 @@ class Engine:
         self._place = ListeningPlace(data_directory, sip)
         self._clock = clock if clock is not None else Clock(time.monotonic, time.time)
         self._database_url = database_url
-        self._media_niceness = media_niceness
+        self.media_urgent = media_urgent
         self._deadlines = DeadlineHeap(self._on_earlier_deadline)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -261,7 +261,7 @@ class Engine:
             port_last=system.media_port_last,
             processes=system.media_processes,
             dead_after=float(system.media_timeout),
-            niceness=self._media_niceness,
+            urgent=self.media_urgent,
         )
 
     def _media_trouble(self, text: str) -> None:

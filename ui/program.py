@@ -24,9 +24,6 @@ from ui.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
-MEDIA_NICENESS = -10
-"""Audio goes before the drawing of plots, where the system lets us."""
-
 
 class Program:
     """Builds everything and runs it on the running loop, which is Qt's through qasync."""
@@ -37,7 +34,8 @@ class Program:
         self.settings = Settings(settings_path)
         modes = {mode.value: mode for mode in ThemeMode}
         self.theme = Theme(application, modes.get(self.settings.text("theme"), ThemeMode.SYSTEM))
-        self.engine = Engine(data_directory, sip=sip, media_niceness=MEDIA_NICENESS)
+        # Audio goes before the drawing of plots.
+        self.engine = Engine(data_directory, sip=sip, media_urgent=True)
         self.bridge = Bridge(self.engine.events)
         self.workspace = Workspace(self.engine, self.bridge, self.settings, self.theme)
         self.window = MainWindow(self.workspace)

@@ -24,7 +24,7 @@ from app.media.messages import Address, Command, Message, Report, StreamRow
 from app.media.monitoring import Problem
 from app.media.negotiation import Side, SideSettings
 from app.media.ports import AddressPorts
-from app.media.priority import prioritise
+from app.media.priority import put_first
 from app.media.sockets import bind_pair
 
 _log = logging.getLogger(__name__)
@@ -80,9 +80,9 @@ class MediaSettings:
     """Seconds without anything from either side after which `on_dead` is called; 0: never."""
     spare_worker: bool = True
     """Keep one more process ready to take the place of one that dies."""
-    niceness: int = 0
-    """Scheduling priority of the workers as nice(1) counts it, where the system lets us. Below 0 the delay stays low on
-    a machine whose processors are all busy, for about a fifth more processor time: packets are taken one by one."""
+    urgent: bool = False
+    """Let the workers go before other programs, where the system lets us: the delay stays low on a machine whose
+    processors are all busy, for up to a fifth more processor time, as fewer packets are taken at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,10 +448,6 @@ class MediaControl:
         link.start()
         return link
 
-    def _prioritise(self, link: Link) -> None:
-        if self.settings.niceness and link.pid:
-            prioritise(link.pid, self.settings.niceness)
-
     def _start_worker(self, slot: _Slot) -> None:
         slot.started_at = self.clock()
         slot.link = self._new_link()
@@ -563,7 +559,8 @@ class MediaControl:
             event = self._waiting_ready.pop(link.number, None)
             if event is not None:
                 event.set()
-            self._prioritise(link)
+            if self.settings.urgent and link.pid:
+                put_first(link.pid, self.settings.processes)
             slot = next((slot for slot in self._slots if slot.link is link), None)
             if slot is not None and slot.restoring >= 0:
                 self._restored(slot)

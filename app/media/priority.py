@@ -1,4 +1,4 @@
-"""The scheduling priority of media processes, as far as the system lets us set it."""
+"""How media processes go before other programs on the same processors, as far as the system lets us."""
 
 from __future__ import annotations
 
@@ -6,32 +6,48 @@ import contextlib
 import os
 import sys
 
+NICENESS = -10
+"""What is asked for on Linux where real time is refused or would leave no processor for anything else."""
 
-def prioritise(process: int, niceness: int) -> None:
-    """Give a process this priority as nice(1) counts it; where that is not allowed all stays as it is.
 
-    On Linux below 0 only for root, with CAP_SYS_NICE or a limit that allows it (LimitNICE= of systemd). Windows has
-    classes in its place, and everybody may have the next one above or below the usual.
+def put_first(process: int, of: int = 1) -> None:
+    """Let a process go before other programs; `of` is how many such processes there are. Where it is refused all stays.
+
+    On Linux it is run in real time (`SCHED_RR`): for root, with CAP_SYS_NICE, or with a limit that allows it
+    (LimitRTPRIO= of systemd, rtprio of limits.conf), and only if one processor at least stays free of such processes,
+    so that a flood of packets never keeps the server itself from running. Otherwise it is made nicer to none: NICENESS.
+    Windows has classes of priority in its place, and everybody may have the high one.
     """
     if sys.platform == "win32":
-        _set_class(process, niceness)
-    else:
+        _set_class(process)
+    elif not (len(os.sched_getaffinity(0)) > of and _in_real_time(process)):
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process, niceness)
+            os.setpriority(os.PRIO_PROCESS, process, NICENESS)
 
 
 if sys.platform == "win32":
     import ctypes
 
     _SET_INFORMATION = 0x0200
-    _ABOVE_NORMAL, _BELOW_NORMAL = 0x8000, 0x4000
+    _HIGH_PRIORITY_CLASS = 0x0080
 
-    def _set_class(process: int, niceness: int) -> None:
+    def _set_class(process: int) -> None:
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel.OpenProcess.restype = ctypes.c_void_p
         kernel.SetPriorityClass.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
         kernel.CloseHandle.argtypes = (ctypes.c_void_p,)
         handle = kernel.OpenProcess(_SET_INFORMATION, False, process)
         if handle:
-            kernel.SetPriorityClass(handle, _ABOVE_NORMAL if niceness < 0 else _BELOW_NORMAL)
+            kernel.SetPriorityClass(handle, _HIGH_PRIORITY_CLASS)
             kernel.CloseHandle(handle)
+
+else:
+
+    def _in_real_time(process: int) -> bool:
+        # The lowest of its priorities is above all that does not ask for one.
+        lowest = os.sched_get_priority_min(os.SCHED_RR)
+        try:
+            os.sched_setscheduler(process, os.SCHED_RR, os.sched_param(lowest))
+        except OSError:
+            return False
+        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -74,10 +75,12 @@ def compiled(source: Path, options: Sequence[str] = ()) -> Path:
 
 
 @asynccontextmanager
-async def our_worker(calls: int, processes: int = 1) -> AsyncIterator[Running]:
-    """Our relay, counters and all, as the engine runs it."""
+async def our_worker(calls: int, processes: int = 1, urgent: bool = False) -> AsyncIterator[Running]:
+    """Our relay, counters and all, as the engine runs it; `urgent` as it does beside a window."""
     address = f"{NETWORK}.5"
-    control = MediaControl(MediaSettings(port_first=30_000, port_last=59_999, processes=processes, spare_worker=False))
+    control = MediaControl(
+        MediaSettings(port_first=30_000, port_last=59_999, processes=processes, spare_worker=False, urgent=urgent)
+    )
     await control.start()
     try:
         lines: list[str] = []
@@ -192,4 +195,9 @@ async def rtpengine(calls: int, processes: int = 1) -> AsyncIterator[Running]:
         process.wait()
 
 
-SUBJECTS = {"ours": our_worker, "rtpengine": rtpengine, "c": c_forwarder}
+SUBJECTS = {
+    "ours": our_worker,
+    "urgent": functools.partial(our_worker, urgent=True),
+    "rtpengine": rtpengine,
+    "c": c_forwarder,
+}

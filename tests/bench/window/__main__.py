@@ -3,9 +3,10 @@
 The real program runs here, with so many relayed G.711 calls; the generator sends their audio. It is measured by turns
 with the window hidden and with every plot live: the audio of a chosen call, and the overview of calls and of audio, all
 in sight at the same time. Printed are the median of the added delay, the ratio of both, and what was drawn. Without a
-display Qt's own is used (its drawing is done by the processor, too); `xvfb-run` gives one. Figures from a machine that
-is busy with other programs, or that is virtual and whose processors are taken away for others (last columns), say
-little; as root `nice -n -15` before the command keeps other programs out.
+display Qt's own is used (its drawing is done by the processor, too); `xvfb-run` gives one. As root, or where a limit
+(rtprio) allows it, the media process and the generator run in real time: the generator stands for phones on other
+machines, which wait for no processor of this one, so what is left is our own delay. Figures from a machine that is busy
+with other programs, or that is virtual and whose processors are taken away for others (last columns), say little.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ async def measure(scene: Scene, lines: tuple[str, ...], seconds: float, shown: b
     workers = tuple(child.pid for child in multiprocessing.active_children() if child.pid)
     before = {plot: plot.repaints for plot in scene.plots}
     began, used = time.monotonic(), time.process_time()
-    found = await generate(lines, workers, seconds)
+    found = await generate(lines, workers, seconds, elsewhere=True)
     passed = time.monotonic() - began
     found["window"] = (time.process_time() - used) / passed * 100
     drawn = [plot.repaints - count for plot, count in before.items()]

@@ -164,10 +164,21 @@ def test_a_worker_that_hangs_is_replaced(network: LoopbackNetwork, monkeypatch: 
     run(main())
 
 
-def test_workers_get_their_priority(network: LoopbackNetwork) -> None:
+def test_every_worker_goes_first_where_that_is_wished(
+    network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[tuple[int, int]] = []
+    monkeypatch.setattr(control_module, "put_first", lambda process, of: first.append((process, of)))
+
     async def main() -> None:
-        async with media(network.address(1), niceness=5) as (control, _, _):
-            assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in control.worker_pids] == [5]
+        async with media(network.address(1), urgent=True, processes=2) as (control, heard, _):
+            assert {(pid, 2) for pid in control.worker_pids} <= set(first)
+            os.kill(control.worker_pids[0], signal.SIGKILL)
+            await until(lambda: heard.restored, "the new worker")
+            assert {(pid, 2) for pid in control.worker_pids} <= set(first)
+        first.clear()
+        async with media(network.address(1)):
+            assert not first
 
     run(main())
 
