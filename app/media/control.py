@@ -183,6 +183,7 @@ class MediaControl:
         self._next_link = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._ticked_at = 0.0
         self._waiting_ready: dict[int, asyncio.Event] = {}
         self._open_tries: dict[int, int] = {}
         self._stopped = False
@@ -206,6 +207,7 @@ class MediaControl:
             await self.stop()
             raise
         self._start_spare()
+        self._ticked_at = self._loop.time()
         self._timer = self._loop.call_later(_TICK, self._tick)
 
     async def stop(self) -> None:
@@ -637,15 +639,24 @@ class MediaControl:
             ports.retry_refused(now)
             self._withdraw(address)
         self._top_up()
-        for slot in self._slots:
-            if slot.link is None:
-                continue
-            slot.link.flush()
-            if self._loop.time() - slot.link.heard_at > (_HUNG_AFTER if slot.link.ready else _START_TIMEOUT):
-                _log.error("media worker %d does not answer and is replaced", slot.index)
-                slot.link.kill()
+        self._watch_workers(self._loop.time())
         for session in tuple(self.sessions.values()):
             self._watch(session, now)
+
+    def _watch_workers(self, now: float) -> None:
+        # What this process slept through itself - a suspended computer, no processor time - is not held against them:
+        # their signs of life lie unread.
+        slept = max(now - self._ticked_at - _TICK, 0.0)
+        self._ticked_at = now
+        for slot in self._slots:
+            link = slot.link
+            if link is None:
+                continue
+            link.flush()
+            link.heard_at = min(link.heard_at + slept, now)
+            if now - link.heard_at > (_HUNG_AFTER if link.ready else _START_TIMEOUT):
+                _log.error("media worker %d does not answer and is replaced", slot.index)
+                link.kill()
 
     def _watch(self, session: MediaSession, now: float) -> None:
         for notice in session.check(now, self.settings.silence_after):

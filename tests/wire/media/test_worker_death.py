@@ -164,6 +164,29 @@ def test_a_worker_that_hangs_is_replaced(network: LoopbackNetwork, monkeypatch: 
     run(main())
 
 
+def test_a_worker_is_not_blamed_for_what_the_engine_slept_through(
+    network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A computer that was suspended, or an engine that got no processor: the signs of life lie unread."""
+
+    async def main() -> None:
+        monkeypatch.setattr(control_module, "_TICK", 0.1)
+        monkeypatch.setattr(control_module, "_HUNG_AFTER", 1.0)
+        async with media(network.address(1)) as (control, heard, _):
+            worker = control.worker_pids
+            loop = asyncio.get_running_loop()
+            usual = loop.time
+            for slept in (3.0, 6.0):
+                monkeypatch.setattr(loop, "time", lambda slept=slept: usual() + slept)
+                await asyncio.sleep(0.3)
+                assert control.worker_pids == worker and not heard.failures
+            # One that hangs after that is noticed as ever.
+            os.kill(worker[0], signal.SIGSTOP)
+            await until(lambda: heard.restored, "the new worker")
+
+    run(main())
+
+
 def test_every_worker_goes_first_where_that_is_wished(
     network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
