@@ -648,14 +648,14 @@ class MediaControl:
         # their signs of life lie unread.
         slept = max(now - self._ticked_at - _TICK, 0.0)
         self._ticked_at = now
-        for slot in self._slots:
-            link = slot.link
+        links = [(slot.link, f"media worker {slot.index}") for slot in self._slots]
+        for link, name in (*links, (self._spare, "the spare media worker")):
             if link is None:
                 continue
             link.flush()
             link.heard_at = min(link.heard_at + slept, now)
             if now - link.heard_at > (_HUNG_AFTER if link.ready else _START_TIMEOUT):
-                _log.error("media worker %d does not answer and is replaced", slot.index)
+                _log.error("%s does not answer and is replaced", name)
                 link.kill()
 
     def _watch(self, session: MediaSession, now: float) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from multiprocessing import active_children
 
 import pytest
 from support.ports import LoopbackNetwork
@@ -14,7 +15,7 @@ from support.waiting import until
 from wire.media.audio import Call, Phone, media, run
 
 from app.media import control as control_module
-from app.media.control import Side, SideSettings
+from app.media.control import MediaControl, Side, SideSettings
 from app.media.rtp import parse_rtp
 
 pytestmark = [
@@ -160,6 +161,27 @@ def test_a_worker_that_hangs_is_replaced(network: LoopbackNetwork, monkeypatch: 
             call.called.received.clear()
             await call.connect()
             call.close()
+
+    run(main())
+
+
+def test_a_spare_worker_that_hangs_is_replaced_before_it_is_needed(
+    network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spare_of(control: MediaControl) -> int | None:
+        return next((each.pid for each in active_children() if each.pid not in control.worker_pids), None)
+
+    async def main() -> None:
+        monkeypatch.setattr(control_module, "_TICK", 0.1)
+        monkeypatch.setattr(control_module, "_HUNG_AFTER", 0.6)
+        monkeypatch.setattr(control_module, "_LONGEST_PAUSE", 0.1)
+        async with media(network.address(1), spare_worker=True) as (control, heard, _):
+            await until(lambda: control._spare is not None and control._spare.ready, "the spare worker")
+            hung = spare_of(control)
+            assert hung is not None
+            os.kill(hung, signal.SIGSTOP)
+            await until(lambda: spare_of(control) not in (None, hung), "another spare worker")
+            assert not heard.failures
 
     run(main())
 
