@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 from app.events import EngineState
 from ui.pages import PAGE_MENUS
@@ -35,6 +35,15 @@ PAGE_COMMANDS = (
 )
 
 
+def _menu(bar: QMenuBar, title: str) -> QMenu:
+    """A menu of the bar; it and its entry there are `menu.dial_plan`."""
+    menu = bar.addMenu(title)
+    name = "menu." + title.replace("&", "").lower().replace(" ", "_")
+    menu.setObjectName(name)
+    menu.menuAction().setObjectName(name)
+    return menu
+
+
 class Actions:
     """Makes the actions of a window and fills its menu bar. They work by `QAction.trigger()`."""
 
@@ -45,11 +54,11 @@ class Actions:
         """Every action by its object name."""
         self._page_actions: dict[str, QAction] = {}
         bar = window.menuBar()
-        self._fill_file(bar.addMenu("&File"))
-        self._fill_edit(bar.addMenu("&Edit"))
-        self._fill_view(bar.addMenu("&View"))
+        self._fill_file(_menu(bar, "&File"))
+        self._fill_edit(_menu(bar, "&Edit"))
+        self._fill_view(_menu(bar, "&View"))
         for title, entries in PAGE_MENUS.items():
-            menu = bar.addMenu(title)
+            menu = _menu(bar, title)
             for entry in entries:
                 if entry.name in ("refine_caller_numbers", "routing_groups", "simulator"):
                     menu.addSeparator()
@@ -62,8 +71,8 @@ class Actions:
                     shortcut=entry.shortcut,
                 )
                 action.setStatusTip(f"Open {entry.title}")
-        self._fill_tools(bar.addMenu("&Tools"))
-        self._fill_help(bar.addMenu("&Help"))
+        self._fill_tools(_menu(bar, "&Tools"))
+        self._fill_help(_menu(bar, "&Help"))
 
     def add(
         self,

@@ -41,9 +41,10 @@ class MainToolBar(ToolBar):
         space.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._room_for_words = 0
         self._space = self.addWidget(space)
+        self._space.setObjectName("toolbar.space")
         self.search = SearchBox(workspace, window)
         self.search.wanted.connect(self.show)
-        self.addWidget(self.search)
+        self.addWidget(self.search).setObjectName("toolbar.search")
 
     def fill(self, actions: Mapping[str, QAction]) -> None:
         """Put the actions of the menus before the search, once."""

@@ -9,7 +9,17 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from ui.dialogs import Leaving
+
 Role = QMessageBox.ButtonRole
+
+
+class Question(Leaving, QMessageBox):
+    """A question or a message."""
+
+
+class FileDialog(Leaving, QFileDialog):
+    """The choice of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,7 @@ def ask(
     parent: QWidget, name: str, title: str, text: str, choices: Sequence[Choice], *, more: str = "", details: str = ""
 ) -> QMessageBox:
     """Open a question. `more` stands below in smaller words, `details` behind a button; both can be copied."""
-    box = QMessageBox(parent)
+    box = Question(parent)
     box.setObjectName(name)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setWindowTitle(title)
@@ -50,8 +60,6 @@ def ask(
             box.setDefaultButton(button)
         if choice.role is Role.RejectRole:
             box.setEscapeButton(button)
-    # Closed, it is no longer to be found by its name while Qt lets go of it.
-    box.finished.connect(lambda _: box.setObjectName(""))
     box.open()
     return box
 
@@ -65,7 +73,7 @@ def choose_file(
     parent: QWidget, caption: str, filters: str, done: Callable[[Path], None], *, save_as: str = ""
 ) -> QFileDialog:
     """Open a file dialog, for saving when a name is proposed; `done` is called when a file was chosen."""
-    dialog = QFileDialog(parent, caption)
+    dialog = FileDialog(parent, caption)
     dialog.setObjectName("dialog.file")
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setNameFilter(filters)
@@ -76,7 +84,6 @@ def choose_file(
     else:
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     dialog.fileSelected.connect(lambda path: done(Path(path)))
-    dialog.finished.connect(lambda _: dialog.setObjectName(""))
     dialog.open()
     return dialog
 

@@ -27,6 +27,7 @@ class NoticeBar(QFrame):
         self._button.setObjectName("notice.button")
         self._button.clicked.connect(self._act)
         close = QToolButton(text="\u00d7", autoRaise=True)
+        close.setObjectName("notice.close")
         close.setAccessibleName("Close this notice")
         close.clicked.connect(self.hide)
         layout = QHBoxLayout(self)

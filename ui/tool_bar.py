@@ -11,6 +11,7 @@ class ToolBar(QToolBar):
 
     def __init__(self) -> None:
         super().__init__()
+        self.toggleViewAction().setObjectName("toolbar.shown")
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         more = self.findChild(QToolButton, "qt_toolbar_ext_button")
         if more is not None:

@@ -137,10 +137,12 @@ class Authentication:
         host = source.remote_host
         if self._is_barred(key, source):
             return None
+        from_ = request.from_.uri
+        claimed = number_of(from_)[:40] if from_ is not None else ""
         stale = False
         for value in request.get_all("Authorization"):
             self._unanswered.answered(host, request.call_id)
-            self._challenge_choice.answered(host, source.remote_port)
+            self._challenge_choice.answered(host, source.remote_port, claimed)
             result = self._digest.check(value, request.method, request.uri_text, self._password_of, now, client=host)
             if result.outcome is AuthOutcome.OK:
                 self._guard.vouch(host, now)
@@ -154,7 +156,7 @@ class Authentication:
         if self._is_scanner(key, request, source):
             return None
         offers = self._digest.challenge(now, stale, host)
-        if self._challenge_choice.only_md5(user_agent, host, source.remote_port, now):
+        if self._challenge_choice.only_md5(user_agent, host, source.remote_port, claimed, now):
             offers = offers[-1:]
         headers = [("WWW-Authenticate", value) for value in offers]
         if request.to.tag is None:
@@ -162,20 +164,18 @@ class Authentication:
         else:
             # Inside a dialog, which no stranger knows, and where the ACK of a re-INVITE must find its transaction.
             self._endpoint.respond(key, request.answer(401, None, None, headers))
-        self._watch(request, source, user_agent, now)
+        self._watch(request, source, claimed, user_agent, now)
         return None
 
-    def _watch(self, request: Request, source: Flow, user_agent: str, now: float) -> None:
+    def _watch(self, request: Request, source: Flow, claimed: str, user_agent: str, now: float) -> None:
         """Take note of a challenge, should it never be answered."""
-        from_ = request.from_.uri
-        claimed = number_of(from_) if from_ is not None else ""
         challenged = Challenged(source, request.method, claimed, number_of(request.uri), user_agent)
         self._unanswered.challenged(request.call_id, challenged, now)
 
     def _on_silence(self, challenged: Challenged) -> None:
         """A challenge was not answered in time."""
         source, method, claimed, called_number, user_agent = challenged
-        reason = f"it claims to be local user {claimed[:40]} and never gave the password that it was asked for"
+        reason = f"it claims to be local user {claimed} and never gave the password that it was asked for"
         self._rejected.add(source, method, called_number, user_agent, reason, self._clock.wall())
         if method == "INVITE":
             self._guard.strange(source.remote_host, called_number, user_agent, self._clock.monotonic())

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-MAXIMUM_SOURCES = 4096
-"""Beyond it the source that was challenged longest ago is forgotten, and offered everything once more."""
+MAXIMUM_PHONES = 4096
+"""Beyond it the phone that was challenged longest ago is forgotten, and offered everything once more."""
 PATIENCE = 2
-"""After so many challenges that were not answered a source is offered MD5 alone."""
+"""After so many challenges that were not answered a phone is offered MD5 alone."""
 FORGOTTEN_AFTER = 3600.0
 """Seconds after which an unanswered challenge no longer counts."""
 
@@ -21,25 +21,29 @@ _BARESIP_KNOWS_SHA256 = (3, 12)
 
 
 class ChallengeChoice:
-    """Remembers which sources did not answer a challenge with both algorithms."""
+    """Remembers which phones did not answer a challenge with both algorithms.
+
+    A phone is a number at an address and port: an adapter or a gateway asks for many numbers from one port, and may
+    ask for all of them before it answers for the first.
+    """
 
     def __init__(self) -> None:
-        self._unanswered: OrderedDict[tuple[str, int], tuple[int, float]] = OrderedDict()
+        self._unanswered: OrderedDict[tuple[str, int, str], tuple[int, float]] = OrderedDict()
 
-    def only_md5(self, user_agent: str, host: str, port: int, now: float) -> bool:
-        """Whether a source that is challenged now is to be offered MD5 alone; `now`: monotonic seconds."""
-        source = (host, port)
-        count, at = self._unanswered.pop(source, (0, now))
+    def only_md5(self, user_agent: str, host: str, port: int, number: str, now: float) -> bool:
+        """Whether a phone that is challenged now is to be offered MD5 alone; `now`: monotonic seconds."""
+        phone = (host, port, number)
+        count, at = self._unanswered.pop(phone, (0, now))
         if now - at > FORGOTTEN_AFTER:
             count = 0
-        self._unanswered[source] = (count + 1, now)
-        if len(self._unanswered) > MAXIMUM_SOURCES:
+        self._unanswered[phone] = (count + 1, now)
+        if len(self._unanswered) > MAXIMUM_PHONES:
             self._unanswered.popitem(last=False)
         return count >= PATIENCE or gives_up_at_sha256(user_agent)
 
-    def answered(self, host: str, port: int) -> None:
-        """A source has shown credentials, so what it was offered suits it."""
-        self._unanswered.pop((host, port), None)
+    def answered(self, host: str, port: int, number: str) -> None:
+        """A phone has shown credentials, so what it was offered suits it."""
+        self._unanswered.pop((host, port, number), None)
 
 
 def gives_up_at_sha256(user_agent: str) -> bool:

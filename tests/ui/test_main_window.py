@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
     QDialog,
     QLabel,
     QLineEdit,
     QMessageBox,
     QPushButton,
+    QTabBar,
     QTableView,
     QTabWidget,
     QTextBrowser,
+    QToolBar,
     QToolButton,
     QTreeWidget,
     QWidget,
@@ -132,6 +137,21 @@ def test_everything_a_person_can_act_on_has_a_name_for_screen_readers(window: Ma
 
 
 # --- the edit menu ---------------------------------------------------------------------------------------------------
+
+
+def test_everything_a_program_can_act_on_has_an_object_name(window: MainWindow) -> None:
+    """Only what Qt itself puts into a field or a tool bar has Qt's names, or its action's."""
+    for name in PAGES:
+        window.open_page(name)
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    actions = [each for each in window.findChildren(QAction) if not each.isSeparator()]
+    own = [each for each in actions if each.menu() is None or each.text()]
+    assert [each.text() for each in own if not each.objectName()] == []
+    kinds = QLineEdit | QComboBox | QAbstractSpinBox | QAbstractButton | QTableView
+    parts = [each for each in window.findChildren(QWidget) if isinstance(each, kinds)]
+    inside = QLineEdit | QComboBox | QAbstractSpinBox | QToolBar | QTabBar | QTableView
+    nameless = [each for each in parts if not each.objectName() and not isinstance(each.parent(), inside)]
+    assert [(each.accessibleName(), each.parent().objectName()) for each in nameless] == []
 
 
 def test_the_edit_menu_does_what_the_page_in_front_can(window: MainWindow, engine: FakeEngine) -> None:

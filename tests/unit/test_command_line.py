@@ -144,6 +144,25 @@ def test_every_mistake_is_named_and_nothing_is_taken(run: Run) -> None:
     assert run("export", "--with-secrets").out == before
 
 
+def test_a_mistake_is_one_line_whatever_the_document_holds(run: Run) -> None:
+    result = run(
+        "import",
+        "-",
+        stdin={
+            "sip_trunks": [{**TRUNK, "unified_caller_number": "1\r\n2"}],
+            "a\nb": [],
+            "local_users": [{"\x1b[2J": 1}],
+        },
+    )
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        "a?b: unknown table",
+        "local_users[0].number: is required",
+        "local_users[0].?[2J: unknown field",
+        "sip_trunks[0].unified_caller_number: '1??2' may hold only digits, letters and + * # . _ -",
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -102,6 +102,10 @@ class TimePlot(QFrame):
         self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": TimeAxis(), "left": left})
         self.plot.setAccessibleName(title)
         self.plot.setMenuEnabled(False)
+        offered = self.plot.scene().contextMenu
+        while offered:
+            # Of the menu that is switched off; nobody can reach it.
+            offered.pop().deleteLater()
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
         self.plot.getPlotItem().setContentsMargins(2, 6, 10, 2)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from app.errors import RecordErrors, TrunklineError, UserFacingError
 from app.events import LineChanged, LineRow, LineState, TrunkChanged, TrunkRow, TrunkState
 from app.records import ExternalLine, Record, SipTrunk, fields_of
+from ui.dialogs import Leaving
 from ui.monitor.state_words import LINE_TONES, TRUNK_TONES, line_words
 from ui.plain_text import PlainLabel
 from ui.records.field_words import field_path_words
@@ -265,7 +266,7 @@ class TestPage(WizardPage):
         self.advice.setText(ADVICE.get(row.state, "" if probed else unasked))
 
 
-class TrunkWizard(QWizard):
+class TrunkWizard(Leaving, QWizard):
     """`dialog.trunk_wizard`. Open it with `open()`."""
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
@@ -329,6 +330,5 @@ class TrunkWizard(QWizard):
     def done(self, result: int) -> None:
         """Close, and show the record in its table."""
         super().done(result)
-        self.setObjectName("")
         if self.record_id:
             self._workspace.record_wanted.emit(self.plan.kind.table, self.record_id)
