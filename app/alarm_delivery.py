@@ -32,9 +32,11 @@ MAXIMUM_WAITING = 500
 """So many alarms wait for one destination; of more the oldest are left out, and the message says how many."""
 MAXIMUM_SUBJECT = 200
 """Letters of an alarm in the subject of a mail; all of it is in the mail."""
+MAXIMUM_ANSWER = 200
+"""Letters of what a server says in words about it."""
+_WEBHOOK, _MAIL = "alarm-webhook", "alarm-mail"
 _TIMEOUT = 10.0
 _STOP_SECONDS = 3.0
-_ANSWER_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +56,52 @@ class Pauses:
 class AlarmDelivery:
     """Delivers every alarm to the destinations of the system record; `take` never blocks.
 
-    `tell(text)` is called, from a thread, with what keeps a destination from being reached, and with a blank text when
-    it is reached again.
+    `tell(text)` is called, from a thread, with what keeps destinations from being reached whenever that changes, and
+    with a blank text when all are reached again.
     """
 
     def __init__(self, tell: Callable[[str], None], pauses: Pauses | None = None) -> None:
         pauses = pauses if pauses is not None else Pauses()
         self._system = System()
-        self._couriers = (
-            _Courier("alarm-webhook", self._post, tell, pauses),
-            _Courier("alarm-mail", self._mail, tell, pauses),
-        )
+        self._tell = tell
+        deliveries = {_WEBHOOK: self._post, _MAIL: self._mail}
+        self._couriers = {name: _Courier(name, deliver, self._reached, pauses) for name, deliver in deliveries.items()}
+        self._troubles: dict[str, str] = {}
+        """Why a destination is not reached, by the name of its courier."""
+        self._telling = threading.Lock()
 
     def configure(self, system: System) -> None:
         """Deliver as this record says from now on, also what waits."""
         self._system = system
+        for name in self._couriers.keys() - self._wanted():
+            self._reached(name, "")
+
+    def _wanted(self) -> set[str]:
+        """Which of the couriers have a destination."""
+        system = self._system
+        return {name for name, place in ((_WEBHOOK, system.alarm_webhook), (_MAIL, system.alarm_mail_to)) if place}
+
+    def _reached(self, name: str, trouble: str) -> None:
+        """A courier has reached its destination, or not: then why. Only the first reason is told."""
+        with self._telling:
+            if name not in self._wanted():
+                # Where nothing is to be delivered, nothing is missing.
+                trouble = ""
+            if bool(trouble) == (name in self._troubles):
+                return
+            if trouble:
+                self._troubles[name] = trouble
+            else:
+                del self._troubles[name]
+            words = "; ".join(self._troubles.values())
+            self._tell(f"alarms are not delivered: {words}" if words else "")
 
     def take(self, alarm: Alarm) -> None:
         """Have this alarm delivered, if there is anywhere to deliver it to."""
         if alarm.code == CODE:
             return
-        wanted = (bool(self._system.alarm_webhook), bool(self._system.alarm_mail_to))
-        for courier, is_wanted in zip(self._couriers, wanted, strict=True):
-            if is_wanted:
-                courier.take(alarm)
+        for name in self._wanted():
+            self._couriers[name].take(alarm)
 
     def destinations(self) -> tuple[str, ...]:
         """Where alarms are delivered to, in words without secrets."""
@@ -87,10 +111,10 @@ class AlarmDelivery:
 
     def stop(self) -> None:
         """Try once more to deliver what waits, for a few seconds at most. Blocks for so long."""
-        for courier in self._couriers:
+        for courier in self._couriers.values():
             courier.stop()
         give_up_at = time.monotonic() + _STOP_SECONDS
-        for courier in self._couriers:
+        for courier in self._couriers.values():
             courier.join(max(0.0, give_up_at - time.monotonic()))
 
     def _post(self, alarms: Sequence[Alarm], left_out: int) -> None:
@@ -117,8 +141,8 @@ class AlarmDelivery:
         # The address itself may hold a token: words name its host only.
         host = urlsplit(address).hostname
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-                response.read(_ANSWER_BYTES)
+            # The status says whether it was taken: nobody waits for a page that may never end.
+            _opener.open(request, timeout=_TIMEOUT).close()
         except urllib.error.HTTPError as error:
             with error:
                 raise _NotDeliveredError(f"{host} answered {error.code} {error.reason}") from None
@@ -141,10 +165,16 @@ class AlarmDelivery:
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content("\n".join(_lines(alarms, left_out)) + "\n")
         try:
-            with _mail_connection(system) as connection:
+            with contextlib.closing(_mail_connection(system)) as connection:
                 if system.mail_user:
                     connection.login(system.mail_user, system.mail_password)
-                connection.send_message(mail)
+                refused = connection.send_message(mail)
+                # The mail is taken, whatever comes after it.
+                with contextlib.suppress(OSError, smtplib.SMTPException):
+                    connection.quit()
+            if refused:
+                # To send it again would give it twice to all others.
+                _log.warning("%s refuses mail to %s", system.mail_server, ", ".join(refused))
         except smtplib.SMTPResponseException as error:
             answer = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else ""
             raise _NotDeliveredError(f"{system.mail_server} answered {error.smtp_code} {answer}") from None
@@ -153,7 +183,22 @@ class AlarmDelivery:
 
 
 class _NotDeliveredError(Exception):
-    """A destination was not reached; its text says why."""
+    """A destination was not reached; its text says why, in one short line whatever the server said."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(
+            " ".join("".join(each if each.isprintable() else " " for each in words).split())[:MAXIMUM_ANSWER]
+        )
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Takes 302 for what it is: following it would ask for a page instead of posting an alarm."""
+
+    def redirect_request(self, *_arguments: object, **_options: object) -> None:
+        """Go nowhere else, so that the status is an error."""
+
+
+_opener = urllib.request.build_opener(_NoRedirects)
 
 
 class _Courier:
@@ -163,18 +208,17 @@ class _Courier:
         self,
         name: str,
         deliver: Callable[[Sequence[Alarm], int], None],
-        tell: Callable[[str], None],
+        reached: Callable[[str, str], None],
         pauses: Pauses,
     ) -> None:
         self._name = name
         self._deliver = deliver
-        self._tell = tell
+        self._reached = reached
         self._pauses = pauses
         self._waiting: deque[Alarm] = deque()
         self._left_out = 0
         self._changed = threading.Condition()
         self._stopping = False
-        self._in_trouble = False
         self._delivered_at: deque[float] = deque(maxlen=pauses.many)
         self._thread: threading.Thread | None = None
 
@@ -224,23 +268,19 @@ class _Courier:
                 self._deliver(alarms, left_out)
             except _NotDeliveredError as error:
                 _log.warning("alarms are not delivered: %s", error)
-                if not self._in_trouble:
-                    self._tell(f"alarms are not delivered: {error}")
-                self._in_trouble = True
+                self._reached(self._name, str(error))
             except Exception:
                 _log.exception("alarms are not delivered")
                 return
             else:
-                if self._in_trouble:
-                    self._tell("")
-                self._in_trouble = False
+                self._reached(self._name, "")
                 return
             with self._changed:
                 if pause is None or self._changed.wait_for(lambda: self._stopping, pause):
                     return
 
 
-def _mail_connection(system: System) -> contextlib.AbstractContextManager[smtplib.SMTP]:
+def _mail_connection(system: System) -> smtplib.SMTP:
     """A connection to the mail server, protected as the record says."""
     if system.mail_security is MailSecurity.TLS:
         return smtplib.SMTP_SSL(

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
@@ -285,29 +286,49 @@ def run_tests(arguments: list[str]) -> int:
     """All checks, then pytest last, so that its closing line is the end of the output; the exit code covers all."""
     long_too = "--long" in arguments
     arguments = [argument for argument in arguments if argument != "--long"]
-    prepare_environment(["postgres", "test"])
+    with ThreadPoolExecutor(1) as beside:
+        # apt and pip wait for different servers.
+        bringing = beside.submit(bring_test_programs)
+        prepare_environment(["postgres", "test"])
+        notes = bringing.result()
     done = check_qt("offscreen")
     if done.returncode != 0:
         detail = (done.stderr or done.stdout).strip().splitlines()
         raise SetupError("Qt does not start:\n" + "\n".join(detail[-6:]))
-    notes = bring_test_programs()
     failed = []
-    for name, command in check_commands():
-        started = time.monotonic()
-        say(f"--- {name}")
-        passed = subprocess.call(command, cwd=ROOT) == 0
-        if not passed:
-            failed.append(name)
-        notes.append(f"{name}: {'ok' if passed else 'FAILED'} ({time.monotonic() - started:.1f} s)")
+    with ThreadPoolExecutor(2) as pool:
+        checks = [(name, pool.submit(run_check, command)) for name, command in check_commands()]
+        for name, check in checks:
+            code, output, seconds = check.result()
+            say(f"--- {name}\n{output.rstrip()}")
+            if code:
+                failed.append(name)
+            notes.append(f"{name}: {'FAILED' if code else 'ok'} ({seconds:.1f} s)")
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "TRUNKLINE_CHECKS": "\n".join(notes)}
     say("--- pytest")
     # An empty marker expression lifts the "not long" of pyproject.toml.
     selection = ["-m", ""] if long_too else []
-    # Two processes: the tests with real peers mostly wait, the others mostly compute.
+    # Two processes, as tests/conftest.py divides them: those with real peers mostly wait, the others mostly compute.
     spread = [] if ALONE.intersection(arguments) else ["-n", "2"]
     command = [str(PYTHON), "-m", "pytest", *selection, *spread, *arguments]
     code = subprocess.call(command, cwd=ROOT, env=environment)
     return code or (1 if failed else 0)
+
+
+def run_check(command: list[str]) -> tuple[int, str, float]:
+    """Run one check: its exit code, what it said, and how many seconds it took."""
+    started = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return done.returncode, done.stdout, time.monotonic() - started
 
 
 def check_commands() -> list[tuple[str, list[str]]]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,7 @@ TEST_PROGRAMS = {
 }
 
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
+_one_at_a_time = threading.Lock()
 
 
 class Wanted(NamedTuple):
@@ -96,8 +98,8 @@ def install_command(packages: Iterable[str]) -> str:
 
 def install(packages: list[str]) -> list[str]:
     """Install Debian packages as root, starting none of their services; returns the ones that could not be."""
-    print(f"Installing Debian packages: {' '.join(packages)} ...", flush=True)
-    with services_stay_off():
+    with _one_at_a_time, services_stay_off():
+        print(f"Installing Debian packages: {' '.join(packages)} ...", flush=True)
         if not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
             _apt_get("update")
         if _apt_get("install", *packages):

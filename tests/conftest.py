@@ -13,22 +13,42 @@ import pytest
 from support.ports import LoopbackNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
-WITH_PEERS = ("tests/wire/", "tests/soak/")
-"""Where the tests lie that use real peers, fixed ports and addresses of the machine."""
+WITH_PEERS = "tests/wire/"
+"""Where the tests lie that talk to real peers. They wait more than they compute, and have addresses of their own."""
+FILL_THE_MACHINE = (
+    "tests/soak/",
+    "tests/wire/media/",
+    "tests/wire/test_a_hundred_",
+    "tests/wire/test_bad_bytes",
+    "tests/wire/test_bans",
+    "tests/wire/test_faults_",
+    "tests/wire/test_guessing",
+    "tests/wire/test_relayed_",
+    "tests/wire/test_stream_transports",
+    "tests/wire/test_tcp_and_tls",
+    "tests/wire/test_tls_sides",
+    "tests/wire/test_tones_",
+    "tests/wire/test_transports",
+    "tests/wire/test_under_fire",
+    "tests/wire/test_waiting",
+)
+"""Those that flood, open thousands of connections, measure time or change the network: never two at once."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where several processes run the tests, those with real peers stay in one: they would disturb each other."""
+    """Where several processes run the tests, those that would disturb each other stay in one."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class PeersTogether(LoadScopeScheduling):  # type: ignore[misc]
-        """Gives out one test after the other, and all that need real peers in one piece, first."""
+    class LongestFirst(LoadScopeScheduling):  # type: ignore[misc]
+        """Gives out those that fill the machine in one piece, first, those with peers file by file, then each alone."""
 
         def _split_scope(self, nodeid: str) -> str:
-            return "peers" if nodeid.startswith(WITH_PEERS) else nodeid
+            if nodeid.startswith(FILL_THE_MACHINE):
+                return "fill the machine"
+            return nodeid.partition("::")[0] if nodeid.startswith(WITH_PEERS) else nodeid
 
-    return PeersTogether(config, log)
+    return LongestFirst(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -37,19 +37,25 @@ CANCEL = Choice("Cancel", Role.RejectRole, "cancel")
 CLOSE = Choice("Close", Role.RejectRole, "close")
 
 
-def ask(
-    parent: QWidget, name: str, title: str, text: str, choices: Sequence[Choice], *, more: str = "", details: str = ""
-) -> QMessageBox:
-    """Open a question. `more` stands below in smaller words, `details` behind a button; both can be copied."""
+MOST_LINES = 20
+"""So many lines fit under a question on any screen."""
+MOST_DETAILS = 100_000
+"""Characters behind the button."""
+
+
+def ask(parent: QWidget, name: str, title: str, text: str, choices: Sequence[Choice], *, more: str = "") -> QMessageBox:
+    """Open a question. `more` stands below in smaller words, what is too much of it behind a button."""
     box = Question(parent)
     box.setObjectName(name)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setWindowTitle(title)
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setText(text)
+    lines = more.splitlines()
+    if len(lines) > MOST_LINES:
+        box.setDetailedText(more[:MOST_DETAILS])
+        more = "\n".join([*lines[:MOST_LINES], f"and {len(lines) - MOST_LINES} more"])
     box.setInformativeText(more)
-    if details:
-        box.setDetailedText(details)
     box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     for choice in choices:
         button = box.addButton(choice.text, choice.role)
@@ -64,9 +70,9 @@ def ask(
     return box
 
 
-def tell(parent: QWidget, title: str, text: str, *, more: str = "", details: str = "") -> QMessageBox:
+def tell(parent: QWidget, title: str, text: str, *, more: str = "") -> QMessageBox:
     """Open a message with a Close button."""
-    return ask(parent, "dialog.message", title, text, (CLOSE,), more=more, details=details)
+    return ask(parent, "dialog.message", title, text, (CLOSE,), more=more)
 
 
 def choose_file(

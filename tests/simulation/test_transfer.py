@@ -238,6 +238,29 @@ def test_the_caller_itself_may_transfer_the_one_that_it_has_called() -> None:
     assert (second.end_cause, second.source, second.ended_by) == ("normal", "user:100", "caller")
 
 
+def test_a_colleague_who_hides_its_number_is_not_shown_by_a_transfer() -> None:
+    """User 101 calls user 100 with Privacy (RFC 3323), and is transferred to user 102."""
+    w = Wire(document())
+    desk, kitchen, cellar = w.phone("100", DESK), w.phone("101", KITCHEN), w.phone("102", CELLAR)
+    up = authorized_call(w, kitchen, "100", "101", headers=[("Privacy", "id")])
+    down = desk.incoming()
+    assert "101" not in (down.invite.get("From") or "")
+    down.respond(200, OTHER_SDP)
+    w.advance()
+    up.ack()
+    w.advance()
+    down.request("REFER", headers=[("Refer-To", f"<sip:102@{SERVER[0]}>")])
+    w.advance()
+    target = cellar.incoming()
+    assert "101" not in (target.invite.get("From") or "")
+    assert "101" not in (target.invite.get("Contact") or "")
+    target.respond(486)
+    up.request("BYE")
+    w.advance()
+    end(desk)
+    w.settle()
+
+
 def authorized_call(
     w: Wire,
     phone: RawPeer,

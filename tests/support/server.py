@@ -16,6 +16,9 @@ from typing import Any
 
 from support.waiting import wait_until
 
+from app.records.document import read_document
+from app.storage.database import Database
+from app.storage.export import as_json
 from app.storage.journal import journal_path, remove
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +43,15 @@ def import_document(data: Path, document: dict[str, Any], *options: str) -> None
     """Import a document into a data folder; AssertionError with the program's own words when it is refused."""
     done = run_app("import", "-", "--data", str(data), *options, document=document)
     assert done.returncode == 0, f"import refused with {done.returncode}:\n{done.stderr}"
+
+
+def make_database(data: Path, document: dict[str, Any]) -> None:
+    """Make a data folder that holds a document, as an import does, without the second that a process takes."""
+    database = Database.open(data)
+    try:
+        database.update(lambda base: read_document(document, base))
+    finally:
+        database.close()
 
 
 class RunningServer:
@@ -75,7 +87,7 @@ class RunningServer:
         self.process: subprocess.Popen[str] | None = None
         # TLS has no place on the command line, and its port is the same for every server.
         system = {"sip_tls_port": 0, **document.get("system", {})}
-        import_document(data, {**document, "system": system})
+        make_database(data, {**document, "system": system})
 
     @property
     def sip_address(self) -> str:
@@ -196,10 +208,13 @@ class RunningServer:
         import_document(self.data, document, *options)
 
     def calls(self) -> list[dict[str, Any]]:
-        """The call records, newest first."""
-        done = run_app("calls", "--data", str(self.data), "--json")
-        assert done.returncode == 0, f"calls ended with {done.returncode}:\n{done.stderr}"
-        records = json.loads(done.stdout)
+        """The call records, newest first, as `python -m app calls --json` reads and writes them."""
+        database = Database.open(self.data)
+        try:
+            database.close_interrupted()
+            records = json.loads("".join(as_json(database.all_calls())))
+        finally:
+            database.close()
         assert isinstance(records, list)
         return records
 
@@ -210,6 +225,6 @@ class RunningServer:
             records = self.calls()
             return records if len(records) >= count else []
 
-        records = wait_until(enough, f"{count} call records", seconds, pause=0.2) if count else self.calls()
+        records = wait_until(enough, f"{count} call records", seconds, pause=0.1) if count else self.calls()
         assert len(records) == count, f"{len(records)} call records instead of {count}: {records}"
         return records

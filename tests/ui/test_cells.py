@@ -274,6 +274,7 @@ def test_passwords_are_not_in_the_json(open_page: Open) -> None:
         ("[1, 2]", "holds no records"),
         ('[{"server_address": "192.0.2.1"}, {"server_adress": "192.0.2.2"}]', "Row 2"),
         ("[" * 5000, "nested too deeply"),
+        ("{}", "holds no records"),
     ],
 )
 def test_json_that_does_not_fit_is_told(open_page: Open, engine: FakeEngine, text: str, words: str) -> None:
@@ -283,6 +284,57 @@ def test_json_that_does_not_fit_is_told(open_page: Open, engine: FakeEngine, tex
     box = page.findChild(QMessageBox, "dialog.message")
     assert words in box.informativeText()
     assert engine.applied == []
+    box.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[{"number": 100, "display_name": "Mallory"}]', "100 is already local user 1"),
+        ('[{"number": " 100 ", "display_name": "Mallory"}]', "100 is already local user 1"),
+        ('[{"number": ["100"]}]', "Row 1, Number"),
+    ],
+)
+def test_json_never_changes_the_user_that_has_the_number(
+    open_page: Open, engine: FakeEngine, text: str, words: str
+) -> None:
+    page = open_page("local_users")
+    QGuiApplication.clipboard().setText(text)
+    page.commands["paste"].trigger()
+    box = page.findChild(QMessageBox, "dialog.message")
+    assert words in box.informativeText()
+    assert engine.applied == []
+    box.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("sip_trunks", '"' + "x" * 200_000, "larger than field limit"),
+        ("sip_trunks", "Server address\tServer port\n192.0.2.1\t²", "Row 2, Server port: must be a whole number"),
+        ("sip_trunks", "Server address\tServer port\n192.0.2.1\t--5", "Row 2, Server port: must be a whole number"),
+        ("routing_groups", "Name\tMembers\nGroup\t" + "[" * 100_000, "Row 2, Members: must be a list"),
+    ],
+)
+def test_rows_that_are_garbage_are_told(open_page: Open, engine: FakeEngine, name: str, text: str, words: str) -> None:
+    page = open_page(name)
+    QGuiApplication.clipboard().setText(text)
+    page.commands["paste"].trigger()
+    box = page.findChild(QMessageBox, "dialog.message")
+    assert words in box.informativeText()
+    assert engine.applied == []
+    box.close()
+
+
+def test_thousands_of_mistakes_fit_on_the_screen(open_page: Open) -> None:
+    page = open_page("sip_trunks")
+    QGuiApplication.clipboard().setText("\n".join(["Server address", *("192.0.2" for _ in range(3000))]))
+    page.commands["paste"].trigger()
+    box = page.findChild(QMessageBox, "dialog.message")
+    assert box.height() < 800
+    assert "Row 2, Server address" in box.informativeText()
+    assert "and 2980 more" in box.informativeText()
+    assert "Row 1000," in box.detailedText()
     box.close()
 
 

@@ -20,6 +20,7 @@ from ui.main_window import MainWindow
 from ui.records.record_page import RecordPage
 from ui.tables.row_model import MARK_ROLE, SHARE_ROLE, TONE_ROLE
 from ui.theme import Tone
+from ui.transfer import MOST_BYTES
 
 Open = Callable[[str], RecordPage]
 
@@ -369,7 +370,10 @@ def test_a_table_goes_into_a_csv_file_and_comes_back_changed(
 
 def test_a_file_that_is_no_table_is_told(open_page: Open, tmp_path: Path) -> None:
     page = open_page("local_users")
-    for name, content in (("missing.csv", None), ("picture.csv", b"\xff\xd8\xff\x00\x01")):
+    huge = tmp_path / "huge.csv"
+    with huge.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    for name, content in (("missing.csv", None), ("picture.csv", b"\xff\xd8\xff\x00\x01"), ("huge.csv", None)):
         path = tmp_path / name
         if content is not None:
             path.write_bytes(content)

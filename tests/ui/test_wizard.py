@@ -47,11 +47,16 @@ def person(window: MainWindow, qtbot: QtBot) -> Person:
     return Person(window, qtbot)
 
 
-def to_the_test(person: Person) -> None:
-    """A trunk at 192.0.2.60 for 77."""
+def to_the_numbers(person: Person) -> None:
+    """A trunk at 192.0.2.60."""
     person.press("next")
     person.type("server_address", "192.0.2.60")
     person.press("next")
+
+
+def to_the_test(person: Person) -> None:
+    """A trunk at 192.0.2.60 for 77."""
+    to_the_numbers(person)
     person.type("prefix", "77")
     person.press("add")
 
@@ -169,6 +174,26 @@ def test_a_prefix_that_is_taken_is_said(person: Person, engine: FakeEngine) -> N
     person.type("prefix", "")
     assert "untick" in person.said("problem")
     assert not person.can("add")
+
+
+def test_a_prefix_that_is_too_long_is_said(person: Person) -> None:
+    to_the_numbers(person)
+    person.wizard.findChild(QCheckBox, "stripped").setChecked(True)
+    person.type("prefix", "7" * 200)
+    assert "must be" in person.said("problem")
+    assert not person.can("add")
+    person.type("prefix", "77")
+    assert person.can("add")
+
+
+def test_what_cannot_be_taken_back_is_not_said_to_be(person: Person, engine: FakeEngine, window: MainWindow) -> None:
+    to_the_test(person)
+    engine.can_save = False
+    notices: list[str] = []
+    window.workspace.noticed.connect(lambda text, *_: notices.append(text))
+    person.press("take_back")
+    assert engine.configuration.find(SipTrunk.table, 5) is not None
+    assert not any("were taken back" in text for text in notices)
 
 
 def test_a_trunk_that_is_not_probed_is_not_waited_for(person: Person, engine: FakeEngine, qtbot: QtBot) -> None:

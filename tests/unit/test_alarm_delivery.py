@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socketserver
 import threading
@@ -35,6 +36,7 @@ class WebServer:
         self.posted: list[dict[str, Any]] = []
         self.answers = [200]
         self.tried = 0
+        self.asked = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,6 +47,13 @@ class WebServer:
                 if status == 200:
                     outer.posted.append(json.loads(body))
                 self.send_response(status)
+                if status in range(300, 400):
+                    self.send_header("Location", outer.address)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                outer.asked += 1
+                self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *_arguments: object) -> None:
@@ -68,6 +77,7 @@ class MailServer:
         self.mails: list[str] = []
         self.recipients: list[str] = []
         self.refuses = False
+        self.farewell = "221 bye"
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -86,10 +96,10 @@ class MailServer:
                             lines.append(text)
                         outer.mails.append("\n".join(lines))
                         self.say("250 taken")
-                    elif word == "RCPT" and outer.refuses:
+                    elif word == "RCPT" and (outer.refuses or "gone@" in line):
                         self.say("550 nobody of that name")
                     elif word == "QUIT":
-                        self.say("221 bye")
+                        self.say(outer.farewell)
                         return
                     else:
                         if word == "RCPT":
@@ -268,6 +278,114 @@ def test_a_password_never_goes_to_a_server_without_encryption(start: Start, mail
     ).take(DOWN)
     wait_until(lambda: told, "the trouble")
     assert mail.mails == []
+
+
+def mailing(mail: MailServer, *recipients: str) -> System:
+    return System(
+        alarm_mail_to=recipients or ("admin@example.com",),
+        mail_server="127.0.0.1",
+        mail_port=mail.port,
+        mail_security=MailSecurity.NONE,
+    )
+
+
+def test_a_mail_that_was_taken_is_not_sent_again_for_a_bad_farewell(start: Start, mail: MailServer) -> None:
+    mail.farewell = "500 what?"
+    delivery = start(mailing(mail))
+    delivery.take(DOWN)
+    delivery.stop()
+    assert len(mail.mails) == 1
+
+
+@pytest.mark.expects_log("127.0.0.1 refuses mail to gone@example.com")
+def test_a_recipient_who_is_gone_costs_the_others_nothing(start: Start, mail: MailServer, told: list[str]) -> None:
+    delivery = start(mailing(mail, "admin@example.com", "gone@example.com"))
+    delivery.take(DOWN)
+    delivery.stop()
+    assert (len(mail.mails), told) == (1, [])
+
+
+@pytest.mark.expects_log("alarms are not delivered: 127.0.0.1 answered 302 Found")
+def test_an_alarm_is_not_delivered_by_asking_for_another_page(start: Start, web: WebServer, told: list[str]) -> None:
+    web.answers = [302]
+    start(System(alarm_webhook=web.address)).take(DOWN)
+    wait_until(lambda: told, "the trouble")
+    assert "302" in told[0]
+    assert web.asked == 0
+
+
+class Babbler:
+    """Accepts connections, says the same to each, and leaves it at that."""
+
+    def __init__(self, words: bytes) -> None:
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):
+                    self.wfile.write(words)
+                    self.rfile.read()
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        self.port = self._server.server_address[1]
+
+    close = WebServer.close
+
+
+@pytest.mark.expects_log("alarms are not delivered")
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"",
+        b"\x00\xff\x1b[2J garbage \x85 without an end",
+        b"\x00\xff\x1b[2J garbage \x85\r\n" * 3,
+        b"220" + b"x" * 100_000 + b"\r\n",
+        b"220-" + b"hello\r\n220-" * 10_000,
+        b"HTTP/1.1 99999999999999999999 " + b"y" * 50_000 + b"\r\n\r\n",
+        b"HTTP/1.1 500 " + "\u202eevil\u2028".encode() * 3000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X-Header: y\r\n" * 1000,
+    ],
+    ids=["silence", "no-line", "lines", "long-line", "many-lines", "long-status", "evil-words", "many-headers"],
+)
+def test_servers_that_hang_or_talk_nonsense_are_named_in_one_short_line(
+    start: Start, told: list[str], monkeypatch: pytest.MonkeyPatch, words: bytes
+) -> None:
+    monkeypatch.setattr(alarm_delivery, "_TIMEOUT", 0.2)
+    server = Babbler(words)
+    try:
+        mail = System(
+            alarm_webhook=f"http://127.0.0.1:{server.port}/t0ken",
+            alarm_mail_to=("admin@example.com",),
+            mail_server="127.0.0.1",
+            mail_port=server.port,
+            mail_security=MailSecurity.NONE,
+        )
+        start(mail).take(DOWN)
+        wait_until(lambda: len(told) == 2, "the trouble of both")
+    finally:
+        server.close()
+    assert told[1].startswith(told[0] + "; 127.0.0.1")
+    assert len(told[1]) < 500
+    assert told[1].isprintable()
+    assert "t0ken" not in told[1]
+
+
+@pytest.mark.expects_log("alarms are not delivered")
+def test_the_trouble_of_one_destination_outlives_the_end_of_the_others(
+    start: Start, web: WebServer, mail: MailServer, told: list[str]
+) -> None:
+    web.answers, mail.refuses = [503], True
+    delivery = start(both := mailing(mail).model_copy(update={"alarm_webhook": web.address}))
+    delivery.take(DOWN)
+    wait_until(lambda: len(told) == 2, "the trouble of both")
+    mail.refuses = False
+    wait_until(lambda: web.tried == 3, "the last attempt")
+    delivery.take(UP)
+    wait_until(lambda: len(told) == 3, "the end of the mail server's")
+    assert "503" in told[2]
+    assert "550" not in told[2]
+    delivery.configure(both.model_copy(update={"alarm_webhook": ""}))
+    assert told[3:] == [""], "where nothing is to be delivered, nothing is missing"
 
 
 def test_the_queue_is_bounded_and_says_what_is_left_out(

@@ -72,6 +72,7 @@ def test_records_of_calls_that_ran_before_a_kill_are_kept(
     start_sipp(calling(), CALLER, called="135550").succeed()
     carrier.succeed()
     before = server.wait_for_calls(1)
+    assert json.loads(run_app("calls", "--data", str(server.data), "--json").stdout) == before
     configuration = export(server.data)
     server.kill()
     assert export(server.data) == configuration

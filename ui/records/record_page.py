@@ -26,6 +26,7 @@ from ui.records.record_rows import RecordRow, live_key, live_rows, record_column
 from ui.records.record_text import read_json, read_table, to_cells, to_json
 from ui.tables.rows_text import from_csv, from_tsv, to_csv, to_tsv
 from ui.tables.table_page import Needs, TablePage
+from ui.transfer import MOST_BYTES
 from ui.words import plural
 from ui.workspace import Workspace
 
@@ -341,19 +342,15 @@ class RecordPage(TablePage):
         own = bytes(data.data(JSON_TYPE).data()).decode(errors="replace") if data.hasFormat(JSON_TYPE) else ""
         text = own or data.text()
         if len(text) > MOST_PASTED:
-            self.workspace.notice("That is too much for the clipboard: File / Import reads a file of any size.")
+            self.workspace.notice("That is too much for the clipboard: File / Import reads larger files.")
         elif text.lstrip().startswith(("{", "[")):
             self._take("Paste", lambda: read_json(self.record_type, text, self.workspace.configuration))
-        else:
-            self._paste_rows(text)
-
-    def _paste_rows(self, text: str) -> None:
-        rows = from_tsv(text)
-        if not rows:
+        elif not text.strip():
             self.workspace.notice("There are no rows on the clipboard.")
-            return
-        shown = [self.model.columns[place].name for place in self.view.visible_columns()]
-        self._take("Paste", lambda: read_table(self.record_type, rows, self.workspace.configuration, shown, new=True))
+        else:
+            shown = [self.model.columns[place].name for place in self.view.visible_columns()]
+            configuration = self.workspace.configuration
+            self._take("Paste", lambda: read_table(self.record_type, from_tsv(text), configuration, shown, new=True))
 
     def export_csv(self) -> None:
         """Write every record that is shown into a file that `import_csv` reads back; passwords are left out."""
@@ -376,6 +373,8 @@ class RecordPage(TablePage):
         """Read one CSV file."""
 
         def read() -> list[Change]:
+            if path.stat().st_size > MOST_BYTES:
+                raise UserFacingError(f"{path.name} is too large to be a table of records.")
             rows = from_csv(path.read_text(encoding="utf-8-sig"))
             names = [field.name for field in fields_of(self.record_type)]
             return read_table(self.record_type, rows, self.workspace.configuration, names, new=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
@@ -16,6 +17,8 @@ from app.records.document import read_document, write_record
 from app.records.types import CHOICE_WORDS
 from ui.face import parse_json
 from ui.records.changes import differences
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,11}")
 
 
 def to_cells(
@@ -54,7 +57,7 @@ def read_json(model: type[Record], text: str, configuration: Configuration) -> l
         others = [name for name in value if name != model.table]
         if others:
             raise UserFacingError(f"The clipboard holds {others[0]}: it cannot be pasted among {model.plural}.")
-        value = value[model.table]
+        value = value.get(model.table)
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, dict) for item in items):
         raise UserFacingError("The clipboard holds no records.")
@@ -105,12 +108,12 @@ def _put(item: dict[str, Any], field: RecordField, text: str) -> None:
     if field.kind is tuple and isinstance(field.item, type) and issubclass(field.item, BaseModel):
         try:
             item[field.name] = json.loads(text) if text else []
-        except ValueError:
+        except (ValueError, RecursionError):
             item[field.name] = text
     elif field.kind is int:
         if text:
             number = text.partition(" - ")[0].strip()
-            item[field.name] = int(number) if number.lstrip("-").isdigit() and len(number) < 12 else text
+            item[field.name] = int(number) if _WHOLE_NUMBER.fullmatch(number) else text
     elif field.kind is bool:
         if text:
             item[field.name] = text
@@ -138,10 +141,12 @@ def _refuse_known_keys(
 ) -> None:
     """A pasted row is a new record: it must not silently change the one that has its number."""
     known = {getattr(record, model.key): record for record in configuration.table(model.table)}
+    # As a document finds the record that it changes: 100 and " 100" are "100".
+    keys = [str(key).strip() if isinstance(key := item.get(model.key), str | int) else "" for item in items]
     errors = [
-        RecordError(f"Row {place}", f"{item[model.key]} is already {model.title} {known[item[model.key]].id}")
-        for place, item in enumerate(items, start=first_line)
-        if item.get(model.key) in known
+        RecordError(f"Row {place}", f"{key} is already {model.title} {known[key].id}")
+        for place, key in enumerate(keys, start=first_line)
+        if key in known
     ]
     if errors:
         raise RecordErrors(tuple(errors))

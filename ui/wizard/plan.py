@@ -71,12 +71,13 @@ class TrunkPlan:
         if self.stripped and self.prefix:
             transition = _same_transition(configuration, self.prefix)
             if transition is None:
-                transition = NumberTransition(
-                    id=configuration.next_id(NumberTransition.table),
-                    type=TransitionType.DELETE,
-                    length=len(self.prefix),
-                    description=f"remove {self.prefix}",
-                )
+                removal = {
+                    "id": configuration.next_id(NumberTransition.table),
+                    "type": TransitionType.DELETE,
+                    "length": len(self.prefix),
+                    "description": f"remove {self.prefix}",
+                }
+                transition = check_record(NumberTransition, removal)
                 changes.append(Change(NumberTransition.table, None, transition))
             transition_id = transition.id
         values = {

@@ -319,11 +319,12 @@ class TrunkWizard(Leaving, QWizard):
     def take_back(self) -> None:
         """Undo what was added, unless something else was done since, and close."""
         stack = self._workspace.history.stack
-        if stack.index() == self._index:
-            stack.undo()
-            self._workspace.notice("The records of the wizard were taken back.")
-        else:
+        if stack.index() != self._index:
             self._workspace.notice("Something else was changed since: take the steps back by Edit / Undo.")
+        else:
+            stack.undo()
+            if self._workspace.configuration.find(self.plan.kind.table, self.record_id) is None:
+                self._workspace.notice("The records of the wizard were taken back.")
         self.record_id = 0
         self.reject()
 
