@@ -53,6 +53,7 @@ LIBRARY_PACKAGES = {
 TEST_PROGRAMS = {
     "sipp": ("sip-tester", "calls with SIPp as carrier and as caller"),
     "baresip": ("baresip-core", "registrations and calls of a real phone"),
+    "twinkle-console": ("twinkle-console", "attended transfers of a real phone"),
     "kamailio": ("kamailio", "a registrar and carrier that is not ours"),
     "rtpengine": ("rtpengine-daemon", "comparisons of relayed audio"),
     "initdb": ("postgresql", "several nodes on one PostgreSQL"),

@@ -590,9 +590,9 @@ class Call:
         """The newcomer does not come, and this leg has its place again. RemoteError where their media do not fit."""
         self._offers.stay_apart(place)
 
-    def part(self, words: str) -> None:
-        """The two sides cannot be joined: nobody would hear anybody."""
-        if self.transfer is None or not self.transfer.undone(words):
+    def part(self, words: str, status: int) -> None:
+        """The two sides cannot be joined: nobody would hear anybody. `status` is what a transferor hears of it."""
+        if self.transfer is None or not self.transfer.undone(words, status):
             self.hang_up(EndCause.REJECTED, words)
 
     def joined(self) -> None:

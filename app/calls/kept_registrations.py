@@ -135,23 +135,26 @@ class KeptRegistrations:
         mark = self._mark_of(number)
         if mark is None:
             return ()
-        return tuple(
-            StoredRegistration(
+        rows: dict[tuple[str, str], StoredRegistration] = {}
+        for binding in self._registrar.bindings(number):
+            flow, contact = binding.flow, binding.contact
+            if flow.transport != "udp" or len(contact) > LONGEST_CONTACT or not contact.isascii():
+                continue
+            # Of two phones behind one address that give the same private Contact only the newer one is found again.
+            rows[contact, flow.remote_host] = StoredRegistration(
                 number,
-                binding.contact,
-                binding.flow.remote_host,
-                binding.flow.remote_port,
-                binding.flow.local_host,
-                binding.flow.local_port,
+                contact,
+                flow.remote_host,
+                flow.remote_port,
+                flow.local_host,
+                flow.local_port,
                 binding.call_id[:LONGEST_CONTACT],
                 binding.sequence,
                 binding.expires_at + ahead,
                 binding.user_agent,
                 mark,
             )
-            for binding in self._registrar.bindings(number)
-            if binding.flow.transport == "udp" and len(binding.contact) <= LONGEST_CONTACT and binding.contact.isascii()
-        )
+        return tuple(rows.values())
 
 
 def _differ(before: tuple[StoredRegistration, ...], now: tuple[StoredRegistration, ...]) -> bool:

@@ -29,6 +29,8 @@ AGAIN_AFTER = 1.0
 """Seconds until an offer is made again that crossed one of the peer's (RFC 3261 14.1: up to two)."""
 OTHER_MEDIA = (415, 488, 606)
 """Answers that say that another description may be taken (RFC 3261 21.4.26 and 21.6.4)."""
+NOT_ACCEPTABLE = 488
+"""What stands for a description that no peer has refused, but none can use (RFC 3261 21.4.26)."""
 MAXIMUM_TRIES = 30
 """So often an offer is made to a caller that cannot take it now."""
 
@@ -396,7 +398,7 @@ class Offers:
             self._tell_later()
         else:
             words = f"refused the session description of the one that was transferred: {event.status} {event.reason}"
-            self._part(f"{self._sides(leg)[0]} {words}")
+            self._part(f"{self._sides(leg)[0]} {words}", event.status)
 
     def _tell_again(self, _now: float) -> None:
         self._again = None
@@ -425,7 +427,7 @@ class Offers:
             self._ask_for_offer(leg, self._joining_dialog)
         else:
             one, other = self._sides(self._told)
-            self._part(f"{one} refused {other}'s session description: {event.status} {event.reason}")
+            self._part(f"{one} refused {other}'s session description: {event.status} {event.reason}", event.status)
 
     def _wait(self) -> None:
         """Where the caller cannot be offered anything now, try again soon, but not for ever."""
@@ -459,10 +461,10 @@ class Offers:
         sides = ("the caller", "the called side")
         return sides if leg is self._of.caller else sides[::-1]
 
-    def _part(self, words: str) -> None:
-        """Nobody would hear anybody: end the call."""
+    def _part(self, words: str, status: int = NOT_ACCEPTABLE) -> None:
+        """Nobody would hear anybody: end the call. `status`: what a peer has said to that, if one has."""
         self._stop_joining()
-        self._of.part(words.strip())
+        self._of.part(words.strip(), status)
 
     # --- further offers -----------------------------------------------------------------------------------------------
 
@@ -577,7 +579,7 @@ class Offers:
             if leg is self._told and self._state is Joining.OFFERED:
                 self._refused_to_join(event)
             elif leg is self._joining and self._state is Joining.ASKED:
-                self._part(f"{self._sides(leg)[0]} made no offer: {event.status} {event.reason}")
+                self._part(f"{self._sides(leg)[0]} made no offer: {event.status} {event.reason}", event.status)
             return
         other = self._partner(leg)
         self._restoring = False

@@ -257,8 +257,11 @@ def _same_place(binding: Binding, contact: str, source: Flow, instance: str) -> 
     """Whether a REGISTER renews this binding: it is of the same phone, or of the same Contact from the same host.
 
     A phone that says which it is has moved when it names another Contact (RFC 5626 6): the old one rings at nobody. Two
-    phones behind different NATs may well give the same private Contact; they stay apart.
+    phones behind different NATs may well give the same private Contact; they stay apart, and so do two that say that
+    they are two. But where one is heard, or can be reached by the very address that it names, no other one is: a phone
+    that was set up anew calls itself by another name there.
     """
-    if instance and binding.instance:
-        return binding.instance == instance
-    return binding.contact == contact and binding.flow.remote_host == source.remote_host
+    is_there = binding.contact == contact and binding.flow.remote_host == source.remote_host
+    if instance and binding.instance and binding.instance != instance:
+        return is_there and (binding.flow == source or _host_of(contact) == source.remote_host)
+    return is_there or (binding.instance == instance != "")

@@ -15,7 +15,7 @@ from app.calls.call_words import not_held
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
 from app.calls.identity import CallerIdentity, number_of
-from app.calls.leg import Leg
+from app.calls.leg import Leg, passed_on
 from app.calls.leg_events import EndCause, HungUp
 from app.calls.referral import Referral, Replaced, Wish, wish_of
 from app.calls.stand_in import StandIn
@@ -263,8 +263,9 @@ class Transfer:
         """The transferor knows the end of it, and is not needed any more."""
         self._leg.hang_up()
 
-    def undone(self, _words: str) -> bool:
+    def undone(self, _words: str, status: int) -> bool:
         """The party and the target cannot be joined. False: then the second call is over."""
+        self.failed(status, "")
         return False
 
     def failed(self, status: int, reason: str) -> None:
@@ -277,7 +278,7 @@ class Transfer:
 
     def _tell_failure(self, status: int, reason: str) -> None:
         """The first call goes on as it was, unless nobody is there for that."""
-        first = self._first
+        first, status = self._first, passed_on(status)
         words = f"the transfer to {self._number} failed: {status} {reason or REASONS.get(status, '')}".strip()
         self._referral.finish(status, reason)
         if self._is_alone:
@@ -341,17 +342,17 @@ class Consultation(Transfer):
             self._switch.relays.take_in(second, self.stand_in)
             second.rejoin(self.stand_in, is_known=False)
         except RemoteError as error:
-            second.part(f"the session descriptions do not fit together: {error.detail or error.reason}")
+            second.part(f"the session descriptions do not fit together: {error.detail or error.reason}", error.status)
 
     def _part(self) -> None:
         self._leg.hang_up()
         self._place.hang_up()
 
-    def undone(self, words: str) -> bool:
+    def undone(self, words: str, status: int) -> bool:
         """The party and the target cannot be joined: each is with the transferor again."""
         self._close()
         self._restore(words)
-        self._tell_failure(488, "")
+        self._tell_failure(status, "")
         return True
 
     def _restore(self, words: str) -> None:

@@ -213,12 +213,12 @@ def repeated_header(message: Message) -> str | None:
 def check_response(response: Response) -> str | None:
     """Why the response must be dropped, or None when it may be handled.
 
-    After None the views via, from_, to, call_id and cseq never raise, nor do contacts and record_routes of 101 to 299
-    for INVITE and UPDATE. A response with a second Via was not meant for us (RFC 3261 8.1.3.3).
+    After None the views via, from_, to, call_id and cseq never raise. Contact and Record-Route may be unreadable: a
+    call that is answered goes on by the address that it was sent to (`Dialog.as_uac`), where dropping the answer would
+    end it. A response with a second Via was not meant for us (RFC 3261 8.1.3.3).
     """
     try:
-        _ = (response.via, response.from_, response.to, response.call_id)
-        cseq = response.cseq
+        _ = (response.via, response.from_, response.to, response.call_id, response.cseq)
         has_repeated_headers = response.has_repeated_headers
         if (has_repeated_headers or "," in response.first_values["Via"]) and len(response.vias) > 1:
             return "it has more than one Via"
@@ -231,8 +231,6 @@ def check_response(response: Response) -> str | None:
         declared = response.content_length
         if declared is not None and declared > len(response.body):
             return "Content-Length is larger than what was received"
-        if 100 < response.status < 300 and cseq.method in _CONTACT_IS_TARGET:
-            _ = (response.contacts, response.record_routes)
     except HeaderError as error:
         return f"{error.reason}: {error.detail}"
     return None

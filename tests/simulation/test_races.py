@@ -693,3 +693,32 @@ def test_a_request_after_the_end_gets_481() -> None:
         w.advance()
         assert w.carrier.statuses(method)[-1] == status, method
     assert w.record().end_cause == "normal"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Contact", "<sip:callee@192.0.2.10:0>"),
+        ("Contact", "nonsense <"),
+        ("Contact", "<tel:135550>"),
+        ("Record-Route", "<sip:"),
+    ],
+)
+def test_an_answer_whose_contact_or_route_cannot_be_used_is_an_answer(name: str, value: str) -> None:
+    """RFC 3261 12.1.2 wants a Contact; a call that can go on by the address that was called is better than none."""
+    w = wire()
+    up, down = w.call()
+    answer = down.invite.answer(200, None, down.local_tag, [(name, value)], SDP.content)
+    answer.add("Content-Type", SDP.content_type)
+    w.carrier.send(answer)
+    w.advance()
+    assert up.answer.status == 200
+    up.ack()
+    w.advance()
+    assert [ack.body for ack in w.carrier.requests("ACK")] == [b""]
+    up.request("BYE")
+    w.advance()
+    (bye,) = w.carrier.requests("BYE")
+    w.carrier.ok(bye)
+    record = w.record()
+    assert (record.status, record.end_cause) == (200, "normal")

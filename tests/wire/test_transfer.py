@@ -1,9 +1,10 @@
-"""Real phones (baresip) transfer calls through the server: who is left talks to whom it was transferred to."""
+"""Real phones (baresip, Twinkle) transfer calls through the server: who is left talks to whom it was transferred to."""
 
 from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from support.ports import LoopbackNetwork
 from support.scenario import Scenario
 from support.starting import StartPhone, StartServer, StartSipp
 from support.tones import seconds_with
+from support.twinkle import Twinkle
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.wire
@@ -92,3 +94,35 @@ def test_a_transfer_to_a_busy_number_leaves_the_call(
     first, second = sorted(server.wait_for_calls(2), key=lambda record: record["started"])
     assert (first["end_cause"], second["end_cause"], second["status"]) == ("normal", "busy", 486)
     assert any("the transfer to 135550 failed: 486" in step for step in first["trail"])
+
+
+def test_a_phone_joins_its_two_calls(
+    network: LoopbackNetwork, start_server: StartServer, start_phone: StartPhone, tmp_path: Path
+) -> None:
+    """Attended: 100 calls 101, whose Twinkle asks 102 first and then gives it the call; all media are relayed."""
+    server = start_server(office(network, 25400, "yes"))
+    with Twinkle(tmp_path / "twinkle", network.address(SERVER), "101", PASSWORDS["101"]) as middle:
+        caller = start_phone("100", tone=440, record=True).registered()
+        target = start_phone("102", THIRD["102"], tone=880, auto_answer=True, record=True).registered()
+        middle.wait_for("registration succeeded")
+        caller.dial("101")
+        middle.wait_for("Line 1: incoming call")
+        middle.command("answer")
+        caller.wait_for("CALL_ESTABLISHED")
+        middle.wait_for("call established")
+        middle.command("transfer -c 102")
+        middle.wait_for("Line 2: far end answered call")
+        middle.command("transfer -c")
+        middle.wait_for("Progress: 200 OK")
+        middle.wait_for("Line 2: far end ended call")
+    # Real time passes here: it is the length of the recordings.
+    time.sleep(2)
+    target.hang_up()
+    caller.wait_for("CALL_CLOSED")
+    first, second = sorted(server.wait_for_calls(2), key=lambda record: record["started"])
+    assert (first["end_cause"], first["ended_by"], first["target"]) == ("transferred", "called", "user:101")
+    assert (second["end_cause"], second["ended_by"], second["target"]) == ("normal", "called", "user:102")
+    assert any("user:101 gives its place to user:100" in step for step in second["trail"]), second["trail"]
+    assert all(stream["packets"] > 50 for stream in second["media"]), second["media"]
+    wait_until(target.heard, "a recording of 102", 10)
+    assert max(seconds_with(440, recording) for recording in target.heard()) > 1.0

@@ -49,10 +49,11 @@ class Server:
         expires: int = 3600,
         port: int = 5060,
         transport: TransportName = "udp",
+        instance: str = "",
     ) -> None:
         self.sequence += 1
         headers = (("User-Agent", "A phone"), ("Expires", str(expires)))
-        asked = register_request(number, f"<{contact}>", self.sequence, *headers)
+        asked = register_request(number, f"<{contact}>{instance}", self.sequence, *headers)
         flow = Flow(transport, "10.0.0.5", 5060, "10.0.0.9", port, 0 if transport == "udp" else 7)
         self.registrar.register((), asked, flow, number)  # type: ignore[arg-type]
 
@@ -171,3 +172,13 @@ def test_what_could_not_be_written_is_written_later(server: Server) -> None:
     assert server.disk["100"] == ()
     server.time.advance(10 * WRITE_EVERY)
     assert len(server.writes) == 5
+
+
+def test_of_two_phones_with_the_same_contact_behind_one_address_the_newer_is_written(server: Server) -> None:
+    """They are told apart by their port while this process lives; the table cannot do that, and must not refuse it."""
+    for port, name in ((40_000, "a"), (40_002, "b")):
+        server.register(contact="sip:100@192.168.1.9", port=port, instance=f';+sip.instance="<urn:uuid:{name}>"')
+    assert server.registrar.count("100") == 2
+    server.time.advance(WRITE_EVERY)
+    (row,) = server.disk["100"]
+    assert row.remote_port == 40_002

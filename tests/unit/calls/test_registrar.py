@@ -195,3 +195,31 @@ def test_a_kept_registration_learns_which_phone_it_is_with_its_next_refresh() ->
     r.register("100", f"<sip:100@10.0.0.9>;{INSTANCE}")
     r.register("100", f"<sip:100@10.0.0.8>;{INSTANCE}")
     assert contacts(r) == ["sip:100@10.0.0.8"]
+
+
+OTHER_INSTANCE = INSTANCE.replace("0C6", "0C7")
+
+
+def test_a_phone_that_was_set_up_anew_rings_once() -> None:
+    """It is where it was, but calls itself by another name: a softphone that was installed again, for example."""
+    r = Registry()
+    r.register("100", f"<sip:100@10.0.0.9>;{INSTANCE}")
+    r.register("100", f"<sip:100@10.0.0.9>;{OTHER_INSTANCE}", call_id="d")
+    assert contacts(r) == ["sip:100@10.0.0.9"]
+    # By another port, to a phone that can be reached by what it names.
+    r.register("100", f"<sip:100@10.0.0.9>;{INSTANCE}", port=50001, call_id="e")
+    assert contacts(r) == ["sip:100@10.0.0.9"]
+
+
+def test_a_phone_behind_nat_that_was_set_up_anew_rings_once() -> None:
+    r = Registry()
+    for instance, call_id in ((INSTANCE, "c"), (OTHER_INSTANCE, "d")):
+        r.register("100", f"<sip:100@192.168.1.9>;{instance}", host="198.51.100.7", port=40000, call_id=call_id)
+    assert contacts(r) == ["sip:100@192.168.1.9"]
+
+
+def test_two_phones_behind_one_address_that_give_the_same_private_contact_stay_apart() -> None:
+    r = Registry()
+    r.register("100", f"<sip:100@192.168.1.9>;{INSTANCE}", host="198.51.100.7", port=40000)
+    r.register("100", f"<sip:100@192.168.1.9>;{OTHER_INSTANCE}", host="198.51.100.7", port=40002, call_id="d")
+    assert [binding.flow.remote_port for binding in r.registrar.bindings("100")] == [40000, 40002]

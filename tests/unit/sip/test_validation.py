@@ -227,8 +227,6 @@ def test_the_words_of_a_peer_cannot_break_the_warning() -> None:
         (response_with(Call_ID=None), "Call-ID"),
         (response_with(Content_Length="5"), "Content-Length"),
         (response_with(Content_Length="x"), "Content-Length"),
-        (response_with(Contact="<sip:"), "Contact"),
-        (response_with(183, Record_Route="<sip:"), "Record-Route"),
     ],
 )
 def test_a_response_that_cannot_be_trusted_is_dropped(response: Response, words: str) -> None:
@@ -238,6 +236,8 @@ def test_a_response_that_cannot_be_trusted_is_dropped(response: Response, words:
 def test_a_response_that_can_be_understood_is_kept() -> None:
     assert check_response(response_with()) is None
     assert check_response(response_with(486, Contact="nonsense")) is None
+    assert check_response(response_with(200, Contact="<sip:100@192.0.2.8:0>")) is None
+    assert check_response(response_with(183, Record_Route="<sip:")) is None
     assert check_response(response_with(200, CSeq="1 REGISTER", Contact="nonsense")) is None
     stray = parse(response_with().to_bytes().replace(b"Max-Forwards:", b"Max Forwards"))
     assert isinstance(stray, Response)
