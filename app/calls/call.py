@@ -123,7 +123,7 @@ class Call:
         """The words of the first steps of the trail, made once for both records of a call: its begin and its end."""
         self.redirects = 0
         self.bounded_source = ""
-        """The source whose bounds of external calls it counts for, by its name; blank for none."""
+        """The source whose external minutes it counts for, by its name; blank for none."""
         self.ways: tuple[Flow, ...] = ()
         """The ways to the addresses of the target that is being tried, in their order."""
         self.media: CallMedia | None = None

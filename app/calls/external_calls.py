@@ -38,7 +38,7 @@ class Talk(Protocol):
 
     id: str
     bounded_source: str
-    """The source whose bounds it counts for, by its name; blank for none."""
+    """The source whose minutes it counts for, by its name; blank for none."""
 
     def talked(self) -> float:
         """Seconds since the answer, up to the end."""
@@ -155,9 +155,12 @@ class ExternalCalls:
 
     def begin(self, source: str, call: Talk) -> None:
         """An external call of this source is let through."""
-        if source in self._bounds:
-            use = self._uses.setdefault(source, _Use())
-            use.calls.add(1.0, self._clock.monotonic())
+        bounds = self._bounds.get(source)
+        if bounds is None:
+            return
+        use = self._uses.setdefault(source, _Use())
+        use.calls.add(1.0, self._clock.monotonic())
+        if bounds.minutes_per_day:
             use.running[call.id] = call, 0.0
             call.bounded_source = source
 
@@ -172,9 +175,11 @@ class ExternalCalls:
         """The dial plan refused an external call because of the bounds: they are stopped from now on."""
         bounds, use = self._bounds.get(source), self._uses.get(source)
         now = self._clock.monotonic()
-        self.expire(now)
-        if bounds is None or use is None or source in self._stops:
+        before = self._stops.get(source)
+        if bounds is None or use is None or (before is not None and now < before.until):
             return
+        if before is not None:
+            self._end(source, bounds, "the time is over")
         use.settle(now)
         calls, seconds = bounds.calls_per_hour, bounds.minutes_per_day * 60
         reasons: list[str] = []

@@ -11,12 +11,17 @@ from app.records import AnalyzeCalledNumber, LocalUser, Record, RouteType
 
 ABROAD = ("00", "011", "+")
 """How the numbers of other countries begin."""
+EMERGENCY = ("112", "911")
+"""The emergency numbers of most of the world; every mobile phone knows both."""
 
 
 def check_external(plan: DialPlan) -> Iterator[Problem]:
     """Notes about calls to trunks and lines; of abroad that is open one at most, at its first record."""
     yield from _check_business_hours(plan)
-    unbounded = [user.number for user in plan.configuration.records(LocalUser) if _is_unbounded(user)]
+    callers = [user for user in plan.configuration.records(LocalUser) if _may_call(user)]
+    unbounded = [user.number for user in callers if not _is_bounded(user)]
+    if len(unbounded) < len(callers):
+        yield from _check_emergency(plan)
     place = next(filter(None, (_open_to_all(plan, number) for number in ABROAD)), None) if unbounded else None
     if place is not None:
         record, field = place
@@ -27,9 +32,20 @@ def check_external(plan: DialPlan) -> Iterator[Problem]:
         yield information(record, field, message)
 
 
-def _is_unbounded(user: LocalUser) -> bool:
-    may_call = user.enabled and (user.password or user.trusted_address)
-    return bool(may_call) and not (user.max_external_calls_per_hour or user.max_external_minutes_per_day)
+def _may_call(user: LocalUser) -> bool:
+    return user.enabled and bool(user.password or user.trusted_address)
+
+
+def _is_bounded(user: LocalUser) -> bool:
+    return bool(user.max_external_calls_per_hour or user.max_external_minutes_per_day)
+
+
+def _check_emergency(plan: DialPlan) -> Iterator[Problem]:
+    for number in EMERGENCY:
+        record = plan.analyze_called.find(number)
+        if record is not None and record.route_type is not RouteType.LOCAL_USER and record.counts_as_external:
+            message = f"{number} counts as external here, so that a user who is stopped cannot call for help with it"
+            yield information(record, "counts_as_external", message)
 
 
 def _open_to_all(plan: DialPlan, number: str) -> tuple[Record, str] | None:

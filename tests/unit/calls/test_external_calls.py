@@ -150,6 +150,26 @@ def test_lifted_by_hand_a_source_begins_anew() -> None:
     assert [alarm.cleared for alarm in bench.alarms] == [False, True]
 
 
+def test_a_new_stop_may_follow_the_one_before_at_once() -> None:
+    bench = Bench()
+    for number in range(4):
+        bench.call(name=str(number))
+    bench.external.refused("user:100")
+    bench.now += 3700
+    for number in range(4, 8):
+        bench.call(name=str(number))
+    bench.external.refused("user:100")
+    assert bench.stopped() == ["user:100"]
+    assert [alarm.cleared for alarm in bench.alarms] == [False, True, False]
+
+
+def test_who_is_bounded_in_calls_only_is_not_watched_talking() -> None:
+    bench = Bench()
+    assert not bench.call("trunk:1").bounded_source
+    assert bench.external.use("trunk:1") == ExternalUse(1)
+    assert not bench.external._uses["trunk:1"].running
+
+
 def test_a_changed_record_lets_it_try_again_and_a_renamed_one_does_not() -> None:
     bench = Bench()
     for number in range(4):

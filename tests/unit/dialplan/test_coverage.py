@@ -513,6 +513,19 @@ def test_abroad_that_is_bounded_is_not_noted(scene: Any, change: dict[str, Any])
     assert not [each for each in notes if "without end" in each[4]]
 
 
+def test_an_emergency_number_that_a_stopped_user_cannot_call_is_noted(scene: Any) -> None:
+    help_ = {"id": 9, "prefix": "112", "route_type": "sip_trunk", "target_id": 1}
+    (only,) = found(scene, **with_record("analyze_called_numbers", **help_))
+    assert only[:4] == (INFORMATION, "analyze_called_numbers", 9, "counts_as_external")
+    assert only[4] == "112 counts as external here, so that a user who is stopped cannot call for help with it"
+    assert found(scene, **with_record("analyze_called_numbers", **help_, counts_as_external=False)) == []
+    assert not [
+        each
+        for each in found(scene, **UNBOUNDED, **with_record("analyze_called_numbers", **help_))
+        if "help" in each[4]
+    ]
+
+
 def test_business_hours_and_levels_outside_them_need_each_other(scene: Any) -> None:
     level = with_record("analyze_called_numbers", id=1, call_level_outside_hours=3)
     hours = {"system": {"id": 1, "business_hours": "Mon-Fri 08:00-18:00"}}
