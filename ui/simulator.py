@@ -194,8 +194,9 @@ class SimulatorPage(QWidget):
             self.source.setEditText(name)
 
     def fill(self, source: str, caller: str, called: str) -> None:
-        """Ask about this call."""
+        """Ask about this call, made now."""
         self._choose_source(source)
+        self.at.clear()
         self.caller.setText(caller)
         self.called.setText(called)
         self.run()
