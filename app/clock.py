@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, TypeAlias
 
@@ -17,6 +18,11 @@ class Clock:
     """Seconds that only go forward; every deadline is in this time."""
     wall: Callable[[], float]
     """Seconds since the epoch, UTC; only for what a person reads, such as call records."""
+
+
+def local_time(wall: float) -> datetime:
+    """What a clock in this machine's time zone shows, in summer time too, at so many seconds since the epoch."""
+    return datetime.fromtimestamp(wall)
 
 
 DeadlineCallback = Callable[[float], None]

@@ -10,14 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from app import alarm_delivery, collector
 from app.alarm_delivery import AlarmDelivery
 from app.calls.destinations import LookedUp, Place
+from app.calls.external_calls import DAY, MOST_RESTORED, bounds_of
 from app.calls.simulation import Simulation, simulate
 from app.calls.switch import Switch
-from app.clock import Clock, DeadlineHeap
+from app.clock import Clock, DeadlineHeap, local_time
 from app.dialplan.coverage import Problem, problems
 from app.dialplan.request import Source
 from app.errors import UserFacingError
@@ -209,6 +211,7 @@ class Engine:
         try:
             self.configuration, _version = database.load()
             registrations = database.registrations()
+            recent = database.calls(self._recent_external_calls()) if bounds_of(self.configuration) else []
         except BaseException:
             database.close()
             raise
@@ -232,12 +235,17 @@ class Engine:
             recorder=self._database,
             node=database.node,
         )
+        self._switch.external_calls.restore(recent, self._switch.plan)
         self._switch.overload.waiting = transports.queue_waiting
         kept = self._switch.kept_registrations
         restored = kept.restore(registrations)
         if restored:
             _log.info("phones that are still registered from before the start: %d", restored)
         kept.write = self._database.write_registrations
+
+    def _recent_external_calls(self) -> CallQuery:
+        """The calls that still count for the bounds of whoever made them."""
+        return CallQuery(is_external=True, since=self._clock.wall() - DAY, limit=MOST_RESTORED)
 
     async def _start_media(self) -> None:
         """Start the media processes as soon as a record wants audio relayed: who never relays never pays for them."""
@@ -588,13 +596,13 @@ class Engine:
         return self._switch.rejected.rows() if self._switch is not None else ()
 
     def bans(self) -> tuple[Ban, ...]:
-        """The addresses that are ignored now."""
-        return self._switch.guard.bans() if self._switch is not None else ()
+        """The addresses that are ignored now, and the sources whose external calls are stopped."""
+        return self._switch.bans() if self._switch is not None else ()
 
     def lift_ban(self, address: str) -> None:
-        """Listen to a banned address again."""
+        """Listen to a banned address again, or let a source make external calls again."""
         if self._switch is not None:
-            self._switch.guard.lift(address)
+            self._switch.lift_ban(address)
 
     def samples(self, span: str) -> tuple[GaugeSample, ...]:
         """The gauges over `5 minutes`, `1 hour` or `24 hours`, oldest first."""
@@ -623,15 +631,20 @@ class Engine:
         caller_number: str,
         called_number: str,
         configuration: Configuration | None = None,
+        at: datetime | None = None,
     ) -> Simulation:
-        """What would happen to a call now, with this configuration or another one that is only thought of."""
+        """What would happen to a call, with this configuration or another one that is only thought of.
+
+        `at` is the local time that the business hours are asked about: now, where it is not given.
+        """
+        at = at or local_time(self._clock.wall())
         switch = self._switch if configuration is None else None
         meant = configuration or self.configuration
         system = self._place.meant(meant.system)
         if system is not meant.system:
             meant = replace(meant, system=system)
         plan, live = (switch.plan, switch.live) if switch is not None else (None, None)
-        return simulate(meant, source, caller_number, called_number, live, plan=plan, phone_of=self._phone_of)
+        return simulate(meant, source, caller_number, called_number, live, plan=plan, phone_of=self._phone_of, at=at)
 
     def _phone_of(self, number: str) -> tuple[str, Flow] | None:
         """The Contact of the phone that a user registered last, and the way to it."""

@@ -204,9 +204,10 @@ class RejectedSource:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """An address that is ignored for a time."""
+    """An address that is ignored for a time, or a source whose external calls are stopped."""
 
     address: str
+    """`192.0.2.1`, `192.0.2.1:5060` of one phone, `user:100` of a source."""
     reason: str
     since: float
     until: float
@@ -357,7 +358,7 @@ class SourceRejected(Event):
 
 @dataclass(frozen=True, slots=True)
 class BansChanged(Event):
-    """The list of banned addresses is new."""
+    """The list of banned addresses and stopped sources is new."""
 
     bans: tuple[Ban, ...]
 
@@ -407,7 +408,7 @@ class Alarm(Event):
     severity: Severity
     code: str
     """A stable word: `trunk_down`, `line_down`, `database`, `listener`, `media_worker`, `overload`,
-    `alarm_delivery`."""
+    `external_calls`, `alarm_delivery`."""
     text: str
     at: float = 0.0
     cleared: bool = False

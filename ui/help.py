@@ -16,6 +16,7 @@ TOPICS = {
     "first_call": "The first call",
     "window": "The window",
     "dial_plan": "How a call is routed",
+    "toll_fraud": "Against toll fraud",
     "transfer": "Transferring calls",
     "monitoring": "Watching calls",
     "audio": "How a call sounds",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape
 
 from PySide6.QtCore import Qt, QTimer, QUrl
@@ -25,6 +26,7 @@ from PySide6.QtWidgets import (
 
 from app.errors import TrunklineError
 from app.records import Configuration, ExternalLine, LocalUser, SipTrunk
+from app.records.business_hours import read_moment
 from ui.face import Dial, SavedNumber, Simulation, Source, TrailStep
 from ui.kept_numbers_page import KeptNumbersPage
 from ui.plain_text import PlainLabel
@@ -73,6 +75,10 @@ class SimulatorPage(QWidget):
         self.called.setObjectName("called")
         self.setFocusProxy(self.called)
         self.called.setPlaceholderText("e.g. 135550")
+        self.at = QLineEdit()
+        self.at.setObjectName("at")
+        self.at.setPlaceholderText("now")
+        self.at.setToolTip("For the business hours: 2026-11-23 22:00, Mon 22:00 or 22:00")
         self.live = QCheckBox("As things are &now")
         self.live.setObjectName("live")
         self.live.setChecked(True)
@@ -85,7 +91,7 @@ class SimulatorPage(QWidget):
         self.keep = QPushButton("&Keep as test number")
         self.keep.setObjectName("keep")
         self.keep.clicked.connect(self.keep_number)
-        for edit in (self.caller, self.called):
+        for edit in (self.caller, self.called, self.at):
             edit.textChanged.connect(lambda _: self._timer.start())
             edit.returnPressed.connect(self.run)
         self.source.editTextChanged.connect(lambda _: self._timer.start())
@@ -117,18 +123,23 @@ class SimulatorPage(QWidget):
         question = QGridLayout(card)
         question.setContentsMargins(14, 10, 14, 10)
         question.setHorizontalSpacing(10)
-        fields = (("S&ource", self.source, 4), ("C&aller number", self.caller, 3), ("Called &number", self.called, 3))
+        fields = (
+            ("S&ource", self.source, 4),
+            ("C&aller number", self.caller, 3),
+            ("Called &number", self.called, 3),
+            ("T&ime", self.at, 2),
+        )
         for place, (words, widget, share) in enumerate(fields):
             label = QLabel(words)
             label.setBuddy(widget)
             question.addWidget(label, 0, place)
             question.addWidget(widget, 1, place)
             question.setColumnStretch(place, share)
-        question.addWidget(self.button, 1, 3)
+        question.addWidget(self.button, 1, 4)
         question.addWidget(self.live, 2, 0)
-        question.addWidget(self.keep, 2, 3)
-        question.addWidget(self.verdict, 3, 0, 1, 4)
-        question.addWidget(self.refusals, 4, 0, 1, 4)
+        question.addWidget(self.keep, 2, 4)
+        question.addWidget(self.verdict, 3, 0, 1, 5)
+        question.addWidget(self.refusals, 4, 0, 1, 5)
         # On a small screen two lines of each are enough.
         for widget in (self.targets, self.invite):
             widget.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
@@ -183,8 +194,9 @@ class SimulatorPage(QWidget):
             self.source.setEditText(name)
 
     def fill(self, source: str, caller: str, called: str) -> None:
-        """Ask about this call."""
+        """Ask about this call, made now."""
         self._choose_source(source)
+        self.at.clear()
         self.caller.setText(caller)
         self.called.setText(called)
         self.run()
@@ -205,12 +217,13 @@ class SimulatorPage(QWidget):
             return
         try:
             source = Source.parse(self.source_name())
+            at = read_moment(self.at.text(), datetime.now()) if self.at.text().strip() else None
         except ValueError as error:
             self._clear(str(error), "bad")
             return
         configuration = None if self.live.isChecked() else self.workspace.configuration
         try:
-            simulation = self.workspace.engine.simulate(source, self.caller.text().strip(), called, configuration)
+            simulation = self.workspace.engine.simulate(source, self.caller.text().strip(), called, configuration, at)
         except TrunklineError as error:
             self._clear(str(error), "bad")
             return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.calls.call_neighbours import CallMedia, Dialler, Party
 from app.calls.call_words import (
+    FORWARDED,
     GLOBAL_FAILURES,
     STATUS_OF_AN_END,
     UNHEARD,
@@ -121,6 +122,8 @@ class Call:
         self._trail_words: list[str] = []
         """The words of the first steps of the trail, made once for both records of a call: its begin and its end."""
         self.redirects = 0
+        self.bounded_source = ""
+        """The source whose external minutes it counts for, by its name; blank for none."""
         self.ways: tuple[Flow, ...] = ()
         """The ways to the addresses of the target that is being tried, in their order."""
         self.media: CallMedia | None = None
@@ -418,7 +421,7 @@ class Call:
             if decision is not None:
                 self._stop_no_answer()
                 self.forks = []
-                self._note(target.name, target.called_number, self._began, event.status, "redirected")
+                self._note(target.name, target.called_number, self._began, event.status, FORWARDED)
                 self._release_target()
                 self.route(decision)
                 return
@@ -717,6 +720,10 @@ class Call:
             problem=self.media.problem if self.media is not None else "",
         )
 
+    def talked(self) -> float:
+        """Seconds since the answer, up to the end."""
+        return max(0.0, (self.finished or self._wall()) - self.answered) if self.answered else 0.0
+
     def record(self) -> CallRecord:
         """What is kept of the call. While it runs, what is known so far."""
         target = self.target
@@ -736,7 +743,7 @@ class Call:
             status=self.status,
             end_cause=self.cause.value if self.cause is not None else "",
             ended_by=self.ended_by,
-            talk_seconds=round(max(0.0, self.finished - self.answered), 3) if self.answered and self.finished else 0.0,
+            talk_seconds=round(self.talked(), 3) if self.finished else 0.0,
             trail=(*words, f"end: {self.text}") if self.finished else tuple(words),
             attempts=tuple(self.attempts),
             media=self.media.report() if self.media is not None else (),

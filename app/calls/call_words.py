@@ -14,6 +14,8 @@ from app.sip.multipart import SESSION_TYPE
 STATUS_OF_AN_END = {EndCause.CANCELLED: 487, EndCause.SHUTDOWN: 503, EndCause.ERROR: 500, EndCause.REJECTED: 488}
 UNHEARD = (FailureKind.TIMEOUT, FailureKind.TRANSPORT)
 GLOBAL_FAILURES = range(600, 700)
+FORWARDED = "redirected"
+"""The reason of an attempt at a phone that sent the call elsewhere: from there on it is that user's call."""
 
 
 def better_failure(old: Failed | None, new: Failed) -> Failed:

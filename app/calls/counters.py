@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -92,3 +93,55 @@ class RateLimit:
             self._second = second
             self._count = 0
         self._count += 1
+
+
+class SlidingWindow:
+    """The sum of what came within the last `span` seconds (monotonic time), kept in at most so many parts.
+
+    A part counts until all of it lies further back, so that the sum is never too small.
+    """
+
+    __slots__ = ("_kept", "_span", "_step", "_sum")
+
+    def __init__(self, span: float, parts: int = 60) -> None:
+        self._span = span
+        self._step = span / parts
+        self._kept: deque[tuple[int, float]] = deque()
+        """The number of each part that something came in, and how much."""
+        self._sum = 0.0
+
+    def add(self, amount: float, now: float) -> None:
+        """Something came."""
+        self._forget(now)
+        part = int(now // self._step)
+        if self._kept and self._kept[-1][0] >= part:
+            part, before = self._kept.pop()
+            self._kept.append((part, before + amount))
+        else:
+            self._kept.append((part, amount))
+        self._sum += amount
+
+    def total(self, now: float) -> float:
+        """The sum by now."""
+        self._forget(now)
+        return self._sum
+
+    def falls_to(self, amount: float, now: float) -> float:
+        """When the sum is no more than this, if nothing comes until then."""
+        left = self.total(now)
+        at = now
+        for part, came in self._kept:
+            if left <= amount:
+                break
+            left -= came
+            at = self._gone_at(part)
+        return at
+
+    def _gone_at(self, part: int) -> float:
+        return (part + 1) * self._step + self._span
+
+    def _forget(self, now: float) -> None:
+        while self._kept and self._gone_at(self._kept[0][0]) <= now:
+            self._sum -= self._kept.popleft()[1]
+        if not self._kept:
+            self._sum = 0.0

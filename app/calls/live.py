@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from app.calls.counters import CallCounters, Counted, RateLimit
+from app.calls.external_calls import ExternalCalls
 from app.calls.lines import Lines
 from app.calls.registrar import Registrar
 from app.calls.trunks import Trunks
 from app.clock import Clock
+from app.dialplan.live import ExternalUse
 from app.records import Configuration, ExternalLine
 
 
@@ -14,13 +16,20 @@ class Live:
     """`app.dialplan.live.LiveState` over the running server."""
 
     def __init__(
-        self, clock: Clock, counters: CallCounters, trunks: Trunks, registrar: Registrar, lines: Lines
+        self,
+        clock: Clock,
+        counters: CallCounters,
+        trunks: Trunks,
+        registrar: Registrar,
+        lines: Lines,
+        external_calls: ExternalCalls,
     ) -> None:
         self._clock = clock
         self._counters = counters
         self._trunks = trunks
         self._registrar = registrar
         self._lines = lines
+        self._external_calls = external_calls
         self._turns: dict[int, int] = {}
         self._line_limits: dict[int, int] = {}
         self._line_rates: dict[int, RateLimit] = {}
@@ -70,6 +79,9 @@ class Live:
 
     def user_active_out(self, number: str) -> int:
         return self._counters.count(Counted.USER_OUT, number)
+
+    def external_use(self, source: str) -> ExternalUse:
+        return self._external_calls.use(source)
 
     def round_robin(self, group_id: int) -> int:
         return self._turns.get(group_id, 0)

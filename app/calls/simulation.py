@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.calls.addresses import Addresses
 from app.calls.identity import CallerIdentity
@@ -74,15 +75,16 @@ def simulate(
     draw: float = 0.0,
     plan: DialPlan | None = None,
     phone_of: PhoneOf | None = None,
+    at: datetime | None = None,
 ) -> Simulation:
     """Decide about a call as if it came in now. Without `live` everybody is reachable and nothing is busy.
 
     `plan` is the configuration's dial plan where it is compiled already. `phone_of(number)` knows the Contact of a
-    registered phone and the way to it; without it a place is made up.
+    registered phone and the way to it; without it a place is made up. `at` is the local time for the business hours.
     """
     if not caller_number and source.kind is SourceKind.LOCAL_USER:
         caller_number = source.number
-    request = CallRequest(source, caller_number, called_number, False, draw)
+    request = CallRequest(source, caller_number, called_number, False, draw, at)
     decision = decide(
         request, plan if plan is not None else DialPlan(configuration), live if live is not None else IdleState()
     )

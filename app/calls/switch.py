@@ -15,6 +15,7 @@ from app.calls.caller_leg import CallerLeg
 from app.calls.counters import CallCounters, Counted, CounterKey, Hold, RateLimit
 from app.calls.destinations import Destinations, Lookup, Ways
 from app.calls.dialling import Dialling
+from app.calls.external_calls import ExternalCalls
 from app.calls.guard import Guard
 from app.calls.identity import CallerIdentity, caller_of, number_of
 from app.calls.kept_registrations import KeptRegistrations
@@ -36,12 +37,13 @@ from app.calls.trace import Trace
 from app.calls.transfer import Transfers
 from app.calls.trunks import Trunks
 from app.calls.users import Users
+from app.clock import local_time
 from app.dialplan.decide import decide
 from app.dialplan.decision import Dial, DialTarget, Reject, RejectCause, RouteDecision
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.errors import RemoteError
-from app.events import Alarm, BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample, Severity
+from app.events import Alarm, Ban, BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample, Severity
 from app.records import Configuration, ExternalLine, LocalUser, RouteType
 from app.sip.endpoint import ALLOW, Endpoint, new_tag
 from app.sip.flow import DEFAULT_PORTS
@@ -121,7 +123,8 @@ class Switch:
         self.destinations = Destinations(ways, lookup, self._on_addresses, clock.monotonic)
         self.trunks = Trunks(self.endpoint, clock, self.counters, self.destinations, events)
         self.lines = Lines(self.endpoint, clock, self.counters, self.destinations, events, draw)
-        self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines)
+        self.external_calls = ExternalCalls(clock, events, self._on_bans)
+        self.live = Live(clock, self.counters, self.trunks, self.registrar, self.lines, self.external_calls)
         self.users = Users(clock, self.registrar, events)
         self.guard = Guard(clock.wall, self._on_bans, self.registrar)
         self.overload = Overload(clock.monotonic, self._is_peer, self._on_overload)
@@ -149,7 +152,6 @@ class Switch:
         self._rate = RateLimit()
         self._closing = False
         self.configuration = configuration
-        self.plan = DialPlan(configuration)
         self.configure(configuration)
 
     def configure(self, configuration: Configuration) -> None:
@@ -166,6 +168,7 @@ class Switch:
         self._dialling.configure(configuration)
         self.relays.configure(configuration)
         self.live.configure(configuration)
+        self.external_calls.configure(configuration)
         self.trunks.configure(configuration)
         self.lines.configure(configuration)
         for number, user in before.users_by_number.items():
@@ -281,7 +284,7 @@ class Switch:
     def begin(self, leg: CallerLeg | StandIn, who: Source, called_number: str, identity: CallerIdentity) -> Call:
         """A new call, which `send_on` has the dial plan decide about."""
         self.metrics.call_begun()
-        asked = CallRequest(who, identity.number, called_number, False, self._draw())
+        asked = self._ask(who, identity.number, called_number, redirected=False)
         no_answer_timeout = self.configuration.system.no_answer_timeout
         call = Call(self, random_hex(16), self.node, leg, who, asked, identity, no_answer_timeout)
         leg.owner = call
@@ -322,8 +325,25 @@ class Switch:
             identity = identity._replace(number=who.number, display=display or identity.display)
         return identity
 
-    def _route(self, call: Call, asked: CallRequest) -> None:
+    def _ask(self, who: Source, caller_number: str, called_number: str, *, redirected: bool) -> CallRequest:
+        """The question to the dial plan."""
+        at = local_time(self.clock.wall()) if self.plan.business_hours else None
+        return CallRequest(who, caller_number, called_number, redirected, self._draw(), at)
+
+    def _decide(self, call: Call, asked: CallRequest) -> RouteDecision:
+        """What the dial plan says, with all counted that follows from it."""
         decision = decide(asked, self.plan, self.live)
+        if isinstance(decision, Dial):
+            if decision.group_id:
+                self.live.took_turn(decision.group_id)
+            if decision.is_bounded:
+                self.external_calls.begin(asked.source.name, call)
+        elif decision.cause is RejectCause.EXTERNAL_LIMIT:
+            self.external_calls.refused(asked.source.name)
+        return decision
+
+    def _route(self, call: Call, asked: CallRequest) -> None:
+        decision = self._decide(call, asked)
         who = call.source
         if isinstance(decision, Reject):
             call.trail.extend(decision.trail)
@@ -341,8 +361,6 @@ class Switch:
         call.holds.append(self.counters.hold(_COUNTED_SOURCE[who.kind], whose))
         if who.kind is SourceKind.SIP_TRUNK:
             self.trunks.heard(who.id, 0)
-        if decision.group_id:
-            self.live.took_turn(decision.group_id)
         call.route(decision)
 
     def _overload_headers(self, text: str, retry_after: int = 5) -> tuple[tuple[str, str], ...]:
@@ -373,15 +391,13 @@ class Switch:
             return None
         call.redirects += 1
         user = target.name.partition(":")[2]
-        asked = CallRequest(Source.user(user), call.request.caller_number, number, True, self._draw())
-        decision = decide(asked, self.plan, self.live)
+        asked = self._ask(Source.user(user), call.request.caller_number, number, redirected=True)
+        decision = self._decide(call, asked)
         if isinstance(decision, Dial):
             diversion = (
                 f"<sip:{user}@{self.configuration.system.domain or 'trunkline.invalid'}>;reason={redirected.why}"
             )
             call.identity = call.identity._replace(diversions=(diversion, *call.identity.diversions))
-            if decision.group_id:
-                self.live.took_turn(decision.group_id)
         return decision
 
     def refer(self, call: Call, leg: Leg, event: Referred) -> None:
@@ -412,6 +428,8 @@ class Switch:
             self._cancellable.pop(call.caller.key, None)
         self.metrics.call_ended(bool(call.answered), self.clock.monotonic())
         self.users.call_ended(call)
+        if call.bounded_source:
+            self.external_calls.ended(call)
         if self.events.wanted(CallChanged):
             self.events.publish(CallChanged(call.row()))
         if call.media is None:
@@ -448,6 +466,15 @@ class Switch:
         call.hang_up(EndCause.HUNG_UP_HERE, "hung up in the window")
         return True
 
+    def bans(self) -> tuple[Ban, ...]:
+        """The sources whose external calls are stopped, and the addresses that are not listened to."""
+        return (*self.external_calls.stops(), *self.guard.bans())
+
+    def lift_ban(self, address: str) -> None:
+        """Let a source make external calls again, or listen to an address again."""
+        if not self.external_calls.lift(address):
+            self.guard.lift(address)
+
     def close(self) -> None:
         """Take no further calls, end those that run, unregister the lines; transactions end by themselves."""
         self._closing = True
@@ -462,6 +489,7 @@ class Switch:
         self._notice_the_clock()
         self.guard.expire(self.clock.monotonic())
         self.overload.expire(self.clock.monotonic())
+        self.external_calls.expire(self.clock.monotonic())
         return self.metrics.sample(
             self.clock.monotonic(),
             self.clock.wall(),
@@ -526,7 +554,7 @@ class Switch:
 
     def _on_bans(self) -> None:
         if self.events.wanted(BansChanged):
-            self.events.publish(BansChanged(self.guard.bans()))
+            self.events.publish(BansChanged(self.bans()))
 
 
 _OF_TRUNKS = frozenset({Counted.TRUNK_IN, Counted.TRUNK_OUT})
@@ -536,6 +564,7 @@ _CAUSES = {
     RejectCause.NUMBER_LIST: EndCause.REJECTED,
     RejectCause.CALL_LEVEL: EndCause.REJECTED,
     RejectCause.LIMIT: EndCause.LIMIT,
+    RejectCause.EXTERNAL_LIMIT: EndCause.LIMIT,
     RejectCause.NO_NUMBER: EndCause.NO_ROUTE,
     RejectCause.NOT_FOUND: EndCause.NO_ROUTE,
     RejectCause.NOT_REGISTERED: EndCause.NO_ANSWER,

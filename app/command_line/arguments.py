@@ -145,6 +145,12 @@ No call is made and no server is needed.""",
     )
     parser.add_argument("--called", required=True, metavar="N", help="the number that is dialled")
     parser.add_argument("--caller", default="", metavar="N", help="the caller's number (default: a user's own number)")
+    parser.add_argument(
+        "--at",
+        default="",
+        metavar="TIME",
+        help="the local time, for the business hours: '2026-11-23 22:00', 'Mon 22:00' or 22:00 (default: now)",
+    )
     parser.add_argument("--json", action="store_true", help="as one JSON object")
 
 

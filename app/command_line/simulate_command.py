@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from datetime import datetime
 from typing import Any
 
 from app.calls.simulation import Simulation, simulate
@@ -12,6 +13,7 @@ from app.command_line.output import printable, show
 from app.dialplan.decision import Dial, Reject
 from app.dialplan.request import Source
 from app.errors import RecordError, RecordErrors
+from app.records.business_hours import read_moment
 
 
 def run(options: Namespace) -> int:
@@ -20,9 +22,13 @@ def run(options: Namespace) -> int:
         source = Source.parse(options.source)
     except ValueError as error:
         raise RecordErrors((RecordError("--source", str(error)),)) from None
+    try:
+        at = read_moment(options.at, datetime.now())
+    except ValueError as error:
+        raise RecordErrors((RecordError("--at", str(error)),)) from None
     with open_database(options.data) as database:
         configuration, _ = database.load()
-    simulation = simulate(configuration, source, options.caller, options.called)
+    simulation = simulate(configuration, source, options.caller, options.called, at=at)
     if options.json:
         show(json.dumps(as_dict(simulation), indent=2, ensure_ascii=False))
     else:

@@ -42,10 +42,10 @@ def admit(progress: Progress) -> Reject | None:
 
 def _begin(progress: Progress, record: SipTrunk | ExternalLine | None, active: int = 0, limit: int = 0) -> None:
     request = progress.request
+    who = progress.who = record if record is not None else progress.user
     if request.redirected:
         step = TrailStep("source", words.redirected, record, arguments=(progress.source_name, progress.called))
     else:
-        who = record if record is not None else progress.user
         arguments = (who, progress.source_name, progress.caller, progress.called, active, limit)
         step = TrailStep("source", words.source, who, arguments=arguments)
     progress.trail.append(step)

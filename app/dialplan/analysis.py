@@ -7,6 +7,7 @@ from app.dialplan.decision import Reject, RejectCause, TrailStep
 from app.dialplan.number_lists import why_not_listed
 from app.dialplan.progress import Progress
 from app.records import AnalyzeCalledNumber, Record
+from app.records.business_hours import day_and_time
 
 
 def check_number_list(progress: Progress) -> Reject | None:
@@ -53,6 +54,7 @@ def analyze_called(progress: Progress) -> tuple[AnalyzeCalledNumber | None, Reco
             TrailStep("called number", words.analyze_called, None, losers, (number, None, number, None, None))
         )
         return None, None
+    progress.counts_as_external = record.counts_as_external
     after, transition = progress.change(number, record.transition_id)
     target = progress.plan.target(record.route_type, record.target_id)
     progress.called = after
@@ -62,9 +64,21 @@ def analyze_called(progress: Progress) -> tuple[AnalyzeCalledNumber | None, Reco
     return record, target
 
 
+def _level_needed(progress: Progress, record: AnalyzeCalledNumber) -> int:
+    """The call level that a record asks for at this time."""
+    hours, at = progress.plan.business_hours, progress.request.at
+    if not record.call_level_outside_hours or not hours or at is None:
+        return record.call_level
+    within = at in hours
+    level = record.call_level if within else record.call_level_outside_hours
+    arguments = (day_and_time(at), within, hours.text, record.id, level)
+    progress.trail.append(TrailStep("business hours", words.business_hours, progress.plan.system, arguments=arguments))
+    return level
+
+
 def check_call_level(progress: Progress, record: AnalyzeCalledNumber) -> Reject | None:
     """The refusal of a call whose source lacks the record's call level, or None. Trunks and lines have level 0 only."""
-    level = record.call_level
+    level = _level_needed(progress, record)
     if level == 0:
         return None
     user = progress.user

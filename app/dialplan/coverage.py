@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.dialplan.coverage_external import check_external
 from app.dialplan.coverage_numbers import check_numbers
 from app.dialplan.coverage_peers import check_peers
 from app.dialplan.coverage_references import check_references
@@ -24,6 +25,6 @@ def problems(configuration: Configuration, plan: DialPlan | None = None) -> tupl
     their own mistakes are not counted. The cost is linear in the number of records.
     """
     plan = plan or DialPlan(configuration)
-    found = [*check_references(configuration), *check_numbers(plan), *check_peers(plan)]
+    found = [*check_references(configuration), *check_numbers(plan), *check_peers(plan), *check_external(plan)]
     found.sort(key=lambda each: (_SEVERITY_ORDER[each.severity], _TABLE_ORDER[each.table], each.record_id))
     return tuple(found)

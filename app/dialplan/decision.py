@@ -146,6 +146,8 @@ class RejectCause(StrEnum):
     """The source lacks the call level."""
     LIMIT = "limit"
     """The source, or the called user, has all the calls it may have."""
+    EXTERNAL_LIMIT = "external_limit"
+    """The source has made all the external calls that it may make for now."""
     NO_NUMBER = "no_number"
     """Nothing was dialled, or a transition left nothing."""
     NOT_FOUND = "not_found"
@@ -167,6 +169,8 @@ class Dial:
     """The last step is the decision."""
     group_id: int = 0
     """The routing group that was used, 0 for none: the engine advances its round-robin turn by one."""
+    is_bounded: bool = False
+    """It is an external call of a source that may make so many only: the engine counts it."""
 
 
 @dataclass(slots=True)

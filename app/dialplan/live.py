@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class ExternalUse(NamedTuple):
+    """What a source has called outwards lately."""
+
+    calls: int = 0
+    """External calls within the last hour."""
+    minutes: int = 0
+    """Minutes talked in them within the last 24 hours, of calls that run, too."""
+    stopped_until: str = ""
+    """Until when they are stopped, as a clock shows it; blank while they are not."""
 
 
 class LiveState(Protocol):
@@ -43,6 +54,9 @@ class LiveState(Protocol):
     def user_active_out(self, number: str) -> int:
         """The user's calls out."""
 
+    def external_use(self, source: str) -> ExternalUse:
+        """The external calls of a source, by its name; only of one whose record bounds them."""
+
     def round_robin(self, group_id: int) -> int:
         """The turn of a routing group: grows by one with every call that was routed through it, not by asking."""
 
@@ -63,6 +77,7 @@ class IdleState:
     users_active: Mapping[str, int] = field(default_factory=dict)
     users_out: Mapping[str, int] = field(default_factory=dict)
     turns: Mapping[int, int] = field(default_factory=dict)
+    external: Mapping[str, ExternalUse] = field(default_factory=dict)
 
     def trunk_active_in(self, trunk_id: int) -> int:
         return self.trunks_in.get(trunk_id, 0)
@@ -96,6 +111,9 @@ class IdleState:
 
     def user_active_out(self, number: str) -> int:
         return self.users_out.get(number, 0)
+
+    def external_use(self, source: str) -> ExternalUse:
+        return self.external.get(source, ExternalUse())
 
     def round_robin(self, group_id: int) -> int:
         return self.turns.get(group_id, 0)

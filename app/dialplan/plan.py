@@ -22,6 +22,7 @@ from app.records import (
     RoutingGroup,
     SipTrunk,
 )
+from app.records.business_hours import BusinessHours
 
 R = TypeVar("R", bound=Record)
 
@@ -62,6 +63,7 @@ class DialPlan:
     __slots__ = (
         "analyze_called",
         "analyze_caller",
+        "business_hours",
         "configuration",
         "groups",
         "line_owners",
@@ -80,6 +82,7 @@ class DialPlan:
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self.system = configuration.system
+        self.business_hours = BusinessHours(configuration.system.business_hours)
         self.users: Mapping[str, LocalUser] = configuration.users_by_number
         self.users_by_id = _by_id(configuration.records(LocalUser))
         self.trunks = _by_id(configuration.records(SipTrunk))
@@ -103,6 +106,11 @@ class DialPlan:
         if route_type is RouteType.ROUTING_GROUP:
             return self.groups.get(target_id)
         return self.users_by_id.get(target_id)
+
+    def counts_as_external(self, called_number: str) -> bool:
+        """Whether calls of this number, as it was dialled, count for the bounds of external calls."""
+        record = self.analyze_called.find(called_number)
+        return record is None or record.counts_as_external
 
 
 def _by_id(records: Iterable[R]) -> Mapping[int, R]:

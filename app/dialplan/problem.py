@@ -13,7 +13,8 @@ class Problem:
     """One mistake, or one thing that a person may not have meant."""
 
     severity: Severity
-    """ERROR: calls go wrong; WARNING: probably not meant; INFORMATION: without effect."""
+    """ERROR: calls go wrong; WARNING: probably not meant; INFORMATION: without effect, or worth a
+    thought."""
     table: str
     record_id: int
     field: str

@@ -8,7 +8,7 @@ from app.dialplan.live import LiveState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest
 from app.dialplan.transitions import apply_transition
-from app.records import LocalUser, NumberTransition
+from app.records import ExternalLine, LocalUser, NumberTransition, SipTrunk
 
 REASONS = {
     403: "Forbidden",
@@ -27,6 +27,7 @@ class Progress:
     __slots__ = (
         "called",
         "caller",
+        "counts_as_external",
         "draw",
         "live",
         "plan",
@@ -36,6 +37,7 @@ class Progress:
         "source_name",
         "trail",
         "user",
+        "who",
     )
 
     def __init__(self, request: CallRequest, plan: DialPlan, live: LiveState) -> None:
@@ -52,6 +54,10 @@ class Progress:
         self.source_name = request.source.name
         self.user: LocalUser | None = None
         """The local user who calls, if one does."""
+        self.who: SipTrunk | ExternalLine | LocalUser | None = None
+        """The record of the source."""
+        self.counts_as_external = True
+        """Whether the call, once it is one to a trunk or line, counts for the limits of its source."""
 
     def change(self, number: str, transition_id: int) -> tuple[str, NumberTransition | None]:
         """The number after a transition (0: none), and the transition for the words."""

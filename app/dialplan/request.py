@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -99,3 +100,5 @@ class CallRequest:
     draw: float = 0.0
     """0 <= draw < 1, drawn by the caller of `decide`: percentages and weights use it, so that `decide` has no chance
     in it."""
+    at: datetime | None = None
+    """The local time, for the business hours; without one the call counts as made within them."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from app.dialplan import words
 from app.dialplan.decision import Dial, DialTarget, RejectCause, RouteDecision, Skipped, TrailStep, why_prefix
+from app.dialplan.external import check_external_calls, is_external_bounded
 from app.dialplan.groups import Candidate, order_members
 from app.dialplan.progress import Progress
 from app.dialplan.request import SourceKind
@@ -305,6 +306,11 @@ def dial(progress: Progress, ways: list[Way], group_id: int = 0) -> RouteDecisio
     if not targets:
         text = "no target can take the call: " + words.listed([f"{each.name} ({each.reason})" for each in skipped])
         return progress.reject(503, text, RejectCause.NO_TARGET)
+    is_bounded = is_external_bounded(progress)
+    if is_bounded:
+        refused = check_external_calls(progress)
+        if refused is not None:
+            return refused
     if progress.request.source.kind is not SourceKind.LOCAL_USER:
         source = progress.source_name
         if any(target.name == source for target in targets):
@@ -313,7 +319,7 @@ def dial(progress: Progress, ways: list[Way], group_id: int = 0) -> RouteDecisio
         trail.append(TrailStep("passed over", words.passed_over, arguments=(skipped,)))
     ready = tuple(targets)
     trail.append(TrailStep("decision", words.dial, arguments=(ready, max(0, len(ways) - MAX_TARGETS))))
-    return Dial(ready, skipped, tuple(trail), group_id)
+    return Dial(ready, skipped, tuple(trail), group_id, is_bounded)
 
 
 def refined(progress: Progress, name: str, record: SipTrunk | ExternalLine) -> tuple[str, str]:

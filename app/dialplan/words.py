@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.dialplan.decision import DialTarget, Skipped
+from app.dialplan.live import ExternalUse
 from app.records import (
     AnalyzeCalledNumber,
     AnalyzeCallerNumber,
@@ -121,6 +122,24 @@ def analyze_called(
         f"{fits(number, record.prefix)}, so record {record.id} sends it to "
         f"{place(record.route_type, record.target_id, target)}; "
     ) + changed(number, after, record.transition_id, transition)
+
+
+def business_hours(moment: str, within: bool, hours: str, record_id: int, level: int) -> str:
+    """Which call level the time asks for."""
+    where = "within" if within else "outside"
+    return f"it is {moment}, {where} the business hours ({hours}), so record {record_id} needs " + (
+        f"call level {level}" if level else "no call level"
+    )
+
+
+def external_calls(name: str, use: ExternalUse, calls: int, minutes: int) -> str:
+    """How far a source has come towards the limits of its external calls (0: none)."""
+    parts: list[str] = []
+    if calls:
+        parts.append(f"made {use.calls} of {calls} external calls within an hour")
+    if minutes:
+        parts.append(f"talked {use.minutes} of {minutes} external minutes within a day")
+    return f"{name} has {' and '.join(parts)}" + (f"; stopped until {use.stopped_until}" if use.stopped_until else "")
 
 
 def call_level(level: int, record_id: int, name: str, user: LocalUser | None, has_it: bool) -> str:

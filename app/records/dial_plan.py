@@ -84,6 +84,25 @@ class AnalyzeCalledNumber(Record):
         Field(ge=0, le=999999),
         Shown("Call &level", "Only users with this level may call it.", zero="everyone"),
     ] = 0
+    call_level_outside_hours: Annotated[
+        int,
+        Field(ge=0, le=999999),
+        Shown(
+            "Call level outside &hours",
+            "Needed instead outside the business hours in System: so abroad is closed at night to all but a few.",
+            zero="the same as within them",
+            column=False,
+        ),
+    ] = 0
+    counts_as_external: Annotated[
+        bool,
+        Shown(
+            "Counts as e&xternal",
+            "Off for emergency numbers and offices of your own: such calls count for no limit of external calls, and "
+            "a caller that is stopped may make them.",
+            column=False,
+        ),
+    ] = True
 
     @model_validator(mode="after")
     def _target_needed(self) -> AnalyzeCalledNumber:

@@ -10,6 +10,7 @@ from app.records.base import Record, Shown
 from app.records.dial_plan import ZERO_TARGETS
 from app.records.types import (
     MAX_ID,
+    BusinessHoursText,
     HeaderText,
     Host,
     IpAddress,
@@ -159,6 +160,17 @@ class System(Record):
     untrusted_calls: Annotated[
         UntrustedCalls, Shown("&Strangers' calls", "What an INVITE from an unknown source gets.", tab="Security")
     ] = UntrustedCalls.REJECT
+    business_hours: Annotated[
+        BusinessHoursText,
+        Shown(
+            "&Business hours",
+            "By this machine's clock, as Mon-Fri 08:00-18:00, Sat 09:00-13:00. Called number records may ask for "
+            "another call level outside them.",
+            tab="Calls",
+            blank="always",
+            column=False,
+        ),
+    ] = ""
     session_expires: Annotated[
         int,
         Field(ge=0, le=86400),

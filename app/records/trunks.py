@@ -204,6 +204,32 @@ class OutgoingFields(Record):
             zero="no incoming calls",
         ),
     ] = 30
+    max_external_calls_per_hour: Annotated[
+        int,
+        Field(ge=0, le=100000),
+        Shown(
+            "Most e&xternal calls per hour",
+            "Of the calls that come in here, so many may go on to trunks and lines. Beyond it they are stopped for a "
+            "while, with an alarm.",
+            tab=INCOMING,
+            unit="calls",
+            zero="unlimited",
+            column=False,
+        ),
+    ] = 0
+    max_external_minutes_per_day: Annotated[
+        int,
+        Field(ge=0, le=1000000),
+        Shown(
+            "Most external &minutes per day",
+            "Talked within 24 hours in calls from here to trunks and lines. Beyond it new ones are stopped for a "
+            "while, with an alarm.",
+            tab=INCOMING,
+            unit="min",
+            zero="unlimited",
+            column=False,
+        ),
+    ] = 0
 
     @field_validator("server_address")
     @classmethod

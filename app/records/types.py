@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from app.hosts import unbracketed
+from app.records.business_hours import BusinessHours
 
 MAX_ID = 2**31 - 1
 """The highest id, and the highest whole number that any field can hold: what every database has room for."""
@@ -297,6 +298,13 @@ Statuses = Annotated[tuple[int, ...], BeforeValidator(_expand_statuses), AfterVa
 """SIP response statuses."""
 Levels = Annotated[tuple[int, ...], BeforeValidator(_split)]
 """Call levels."""
+BusinessHoursText = Annotated[
+    str,
+    BeforeValidator(_stripped),
+    AfterValidator(check_header_text),
+    AfterValidator(lambda text: BusinessHours(text).text),
+]
+"""Times of the week, or blank."""
 Codecs = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_codecs)]
 """Codec names in order of preference."""
 CallerIdHeaders = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_check_caller_id_headers)]

@@ -41,6 +41,32 @@ class LocalUser(Record):
         Field(ge=0, le=10000),
         Shown("Most &outgoing calls", "At once.", tab="Calls", unit="calls", zero="unlimited", column=False),
     ] = 0
+    max_external_calls_per_hour: Annotated[
+        int,
+        Field(ge=0, le=100000),
+        Shown(
+            "Most e&xternal calls per hour",
+            "Through trunks and lines, forwarded and transferred ones too. Beyond it they are stopped for a while, "
+            "with an alarm: a stolen password costs little.",
+            tab="Calls",
+            unit="calls",
+            zero="unlimited",
+            column=False,
+        ),
+    ] = 0
+    max_external_minutes_per_day: Annotated[
+        int,
+        Field(ge=0, le=1000000),
+        Shown(
+            "Most external &minutes per day",
+            "Talked through trunks and lines within 24 hours. Beyond it new ones are stopped for a while, with an "
+            "alarm; calls that run go on.",
+            tab="Calls",
+            unit="min",
+            zero="unlimited",
+            column=False,
+        ),
+    ] = 0
     call_levels: Annotated[
         Levels,
         Shown(

@@ -44,6 +44,8 @@ class CallQuery:
     """Only these SIP statuses; empty for all."""
     end_causes: tuple[str, ...] = ()
     """Only these end causes; empty for all."""
+    is_external: bool = False
+    """Only calls that went, or were to go, to a trunk or line."""
     since: float | None = None
     """Started at or after (wall time)."""
     until: float | None = None
@@ -118,6 +120,8 @@ class CallStatements:
             conditions.append(column.status.in_(query.statuses))
         if query.end_causes:
             conditions.append(column.end_cause.in_(query.end_causes))
+        if query.is_external:
+            conditions.append(or_(column.target.startswith("trunk:"), column.target.startswith("line:")))
         if query.since is not None:
             conditions.append(column.started >= query.since)
         if query.until is not None:

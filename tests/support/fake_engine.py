@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,15 @@ class FakeEngine:
         return problems(self.configuration)
 
     def simulate(
-        self, source: Source, caller_number: str, called_number: str, configuration: Configuration | None = None
+        self,
+        source: Source,
+        caller_number: str,
+        called_number: str,
+        configuration: Configuration | None = None,
+        at: datetime | None = None,
     ) -> Simulation:
         """The real thing."""
-        return simulate(configuration or self.configuration, source, caller_number, called_number)
+        return simulate(configuration or self.configuration, source, caller_number, called_number, at=at)
 
     def _refresh(self) -> None:
         """Idle rows for every trunk, line and user that has none."""

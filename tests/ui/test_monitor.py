@@ -287,6 +287,19 @@ def test_bans_are_listed_and_lifted(open_page: Open, engine: FakeEngine, qtbot: 
     qtbot.waitUntil(lambda: page.model.keys() == ("192.0.2.200",))
 
 
+def test_a_source_that_is_stopped_is_named_and_let_go_on(open_page: Open, engine: FakeEngine, qtbot: QtBot) -> None:
+    page = open_page("bans")
+    stop = Ban("user:100", "30 external calls within an hour", time.time(), time.time() + 3600)
+    engine.banned.append(stop)
+    engine.events.publish(BansChanged((stop,)))
+    qtbot.waitUntil(lambda: page.model.keys() == ("user:100",))
+    assert cell(page, "user:100", "address").startswith("user 100")
+    assert cell(page, "user:100", "reason") == "30 external calls within an hour"
+    page.view.select_keys(["user:100"])
+    page.findChild(QAction, "lift").trigger()
+    assert engine.lifted == ["user:100"]
+
+
 # --- alarms ----------------------------------------------------------------------------------------------------------
 
 

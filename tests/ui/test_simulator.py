@@ -100,6 +100,28 @@ def test_a_change_of_the_dial_plan_is_simulated_at_once(page: SimulatorPage, eng
     qtbot.waitUntil(lambda: verdict(page).startswith("Goes to SIP trunk 2"))
 
 
+def test_another_time_has_other_business_hours(page: SimulatorPage, engine: FakeEngine, qtbot: QtBot) -> None:
+    record, system = engine.configuration.find("analyze_called_numbers", 1), engine.configuration.system
+    assert record is not None
+    engine.change_elsewhere(
+        Change(system.table, system, system.model_copy(update={"business_hours": "Mon-Fri 08:00-18:00"})),
+        Change(record.table, record, record.model_copy(update={"call_level_outside_hours": 77})),
+    )
+    time = page.findChild(QLineEdit, "at")
+    for written, words in (
+        ("2026-11-23 22:00", "Refused: 403 Forbidden: user:100 may not call numbers of call level 77"),
+        ("2026-11-23 10:00", "Goes to SIP trunk 1"),
+        ("at night", "'at night' is not a time: write 2026-11-23 22:00, Mon 22:00 or 22:00"),
+    ):
+        time.setText(written)
+        ask(page, "135550")
+        assert verdict(page).startswith(words)
+        assert ("it is Mon" in page.steps.toPlainText()) == (written != "at night")
+    page.fill("user:100", "", "135550")
+    assert time.text() == ""
+    assert verdict(page).startswith("Goes to SIP trunk 1")
+
+
 def test_kept_numbers_say_when_they_go_another_way_and_can_be_accepted(
     page: SimulatorPage, engine: FakeEngine, window: MainWindow, qtbot: QtBot
 ) -> None:

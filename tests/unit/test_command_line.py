@@ -235,6 +235,22 @@ def test_the_classic_example(run: Run) -> None:
     assert "  INVITE sip:135550@192.0.2.8:5060 SIP/2.0\n" in words
 
 
+def test_the_time_of_a_call_may_be_another_one(run: Run) -> None:
+    record = {**DIALPLAN["analyze_called_numbers"][0], "call_level_outside_hours": 9}
+    hours = {"business_hours": "Mon-Fri 08:00-18:00"}
+    run("import", "-", stdin={**DIALPLAN, "analyze_called_numbers": [record], "system": hours})
+    asked = ("simulate", "--source", "user:100", "--called", "135550")
+    assert run(*asked, "--at", "2026-11-23 10:00").out.startswith("Decision: dial trunk:1\n")
+    refused = run(*asked, "--at", "2026-11-23 22:00").out
+    assert refused.startswith("Decision: reject with 403 Forbidden: user:100 may not call numbers of call level 9\n")
+    assert "it is Mon 22:00, outside the business hours (Mon-Fri 08:00-18:00)" in refused
+    wrong = run(*asked, "--at", "soon")
+    assert (wrong.code, wrong.err) == (
+        2,
+        "--at: 'soon' is not a time: write 2026-11-23 22:00, Mon 22:00 or 22:00\n",
+    )
+
+
 def test_a_refusal_is_an_answer_and_no_error(run: Run) -> None:
     result = run("simulate", "--source", "address:192.0.2.99:5060", "--called", "100", "--json")
     assert result.code == 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from support.calling import request
 from support.ports import LoopbackNetwork
 from support.waiting import until
 
+from app.dialplan.decision import Reject
 from app.dialplan.request import Source
 from app.engine import Engine
 from app.errors import RecordErrors, UserFacingError
@@ -25,10 +28,12 @@ from app.events import (
     Sampled,
     TrunkState,
 )
-from app.records import Change, LocalUser, SipTrunk, System
+from app.records import Change, Configuration, LocalUser, SipTrunk, System
 from app.records.base import Record
+from app.records.document import read_document
 from app.sip.message import Response, parse
 from app.storage.calls import CallQuery
+from app.storage.database import Database
 
 Steps = Callable[[Engine], Awaitable[None]]
 
@@ -414,5 +419,36 @@ def test_the_simulator_uses_another_configuration_when_it_is_given_one(tmp_path:
         assert [each.name for each in engine.simulate(source, "", "300", thought_of).targets] == ["user:300"]
         assert "300" not in engine.configuration.users_by_number
         assert engine.problems() is not None
+
+    run(tmp_path, steps, sip=(places.server, 5070))
+
+
+# --- toll fraud -------------------------------------------------------------------------------------------------------
+
+
+def test_external_calls_of_before_a_restart_count(tmp_path: Path, places: Places) -> None:
+    database = Database.open(tmp_path / "data")
+    database.load()
+    document = {
+        "local_users": [{"number": "100", "password": "p", "max_external_calls_per_hour": 2}],
+        "sip_trunks": [{"id": 1, "server_address": places.peer}],
+        "analyze_called_numbers": [{"prefix": "0", "route_type": "sip_trunk", "target_id": 1}],
+    }
+    database.replace(read_document(document, Configuration(), replace=True))
+    began = time.time() - 600
+    records = [
+        CallRecord(str(number), "", began, 0.0, began, "100", "0301", "0301", "user:100", target, 486, "busy", *ended)
+        for number, (target, ended) in enumerate([("trunk:1", ("called", 0.0, (), ()))] * 2)
+    ]
+    internal = replace(records[0], id="internal", target="user:101")
+    database.write_calls([], [*records, internal])
+    database.close()
+
+    async def steps(engine: Engine) -> None:
+        decision = engine.simulate(Source.user("100"), "", "0301").decision
+        assert isinstance(decision, Reject)
+        assert decision.text == "user:100 has made all of its 2 external calls of an hour"
+        assert any("has made 2 of 2 external calls within an hour" in str(step) for step in decision.trail)
+        assert not engine.bans(), "to ask is not to call"
 
     run(tmp_path, steps, sip=(places.server, 5070))

@@ -20,6 +20,7 @@ SUBJECTS = {
     "listener": "Listening",
     "media_worker": "Audio",
     "overload": "Load",
+    "external_calls": "External calls",
     "alarm_delivery": "Alarms elsewhere",
 }
 """What an alarm is about, by its code."""
@@ -53,7 +54,8 @@ class AlarmsPage(LivePage[PastAlarm]):
             lambda row: row.number,
             workspace.alarm_history.rows,
             "Nothing went wrong since the window was opened. A trunk that goes down, a line that loses its "
-            "registration, a full disk and the like are noted here, and when they are over.",
+            "registration, a user that calls outwards too much, a full disk and the like are noted here, and when "
+            "they are over.",
         )
         self.add_command("send_test", "Send a &test", self.send_test, icon="alarm", needs=Needs.NOTHING)
         self.add_table_commands()

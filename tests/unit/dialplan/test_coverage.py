@@ -13,8 +13,8 @@ ERROR, WARNING, INFORMATION = Severity.ERROR, Severity.WARNING, Severity.INFORMA
 
 SOUND: dict[str, list[dict[str, Any]]] = {
     "local_users": [
-        {"id": 1, "number": "100", "password": "x", "call_levels": [2]},
-        {"id": 2, "number": "101", "trusted_address": "192.0.2.50"},
+        {"id": 1, "number": "100", "password": "x", "call_levels": [2], "max_external_calls_per_hour": 20},
+        {"id": 2, "number": "101", "trusted_address": "192.0.2.50", "max_external_minutes_per_day": 60},
     ],
     "external_lines": [
         {"id": 1, "account": "acc", "server_address": "192.0.2.20", "local_user": "100", "next_trunk_id": 3}
@@ -482,3 +482,55 @@ def test_a_user_led_to_by_a_record_is_reached(scene: Any) -> None:
     assert found(scene, **by_id) == []
     by_number = with_record("analyze_called_numbers", id=3, prefix="1")
     assert found(scene, **by_number) == []
+
+
+# --- what may become dear ---------------------------------------------------------------------------------------------
+
+UNBOUNDED = {
+    "local_users": [
+        {"id": 1, "number": "100", "password": "x", "call_levels": [2]},
+        {"id": 2, "number": "101", "password": "y"},
+    ]
+}
+
+
+def test_abroad_that_is_open_to_every_phone_is_noted_once(scene: Any) -> None:
+    (only,) = found(scene, **UNBOUNDED)
+    assert only[:4] == (INFORMATION, "system", 1, "outgroup_prefix")
+    assert only[4].startswith("whoever learns the password of local user 100, 101 may call abroad here without end")
+    abroad = {"id": 9, "prefix": "00", "route_type": "sip_trunk", "target_id": 1}
+    (only,) = found(scene, **UNBOUNDED, **with_record("analyze_called_numbers", **abroad))
+    assert only[:4] == (INFORMATION, "analyze_called_numbers", 9, "call_level")
+
+
+@pytest.mark.parametrize("change", [{"call_level": 2}, {"route_type": "local_user", "target_id": 0}])
+def test_abroad_that_is_bounded_is_not_noted(scene: Any, change: dict[str, Any]) -> None:
+    records = [
+        {"id": 3 + place, "prefix": prefix, "route_type": "sip_trunk", "target_id": 1, **change}
+        for place, prefix in enumerate(("00", "011", "+", "9"))
+    ]
+    notes = found(scene, **UNBOUNDED, analyze_called_numbers=[*SOUND["analyze_called_numbers"], *records])
+    assert not [each for each in notes if "without end" in each[4]]
+
+
+def test_an_emergency_number_that_a_stopped_user_cannot_call_is_noted(scene: Any) -> None:
+    help_ = {"id": 9, "prefix": "112", "route_type": "sip_trunk", "target_id": 1}
+    (only,) = found(scene, **with_record("analyze_called_numbers", **help_))
+    assert only[:4] == (INFORMATION, "analyze_called_numbers", 9, "counts_as_external")
+    assert only[4] == "112 counts as external here, so that a user who is stopped cannot call for help with it"
+    assert found(scene, **with_record("analyze_called_numbers", **help_, counts_as_external=False)) == []
+    assert not [
+        each
+        for each in found(scene, **UNBOUNDED, **with_record("analyze_called_numbers", **help_))
+        if "help" in each[4]
+    ]
+
+
+def test_business_hours_and_levels_outside_them_need_each_other(scene: Any) -> None:
+    level = with_record("analyze_called_numbers", id=1, call_level_outside_hours=3)
+    hours = {"system": {"id": 1, "business_hours": "Mon-Fri 08:00-18:00"}}
+    assert [each[:4] for each in found(scene, **level)] == [
+        (INFORMATION, "analyze_called_numbers", 1, "call_level_outside_hours")
+    ]
+    assert [each[:4] for each in found(scene, **hours)] == [(INFORMATION, "system", 1, "business_hours")]
+    assert found(scene, **level, **hours) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from app.dialplan.coverage import problems
 from app.dialplan.decide import decide
 from app.dialplan.decision import Dial, RejectCause
-from app.dialplan.live import IdleState
+from app.dialplan.live import ExternalUse, IdleState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source
 from app.records import (
@@ -74,6 +75,13 @@ class Making:
             "max_calls_per_second": self.random.choice([0, 0, 1]),
             "next_trunk_id": self.some_id() if self.chance(70) else 0,
             "unified_caller_number": "777" if self.chance(20) else "",
+            **self.bounds(),
+        }
+
+    def bounds(self) -> dict[str, Any]:
+        return {
+            "max_external_calls_per_hour": self.random.choice([0, 0, 0, 3]),
+            "max_external_minutes_per_day": self.random.choice([0, 0, 0, 30]),
         }
 
     def line(self) -> dict[str, Any]:
@@ -86,6 +94,7 @@ class Making:
             "max_outgoing_calls": self.random.choice([0, 0, 2]),
             "call_levels": (1,) if self.chance(50) else (),
             "external_line_id": self.some_id() if self.chance(40) else 0,
+            **self.bounds(),
         }
 
     def group(self) -> dict[str, Any]:
@@ -120,6 +129,8 @@ class Making:
             "target_id": 0 if may_be_0 and self.chance(40) else self.some_id(),
             "transition_id": self.transition_id(),
             "call_level": 1 if self.chance(15) else 0,
+            "call_level_outside_hours": 2 if self.chance(15) else 0,
+            "counts_as_external": self.chance(80),
         }
 
     def refinement(self) -> dict[str, Any]:
@@ -159,6 +170,7 @@ class Making:
             outgroup_prefix=self.random.choice(["", "9", "92"]),
             default_route_type=self.random.choice(list(RouteType)),
             default_target_id=self.random.randint(0, 5),
+            business_hours=self.random.choice(["", "Mon-Fri 08:00-18:00"]),
         )
         return Configuration(system, tables)  # type: ignore[arg-type]
 
@@ -188,7 +200,12 @@ class Making:
             self.user_counts([0, 0, 0, 1, 2]),
             self.user_counts([0, 0, 0, 1, 2]),
             self.counts(),
+            {each: self.use() for each in (*(f"user:{user}" for user in USERS), "trunk:1", "trunk:2", "line:1")},
         )
+
+    def use(self) -> ExternalUse:
+        stopped_until = "14:20" if self.chance(10) else ""
+        return ExternalUse(self.random.randint(0, 4), self.random.choice([0, 29, 30]), stopped_until)
 
     def request(self) -> CallRequest:
         source = self.random.choice(
@@ -201,7 +218,8 @@ class Making:
             ]
         )
         called = self.random.choice(USERS) if self.chance(30) else self.digits(6)
-        return CallRequest(source, self.digits(4), called, self.chance(20), self.random.random())
+        at = self.random.choice([None, datetime(2026, 11, 23, 22), datetime(2026, 11, 24, 9)])
+        return CallRequest(source, self.digits(4), called, self.chance(20), self.random.random(), at)
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -227,6 +245,7 @@ def test_decisions_hold_what_they_promise(seed: int) -> None:
     assert all(each in last.text for each in (target.record.caption() for target in decision.targets[:6]))
     assert len(names) == len(set(names)), "a target twice: the call would loop"
     assert not {skipped.name for skipped in decision.skipped} & set(names)
+    assert not (decision.is_bounded and live.external_use(request.source.name).stopped_until)
     for target in decision.targets:
         assert target.record.enabled
         assert target.called_number
