@@ -47,6 +47,7 @@ from app.listening import ListeningPlace
 from app.media.control import MediaSettings
 from app.media.service import MediaService
 from app.records import (
+    AudioFirst,
     Change,
     Configuration,
     ExternalLine,
@@ -93,12 +94,12 @@ class Engine:
         sip: tuple[str, int] | None = None,
         clock: Clock | None = None,
         database_url: str | None = None,
-        media_urgent: bool = False,
+        beside_window: bool = False,
     ) -> None:
         """`sip` is an address and port to listen on for UDP and TCP, in place of the system record's.
 
-        `media_urgent` lets the media processes go before other programs, where the system lets us: for a program that
-        is busy with something else on the same processors, such as a window.
+        `beside_window` says that the same program draws a window: relayed audio goes before that, unless the system
+        record says never.
         """
         self.data_directory = data_directory
         self.events = EventBus()
@@ -110,7 +111,7 @@ class Engine:
         self._place = ListeningPlace(data_directory, sip)
         self._clock = clock if clock is not None else Clock(time.monotonic, time.time)
         self._database_url = database_url
-        self.media_urgent = media_urgent
+        self.beside_window = beside_window
         self._deadlines = DeadlineHeap(self._on_earlier_deadline)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -269,7 +270,8 @@ class Engine:
             port_last=system.media_port_last,
             processes=system.media_processes,
             dead_after=float(system.media_timeout),
-            urgent=self.media_urgent,
+            urgent=system.audio_first is AudioFirst.ALWAYS
+            or (system.audio_first is AudioFirst.WINDOW and self.beside_window),
         )
 
     def _media_trouble(self, text: str) -> None:

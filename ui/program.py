@@ -34,8 +34,7 @@ class Program:
         self.settings = Settings(settings_path)
         modes = {mode.value: mode for mode in ThemeMode}
         self.theme = Theme(application, modes.get(self.settings.text("theme"), ThemeMode.SYSTEM))
-        # Audio goes before the drawing of plots.
-        self.engine = Engine(data_directory, sip=sip, media_urgent=True)
+        self.engine = Engine(data_directory, sip=sip, beside_window=True)
         self.bridge = Bridge(self.engine.events)
         self.workspace = Workspace(self.engine, self.bridge, self.settings, self.theme)
         self.window = MainWindow(self.workspace)

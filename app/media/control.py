@@ -24,7 +24,7 @@ from app.media.messages import Address, Command, Message, Report, StreamRow
 from app.media.monitoring import Problem
 from app.media.negotiation import Side, SideSettings
 from app.media.ports import AddressPorts
-from app.media.priority import put_first
+from app.media.priority import put_back, put_first
 from app.media.sockets import bind_pair
 
 _log = logging.getLogger(__name__)
@@ -244,6 +244,10 @@ class MediaControl:
                         fresh.free.remove(port)
                 self._ports[address] = fresh
                 self._release_ahead(old)
+        if before.urgent != settings.urgent:
+            for link in (*(slot.link for slot in self._slots), self._spare):
+                if link is not None and link.pid:
+                    put_first(link.pid, settings.processes) if settings.urgent else put_back(link.pid)
         self._top_up()
         return self.processes == max(settings.processes, 0)
 

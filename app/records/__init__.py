@@ -16,6 +16,7 @@ from app.records.system import System
 from app.records.trunks import ExternalLine, SipTrunk
 from app.records.types import (
     AddressAction,
+    AudioFirst,
     EarlyMedia,
     GroupStrategy,
     MailSecurity,
@@ -33,6 +34,7 @@ __all__ = [
     "AddressList",
     "AnalyzeCalledNumber",
     "AnalyzeCallerNumber",
+    "AudioFirst",
     "Change",
     "Configuration",
     "EarlyMedia",

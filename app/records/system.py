@@ -10,6 +10,8 @@ from app.records.base import Record, Shown
 from app.records.dial_plan import ZERO_TARGETS
 from app.records.types import (
     MAX_ID,
+    AudioFirst,
+    AudioFirstChoice,
     BusinessHoursText,
     HeaderText,
     Host,
@@ -116,6 +118,16 @@ class System(Record):
             "Media &processes", "Processes that forward relayed audio.", tab="Media", zero="forward in the main process"
         ),
     ] = 1
+    audio_first: Annotated[
+        AudioFirstChoice,
+        Shown(
+            "Audio &before other programs",
+            "Where the system allows it (Windows always, Linux for root or with a limit rtprio of 1 at least), relayed"
+            " audio does not wait for what else this machine does. Costs up to a fifth more processor time.",
+            tab="Media",
+            column=False,
+        ),
+    ] = AudioFirst.WINDOW
     media_timeout: Annotated[
         int,
         Field(ge=0, le=86400),

@@ -82,6 +82,14 @@ class MailSecurity(StrEnum):
     NONE = "none"
 
 
+class AudioFirst(StrEnum):
+    """When relayed audio goes before the other programs of this machine."""
+
+    WINDOW = "window"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class UntrustedCalls(StrEnum):
     """What a stranger's INVITE gets."""
 
@@ -113,6 +121,9 @@ CHOICE_WORDS: dict[StrEnum, str] = {
     AddressAction.DROP: "drop silently",
     UntrustedCalls.REJECT: "reject with 403",
     UntrustedCalls.DROP: "drop silently",
+    AudioFirst.WINDOW: "beside the window",
+    AudioFirst.ALWAYS: "always, also without a window",
+    AudioFirst.NEVER: "never",
     MailSecurity.STARTTLS: "STARTTLS - encrypted from the second word on",
     MailSecurity.TLS: "TLS - encrypted from the start",
     MailSecurity.NONE: "none - readable on the way",
@@ -319,6 +330,7 @@ MailAddress = Annotated[
 """A mail address, or blank."""
 MailAddresses = Annotated[tuple[MailAddress, ...], BeforeValidator(_split)]
 """Several mail addresses."""
+AudioFirstChoice = Annotated[AudioFirst, BeforeValidator(_lower)]
 MailSecurityChoice = Annotated[MailSecurity, BeforeValidator(_lower)]
 RelayMediaChoice = Annotated[RelayMedia, BeforeValidator(_yes_or_no)]
 EarlyMediaChoice = Annotated[EarlyMedia, BeforeValidator(_lower)]

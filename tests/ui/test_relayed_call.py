@@ -181,7 +181,7 @@ def test_the_window_shows_everything_of_a_relayed_call(
             # The process that relays dies: the window says so, and the audio goes on.
             heard = len(sides.carrier_phone.received)
             worker = worker_of_this_process()
-            assert program.engine.media_urgent
+            assert program.engine.beside_window
             os.kill(worker, signal.SIGKILL)
             notice = program.window.findChild(QLabel, "notice.text")
             await until(lambda: "media process 1 died" in notice.text(), "the alarm")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.media.priority import NICENESS, put_first
+from app.media.priority import NICENESS, put_back, put_first
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="scheduling policies of Linux")
 
@@ -49,6 +49,9 @@ def test_the_system_takes_it(process: int) -> None:
     put_first(process, of=0)
     assert os.sched_getscheduler(process) == os.SCHED_RR
     assert os.sched_getparam(process).sched_priority == 1
+    put_back(process)
+    assert os.sched_getscheduler(process) == os.sched_getscheduler(0)
+    assert os.getpriority(os.PRIO_PROCESS, process) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_one_processor_is_left_for_everything_else(asked: list[tuple[object, ...]]) -> None:

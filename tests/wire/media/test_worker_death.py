@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import sys
@@ -213,7 +214,9 @@ def test_every_worker_goes_first_where_that_is_wished(
     network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first: list[tuple[int, int]] = []
+    back: list[int] = []
     monkeypatch.setattr(control_module, "put_first", lambda process, of: first.append((process, of)))
+    monkeypatch.setattr(control_module, "put_back", back.append)
 
     async def main() -> None:
         async with media(network.address(1), urgent=True, processes=2) as (control, heard, _):
@@ -221,6 +224,12 @@ def test_every_worker_goes_first_where_that_is_wished(
             os.kill(control.worker_pids[0], signal.SIGKILL)
             await until(lambda: heard.restored, "the new worker")
             assert {(pid, 2) for pid in control.worker_pids} <= set(first)
+            before = control.settings
+            first.clear()
+            control.apply(dataclasses.replace(before, urgent=False))
+            assert set(back) == set(control.worker_pids) and not first
+            control.apply(before)
+            assert set(first) == {(pid, 2) for pid in control.worker_pids}
         first.clear()
         async with media(network.address(1)):
             assert not first

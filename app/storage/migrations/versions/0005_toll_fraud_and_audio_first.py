@@ -1,4 +1,4 @@
-"""Business hours, and bounds of external calls"""
+"""Bounds of external calls, business hours, and audio first"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -55,6 +55,9 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("system", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("audio_first", sa.Text(), server_default="window", autoincrement=False, nullable=False)
+        )
         batch_op.add_column(
             sa.Column("business_hours", sa.Text(), server_default="", autoincrement=False, nullable=False)
         )
