@@ -18,6 +18,7 @@ from app.calls.leg_events import (
 )
 from app.errors import RemoteError
 from app.events import CallState
+from app.sip.dialog import DialogRole
 
 if TYPE_CHECKING:
     from app.calls.call import Call
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 AGAIN_AFTER = 1.0
 """Seconds until an offer is made again that crossed one of the peer's (RFC 3261 14.1: up to two)."""
+AGAIN_AFTER_IN_OUR_DIALOG = 2.1
+"""The same in a dialog whose Call-ID is ours (RFC 3261 14.1: 2.1 to 4), so that two servers do not cross for ever."""
 OTHER_MEDIA = (415, 488, 606)
 """Answers that say that another description may be taken (RFC 3261 21.4.26 and 21.6.4)."""
 NOT_ACCEPTABLE = 488
@@ -46,6 +49,8 @@ class Joining(IntEnum):
     """The offer waits for the caller's ACK, or for the end of another exchange."""
     OFFERED = 3
     """The caller was made the offer."""
+    TAKEN = 4
+    """The newcomer has made an offer itself before it took ours; the called side is asked to answer that one."""
 
 
 class Offers:
@@ -71,7 +76,8 @@ class Offers:
     A caller that refuses is in a call with nobody: the call is ended with these words.
 
     After a transfer it is the newcomer that is offered what the other side has said of itself, and that one is told the
-    newcomer's answer in the same ways (RFC 3725 4.4).
+    newcomer's answer in the same ways (RFC 3725 4.4). Where the newcomer is behind another server that has just been
+    told of somebody new, too, both make offers: one of them goes first, and its answer joins the two as well.
     """
 
     __slots__ = (
@@ -382,20 +388,20 @@ class Offers:
         if self._newcomer is not None:
             self._tell_later()
 
-    def _tell_later(self) -> None:
+    def _tell_later(self, seconds: float = AGAIN_AFTER) -> None:
         """After a transfer nobody hears anybody before it is told: try again soon, but not for ever."""
         self._tries += 1
         if self._tries > MAXIMUM_TRIES:
             self._part("a side could not be told the session description of the one that was transferred to it")
         elif self._again is None:
-            self._again = self._of.schedule(AGAIN_AFTER, self._tell_again)
+            self._again = self._of.schedule(seconds, self._tell_again)
 
     def _not_told(self, leg: Leg, event: OfferRefused) -> None:
         """The one that stayed in the call does not take the description of the newcomer."""
         self._untold = self._newcomer.last_heard if self._newcomer is not None else None
         if event.status in (491, 500):
             # RFC 3261 14.1 and 14.2: it has something else under way.
-            self._tell_later()
+            self._tell_later(_pause_after(leg, event))
         else:
             words = f"refused the session description of the one that was transferred: {event.status} {event.reason}"
             self._part(f"{self._sides(leg)[0]} {words}", event.status)
@@ -420,7 +426,7 @@ class Offers:
             call.caller.answer(None)
         elif event.status in (491, 500):
             # RFC 3261 14.1 and 14.2: the caller has something else under way.
-            self._wait()
+            self._wait(_pause_after(self._told, event))
         elif leg is not None and self._may_ask and event.status in OTHER_MEDIA:
             self._may_ask = False
             call.roll_back()
@@ -429,7 +435,25 @@ class Offers:
             one, other = self._sides(self._told)
             self._part(f"{one} refused {other}'s session description: {event.status} {event.reason}", event.status)
 
-    def _wait(self) -> None:
+    def _taken(self, leg: Leg, answer: Body | None) -> None:
+        """The other side has answered the newcomer's own offer: now each knows the other one."""
+        if answer is None or not self._told.awaits_answer:
+            self._not_taken(leg, NOT_ACCEPTABLE, "")
+            return
+        told, crossed = self._told, self._cross(leg, answer, is_offer=False)
+        self._stop_joining()
+        self._newcomer = None
+        told.accept_offer(crossed)
+        self._of.joined()
+
+    def _not_taken(self, leg: Leg, status: int, reason: str) -> None:
+        """The other side does not take the newcomer's own offer, or that was taken back: ours is made as before."""
+        self._told.refuse_offer(status, reason)
+        if leg.last_heard is not None:
+            self._begin_joining(leg, self._joining_dialog, not_held(leg.last_heard))
+            self._wait()
+
+    def _wait(self, seconds: float = AGAIN_AFTER) -> None:
         """Where the caller cannot be offered anything now, try again soon, but not for ever."""
         if self._state is not Joining.WAITING:
             return
@@ -438,7 +462,7 @@ class Offers:
             one, other = self._sides(self._told)
             self._part(f"{one} could not be offered {other}'s session description")
         elif self._again is None:
-            self._again = self._of.schedule(AGAIN_AFTER, self._try_again)
+            self._again = self._of.schedule(seconds, self._try_again)
 
     def _try_again(self, _now: float) -> None:
         self._again = None
@@ -495,7 +519,10 @@ class Offers:
     def offered(self, leg: Leg, event: Offered) -> None:
         """One side makes an offer, or asks for one."""
         other = self._partner(leg)
-        if self._state is not Joining.NOTHING or self._updated is not None or self._newcomer is not None:
+        joins = leg is self._newcomer and self._state is Joining.WAITING and event.body is not None
+        if joins:
+            self._of.roll_back()
+        elif self._state is not Joining.NOTHING or self._updated is not None or self._newcomer is not None:
             leg.refuse_offer(491, "")
             return
         if other is None:
@@ -510,6 +537,9 @@ class Offers:
         if not other.offer(event.method, body):
             self._of.roll_back()
             leg.refuse_offer(491, "")
+        elif joins:
+            self._stop_waiting()
+            self._state = Joining.TAKEN
         elif self._of.called is None:
             self._offerer = leg
             self._is_settled = True
@@ -528,6 +558,8 @@ class Offers:
                 self._joined(event.body)
             elif leg is self._joining and self._state is Joining.ASKED:
                 self._asked(self._joining, event.body)
+            elif leg is self._joining and self._state is Joining.TAKEN:
+                self._taken(leg, event.body)
             elif leg.owes_answer:
                 # One that has left the call had asked for this offer.
                 leg.acknowledge(None)
@@ -580,6 +612,8 @@ class Offers:
                 self._refused_to_join(event)
             elif leg is self._joining and self._state is Joining.ASKED:
                 self._part(f"{self._sides(leg)[0]} made no offer: {event.status} {event.reason}", event.status)
+            elif leg is self._joining and self._state is Joining.TAKEN:
+                self._not_taken(leg, event.status, event.reason)
             return
         other = self._partner(leg)
         self._restoring = False
@@ -591,3 +625,9 @@ class Offers:
         elif other is not None:
             other.refuse_offer(event.status, event.reason)
             self._offerer = None
+
+
+def _pause_after(leg: Leg, refusal: OfferRefused) -> float:
+    """Seconds until a leg is made the same offer again that it has refused for now."""
+    is_ours = leg.dialog is not None and leg.dialog.role is DialogRole.UAC
+    return AGAIN_AFTER_IN_OUR_DIALOG if refusal.status == 491 and is_ours else AGAIN_AFTER

@@ -86,6 +86,8 @@ class StandIn(Leg):
         """The party goes back to where it was, and does not come again."""
         leg, self.leg = self.leg, None
         if leg is not None and leg.owner is self:
+            # What it has offered here nobody answers any more.
+            leg.put_off_offer()
             leg.owner = self._left
         self._usher = self._left = None
 

@@ -217,6 +217,13 @@ def test_the_caller_itself_may_transfer_the_one_that_it_has_called() -> None:
     w.advance()
     offer = w.carrier.requests("INVITE")[-1]
     assert offer.body == THIRD_SDP.content
+    # RFC 3261 14.1: in a dialog of ours the peer tries again first.
+    down.respond(491, request=offer)
+    w.advance(1.9)
+    assert w.carrier.requests("INVITE")[-1].cseq == offer.cseq
+    w.advance(0.4)
+    offer = w.carrier.requests("INVITE")[-1]
+    assert offer.body == THIRD_SDP.content
     down.respond(200, OTHER_SDP, request=offer)
     w.advance()
     for _ in range(3):
@@ -451,6 +458,73 @@ def test_a_party_that_cannot_be_asked_now_is_asked_again() -> None:
     o.advance(1.1)
     assert len(unrepeated([each for each in o.wire.caller.requests("INVITE") if each.to.tag is not None])) == 3
     o.answer_reinvite(SDP)
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+    end(o.desk)
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def crossing(o: Office) -> tuple[RawDialog, Request, Request]:
+    """Both ends are told of somebody new at once: the party's server refuses our offer for its own.
+
+    The target's dialog, the offer that it gets instead, and the one that this was.
+    """
+    target = transfer_to(o)
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    o.answer_reinvite(status=491)
+    theirs = o.up.request("INVITE", NEW_SDP)
+    o.advance()
+    (passed,) = unrepeated([each for each in o.kitchen.requests("INVITE") if each.to.tag is not None])
+    assert passed.body == NEW_SDP.content
+    return target, passed, theirs
+
+
+def test_both_ends_of_a_call_are_transferred_at_once() -> None:
+    """RFC 3261 14.1: each server offers the other one somebody new; whose offer gets through joins the two."""
+    o = Office()
+    target, passed, _theirs = crossing(o)
+    target.respond(200, THIRD_SDP, request=passed)
+    o.advance()
+    assert o.up.answer.status == 200
+    assert o.up.answer.body == THIRD_SDP.content
+    o.up.ack(cseq=o.up.sequence)
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+    end(o.desk)
+    o.advance(5)
+    # Nothing is said twice.
+    assert len(unrepeated([each for each in o.wire.caller.requests("INVITE") if each.to.tag is not None])) == 2
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    assert o.over()["101"].end_cause == "normal"
+
+
+@pytest.mark.parametrize("how", ["refused", "taken back", "left"])
+def test_the_target_does_not_take_what_the_other_server_offers_at_the_same_time(how: str) -> None:
+    o = Office()
+    target, passed, theirs = crossing(o)
+    if how == "left":
+        o.down.request("BYE")
+        o.up.request("BYE")
+        o.advance()
+        end(o.kitchen)
+        target.respond(487, request=passed)
+        o.statuses(o.desk)
+        assert o.over()["101"].ended_by == "caller"
+        return
+    if how == "taken back":
+        o.up.cancel(theirs)
+        o.advance()
+    target.respond(488 if how == "refused" else 487, request=passed)
+    o.advance()
+    assert o.wire.caller.statuses()[-1] == (488 if how == "refused" else 487)
+    assert o.answer_reinvite().body == THIRD_SDP.content
+    again = unrepeated([each for each in o.kitchen.requests("INVITE") if each.to.tag is not None])[-1]
+    assert again.body == NEW_SDP.content
+    target.respond(200, THIRD_SDP, request=again)
     assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
     end(o.desk)
     target.request("BYE")
