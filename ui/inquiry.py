@@ -28,6 +28,8 @@ class Inquiry(QObject):
         self._question = question
         self._asked: Configuration | None = None
         self._running = False
+        self._again = False
+        """Whether the question was asked anew while an answer was on its way."""
         self._done.connect(self._take)
 
     def ask(self, configuration: Configuration) -> None:
@@ -40,11 +42,13 @@ class Inquiry(QObject):
         self._asked = configuration
         if sum(len(records) for records in configuration.tables.values()) <= SMALL:
             self._take(configuration, self._question(configuration))
-        elif not self._running:
+        elif self._running:
+            self._again = True
+        else:
             self._start(configuration)
 
     def _start(self, configuration: Configuration) -> None:
-        self._running = True
+        self._running, self._again = True, False
         QThreadPool.globalInstance().start(lambda: self._work(configuration))
 
     def _work(self, configuration: Configuration) -> None:
@@ -55,7 +59,7 @@ class Inquiry(QObject):
 
     def _take(self, configuration: Configuration, answer: Any) -> None:
         self._running = False
-        if configuration is not self._asked and self._asked is not None:
+        if self._asked is not None and (self._again or configuration is not self._asked):
             self._start(self._asked)
             return
         self.answer = answer

@@ -46,7 +46,7 @@ class SearchBox(QLineEdit):
         self._inquiry.answered.connect(self._show)
         self._timer = QTimer(self, singleShot=True, interval=SEARCH_AFTER)
         self._timer.timeout.connect(self._ask)
-        self.textEdited.connect(lambda _: self._timer.start())
+        self.textEdited.connect(lambda _: self._edited())
         self.returnPressed.connect(self._entered)
         self._list.setWidget(self)
         shortcut = QShortcut(QKeySequence("Ctrl+K"), window, self.begin)
@@ -57,6 +57,11 @@ class SearchBox(QLineEdit):
         self.wanted.emit()
         self.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.selectAll()
+
+    def _edited(self) -> None:
+        """Other words: what Enter wanted to open is no longer meant."""
+        self._enter = False
+        self._timer.start()
 
     def _ask(self) -> None:
         self._words = self.text().strip()

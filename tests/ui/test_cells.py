@@ -158,6 +158,41 @@ def test_live_changes_do_not_take_back_what_is_being_typed(open_page: Open, engi
     assert line.isVisible()
 
 
+def test_a_record_that_goes_takes_its_open_cell_with_it(open_page: Open, engine: FakeEngine, qtbot: QtBot) -> None:
+    page = open_page("sip_trunks", 4, "server_address")
+    qtbot.keyClick(page.view, Qt.Key.Key_F2)
+    line = editor(page, QLineEdit, "server_address")
+    line.setText("192.0.2")
+    assert error(page)
+    engine.change_elsewhere(Change("sip_trunks", engine.configuration.get(SipTrunk, 4), None))
+    qtbot.waitUntil(lambda: page.model.position(4) < 0)
+    QApplication.processEvents()
+    assert error(page) == ""
+    assert editor(page, QLineEdit, "server_address") is None
+    assert engine.applied == []
+
+
+def test_a_row_that_moves_by_its_live_state_keeps_its_open_cell(
+    open_page: Open, engine: FakeEngine, qtbot: QtBot
+) -> None:
+    page = open_page("sip_trunks", 1, "description")
+    page.view.sortByColumn(page.model.column_index("live_out"), Qt.SortOrder.AscendingOrder)
+    qtbot.keyClick(page.view, Qt.Key.Key_F2)
+    line = editor(page, QLineEdit, "description")
+    line.setText("half a")
+    places: set[int] = set()
+    for active in (0, 29, 0, 29):
+        engine.set_trunk(replace(engine.trunk_rows[1], active_out=active))
+        qtbot.waitUntil(lambda active=active: page.model.row(1).live.active_out == active)
+        places.add(page.model.position(1))
+    assert len(places) == 2
+    assert line.isVisible()
+    assert line.text() == "half a"
+    qtbot.keyClick(line, ENTER)
+    qtbot.waitUntil(lambda: len(engine.applied) == 1)
+    assert engine.configuration.get(SipTrunk, 1).description == "half a"  # type: ignore[union-attr]
+
+
 def test_f2_goes_to_a_cell_that_can_be_edited(open_page: Open, qtbot: QtBot) -> None:
     page = open_page("sip_trunks", 2)
     page.view.setCurrentIndex(page.model.index(1, page.model.column_index("live_state")))

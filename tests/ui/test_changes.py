@@ -140,6 +140,15 @@ def test_undoing_leaves_alone_what_somebody_else_changed_since() -> None:
     assert (undo.after.server_port, undo.after.description) == (5060, "theirs")
 
 
+def test_undoing_never_makes_a_record_that_would_be_refused() -> None:
+    """The range of media ports was made to begin lower; its end was then moved below where it had begun."""
+    before = office().system
+    after = check_record(System, {**dict(before), "media_port_first": 15000})
+    current = check_record(System, {**dict(after), "media_port_last": 16000})
+    with pytest.raises(RecordErrors, match="media_port_last: must be at least 3 above"):
+        rebase(Change(System.table, after, before), Configuration(current, {}))
+
+
 # --- rows as text ----------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
 from app.calls.destinations import LookedUp
-from app.records import AnalyzeCalledNumber, Change
+from app.records import AnalyzeCalledNumber, Change, Configuration, System
 from ui.finding import MOST_FOUND, Found, find
+from ui.inquiry import SMALL, Inquiry
 from ui.main_window import MainWindow
 from ui.workspace import Workspace
 
@@ -195,6 +197,38 @@ def test_one_of_the_list_is_chosen_by_the_arrows(window: MainWindow, qtbot: QtBo
     assert page.objectName() == "page.simulator"
     assert page.called.text() == "135550"
     qtbot.waitUntil(lambda: box.text() == "")
+
+
+def test_enter_without_words_opens_nothing_later(window: MainWindow, qtbot: QtBot) -> None:
+    box: Any = search(window, qtbot, "")
+    page = window.current_page()
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    qtbot.keyClicks(box, "simulator")
+    qtbot.waitUntil(lambda: box.found.rowCount() > 0)
+    assert window.current_page() is page
+    assert box.text() == "simulator"
+
+
+def test_the_answer_is_for_the_words_of_now_in_a_large_configuration(qtbot: QtBot) -> None:
+    """Other words are asked about while the first answer is on its way."""
+    prefixes = {number: AnalyzeCalledNumber(id=number, prefix=str(number)) for number in range(1, SMALL + 2)}
+    configuration = Configuration(System(), {AnalyzeCalledNumber.table: prefixes})
+    words, asked, go_on = ["first"], [], threading.Event()
+
+    def question(_configuration: Configuration) -> str:
+        asked.append(words[0])
+        go_on.wait(10)
+        return asked[-1]
+
+    inquiry = Inquiry(question)
+    answers: list[str] = []
+    inquiry.answered.connect(answers.append)
+    inquiry.ask_again(configuration)
+    qtbot.waitUntil(lambda: asked == ["first"])
+    words[0] = "second"
+    inquiry.ask_again(configuration)
+    go_on.set()
+    qtbot.waitUntil(lambda: answers == ["second"])
 
 
 def test_what_is_nowhere_is_said(window: MainWindow, qtbot: QtBot) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from app.errors import UserFacingError
 from app.records import Change, Configuration
+from app.records.document import check_record
 from ui.records.merging import merge
 
 if TYPE_CHECKING:
@@ -80,11 +81,14 @@ class _Step(QUndoCommand):
 
 
 def rebase(change: Change, configuration: Configuration) -> Change:
-    """The change as it applies to a configuration in which somebody else has meanwhile changed other fields."""
+    """The change as it applies to a configuration in which somebody else has meanwhile changed other fields.
+
+    RecordErrors where the fields of both do not go together.
+    """
     if change.before is None or change.after is None:
         return change
     current = configuration.find(change.table, change.before.id)
     if current is None or current == change.before:
         return change
     merged, _ = merge(change.before, change.after, current)
-    return Change(change.table, current, merged)
+    return Change(change.table, current, check_record(type(merged), dict(merged)))
