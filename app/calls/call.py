@@ -415,17 +415,18 @@ class Call:
 
     def _on_redirected(self, leg: Leg, event: Redirected) -> None:
         """RFC 3261 8.1.3.4: the called side names another address; a local user's phone forwards its calls so."""
-        target = self.target
+        target, failure = self.target, Failed(event.status, event.reason, FailureKind.ANSWER)
         if target is not None and len(self.forks) == 1 and isinstance(leg, CalledLeg):
             decision = self._dialler.redirect(self, target, event)
             if decision is not None:
                 self._stop_no_answer()
+                self._dialler.outcome(target, failure)
                 self.forks = []
                 self._note(target.name, target.called_number, self._began, event.status, FORWARDED)
                 self._release_target()
                 self.route(decision)
                 return
-        self._on_failed(leg, Failed(event.status, event.reason, FailureKind.ANSWER))
+        self._on_failed(leg, failure)
 
     def _on_cancelled(self, _leg: Leg, event: Cancelled) -> None:
         self.status = 487

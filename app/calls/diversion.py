@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+from app.calls.identity import number_of
+from app.calls.leg_events import Redirected
 from app.errors import RemoteError
 from app.sip.message import Response
-from app.sip.uri import NameAddr, Uri
+from app.sip.uri import NameAddr, Uri, UriError
 
+LONGEST_NUMBER = 128
+"""A number with more characters than this is none."""
 MAXIMUM_CONTACTS = 5
 """More places than these are not read."""
 UNCONDITIONAL = "unconditional"
@@ -69,3 +73,17 @@ def redirected_to(response: Response) -> tuple[str, ...]:
         return tuple(str(contact.uri) for contact in response.contacts[:MAXIMUM_CONTACTS] if contact.uri is not None)
     except RemoteError:
         return ()
+
+
+def number_redirected_to(redirected: Redirected) -> str:
+    """The number to call instead; blank where none that can be one is named, or a 3xx wants something else of us.
+
+    305 names a proxy, and 380 another service (RFC 3261 21.3.4 and 21.3.5).
+    """
+    if redirected.status not in (300, 301, 302) or not redirected.contacts:
+        return ""
+    try:
+        number = number_of(Uri.parse(redirected.contacts[0]))
+    except UriError:
+        return ""
+    return number if len(number) <= LONGEST_NUMBER else ""

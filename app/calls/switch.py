@@ -15,6 +15,7 @@ from app.calls.caller_leg import CallerLeg
 from app.calls.counters import CallCounters, Counted, CounterKey, Hold, RateLimit
 from app.calls.destinations import Destinations, Lookup, Ways
 from app.calls.dialling import Dialling
+from app.calls.diversion import number_redirected_to
 from app.calls.external_calls import ExternalCalls
 from app.calls.guard import Guard
 from app.calls.identity import CallerIdentity, caller_of, number_of
@@ -45,10 +46,11 @@ from app.dialplan.request import CallRequest, Source, SourceKind
 from app.errors import RemoteError
 from app.events import Alarm, Ban, BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample, Severity
 from app.records import Configuration, ExternalLine, LocalUser, RouteType
+from app.records.trunks import OutgoingFields
 from app.sip.endpoint import ALLOW, Endpoint, new_tag
 from app.sip.flow import DEFAULT_PORTS
 from app.sip.random_text import random_hex
-from app.sip.uri import Uri, UriError
+from app.sip.uri import escape_user
 from app.sip.validation import ACCEPT
 
 if TYPE_CHECKING:
@@ -336,7 +338,7 @@ class Switch:
         if isinstance(decision, Dial):
             if decision.group_id:
                 self.live.took_turn(decision.group_id)
-            if decision.is_bounded:
+            if decision.is_bounded and not call.bounded_source:
                 self.external_calls.begin(asked.source.name, call)
         elif decision.cause is RejectCause.EXTERNAL_LIMIT:
             self.external_calls.refused(asked.source.name)
@@ -379,24 +381,29 @@ class Switch:
         return self._dialling.hold(target)
 
     def redirect(self, call: Call, target: DialTarget, redirected: Redirected) -> RouteDecision | None:
-        """A local user's phone forwards its call: the dial plan decides as if that user had dialled the number."""
-        contacts = redirected.contacts
-        if target.name.partition(":")[0] != "user" or call.redirects >= MAXIMUM_REDIRECTS or not contacts:
+        """A target sends its call elsewhere: the dial plan decides as if it had called the number itself.
+
+        A local user's phone may do that, and whoever's record says so. It names a number, never a server; with the
+        rights of that source, so that a trunk's redirection leads to no number with a call level.
+        """
+        number, record = number_redirected_to(redirected), target.record
+        if not number or call.redirects >= MAXIMUM_REDIRECTS:
             return None
-        try:
-            number = number_of(Uri.parse(contacts[0]))
-        except UriError:
-            return None
-        if not number:
+        if isinstance(record, OutgoingFields) and not record.follow_redirects:
+            call.trail.append(f"redirection: {target.name} sends the call to {number}; its record does not allow that")
             return None
         call.redirects += 1
-        user = target.name.partition(":")[2]
-        asked = self._ask(Source.user(user), call.request.caller_number, number, redirected=True)
+        asked = self._ask(Source.parse(target.name), call.request.caller_number, number, redirected=True)
         decision = self._decide(call, asked)
         if isinstance(decision, Dial):
-            diversion = (
-                f"<sip:{user}@{self.configuration.system.domain or 'trunkline.invalid'}>;reason={redirected.why}"
-            )
+            # RFC 3261 8.1.3.4: nobody is tried twice.
+            tried = {(target.name, target.called_number), *((each.target, each.sent_number) for each in call.attempts)}
+            decision.targets = tuple(each for each in decision.targets if (each.name, each.called_number) not in tried)
+            if not decision.targets:
+                call.trail.append(f"redirection: {target.name} sends the call to {number}, which was tried before")
+                return None
+            host = self.configuration.system.domain or "trunkline.invalid"
+            diversion = f"<sip:{escape_user(target.called_number)}@{host}>;reason={redirected.why}"
             call.identity = call.identity._replace(diversions=(diversion, *call.identity.diversions))
         return decision
 

@@ -148,6 +148,15 @@ class OutgoingFields(Record):
             column=False,
         ),
     ] = False
+    follow_redirects: Annotated[
+        bool,
+        Shown(
+            "Follow redirections (3&xx)",
+            "The number that a 300, 301 or 302 names is dialled as if it had come in from here.",
+            tab=OUTGOING,
+            column=False,
+        ),
+    ] = False
     first_response_timeout: Annotated[
         int,
         Field(ge=1, le=32),

@@ -382,17 +382,104 @@ def test_a_redirection_that_leads_nowhere(contact: str) -> None:
     assert record.attempts[0].status == 302
 
 
+def moved(w: Wire, down: RawDialog, contact: str, status: int = 302) -> None:
+    """The carrier sends the call elsewhere, and gets its ACK."""
+    w.carrier.send(down.invite.answer(status, None, down.local_tag, [("Contact", contact)]))
+    w.advance()
+
+
 def test_a_trunk_cannot_forward() -> None:
-    """Only a local user may send a call elsewhere: a carrier must not make us dial numbers of its choice."""
+    """Without its record's leave: a carrier must not make us dial numbers of its choice."""
     w = Wire(document())
     up, down = w.call()
-    w.carrier.send(down.invite.answer(302, None, "moved", [("Contact", "<sip:131234@10.0.0.5>")]))
-    w.advance()
+    moved(w, down, "<sip:131234@10.0.0.5>")
     assert w.caller.statuses() == [480]
     assert len(w.carrier.requests("INVITE")) == 1
     up.ack_failure()
     record = w.record()
     assert (record.status, record.attempts[0].status) == (480, 302)
+    assert any("trunk:1 sends the call to 131234; its record does not allow that" in step for step in record.trail)
+
+
+def follows(**more: Any) -> Wire:
+    """Trunk 1 may send calls elsewhere."""
+    made = document()
+    made["sip_trunks"][0] |= {"follow_redirects": True, "caller_id_headers": ["Diversion"], **more}  # type: ignore[index]
+    return Wire(made)
+
+
+@pytest.mark.parametrize("contact", ["<sip:131234@198.51.100.66:5099>", "<tel:13-1234>", "<sip:131234;rn=1@x.example>"])
+def test_a_trunk_that_may_forward_names_a_number_and_no_server(contact: str) -> None:
+    w = follows()
+    up, down = w.call()
+    moved(w, down, contact)
+    again = w.carrier.incoming()
+    assert again.invite.uri.username == "131234"
+    assert again.invite.uri.host == w.carrier.host
+    assert again.invite.get("Diversion") == "<sip:135550@trunkline.invalid>;reason=unconditional"
+    row = w.switch.trunks.rows()[0]
+    assert (row.active_in, row.active_out) == (0, 1)
+    again.respond(200, OTHER_SDP)
+    w.advance()
+    up.ack()
+    w.advance()
+    hang_up(w, up)
+    record = w.record()
+    assert (record.source, record.target, record.sent_number) == ("trunk:3", "trunk:1", "131234")
+    assert [(attempt.sent_number, attempt.status) for attempt in record.attempts] == [("135550", 302), ("131234", 200)]
+    assert any("the call from trunk:1 was redirected to 131234" in step for step in record.trail), record.trail
+
+
+def test_a_trunks_redirection_reaches_a_local_user() -> None:
+    w = follows()
+    phone = w.phone("100", DESK)
+    up, down = w.call()
+    moved(w, down, "<sip:100@10.0.0.5>", 301)
+    phone.incoming().respond(486)
+    w.advance()
+    up.ack_failure()
+    assert w.record().end_cause == "busy"
+    assert w.switch.counters.total == 0
+
+
+@pytest.mark.parametrize(("status", "contact"), [(305, "<sip:131234@10.0.0.5>"), (302, "<sip:135550@10.9.9.9>")])
+def test_a_redirection_that_is_none_or_leads_back_is_not_followed(status: int, contact: str) -> None:
+    """RFC 3261 8.1.3.4: the same number at the same trunk would be the same again."""
+    w = follows()
+    up, down = w.call()
+    moved(w, down, contact, status)
+    assert len(w.carrier.requests("INVITE")) == 1
+    assert w.caller.statuses() == [480]
+    up.ack_failure()
+    assert w.record().attempts[0].status == status
+
+
+def test_redirections_of_a_trunk_end() -> None:
+    w = follows()
+    up, down = w.call()
+    for number in range(131000, 131010):
+        moved(w, w.carrier.incoming(), f"<sip:{number}@10.0.0.5>")
+    assert down.invite.uri.username == "135550"
+    assert len({each.uri_text for each in w.carrier.requests("INVITE")}) == 6
+    assert w.caller.statuses() == [480]
+    up.ack_failure()
+    w.record()
+
+
+def test_a_trunks_redirection_has_no_call_level() -> None:
+    """A user who may dial a number with a level gets there; a carrier that names it does not."""
+    made = document()
+    made["sip_trunks"][0]["follow_redirects"] = True  # type: ignore[index]
+    made["analyze_called_numbers"].append(  # type: ignore[attr-defined]
+        {"prefix": "1399", "route_type": "sip_trunk", "target_id": 1, "call_level": 2}
+    )
+    w = Wire(made)
+    up, down = w.call()
+    moved(w, down, "<sip:139999@10.0.0.5>")
+    assert len(w.carrier.requests("INVITE")) == 1
+    assert w.caller.statuses() == [403]
+    up.ack_failure()
+    assert any("call level 2" in step for step in w.record().trail)
 
 
 def test_cancel_while_a_forwarded_call_is_dialled() -> None:

@@ -1,4 +1,4 @@
-"""Bounds of external calls, business hours, and audio first"""
+"""Bounds of external calls, business hours, audio first, and redirections followed"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,6 +19,9 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("external_lines", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("follow_redirects", sa.Boolean(), server_default="0", autoincrement=False, nullable=False)
+        )
         batch_op.add_column(
             sa.Column(
                 "max_external_calls_per_hour", sa.Integer(), server_default="0", autoincrement=False, nullable=False
@@ -43,6 +46,9 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("sip_trunks", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("follow_redirects", sa.Boolean(), server_default="0", autoincrement=False, nullable=False)
+        )
         batch_op.add_column(
             sa.Column(
                 "max_external_calls_per_hour", sa.Integer(), server_default="0", autoincrement=False, nullable=False
