@@ -15,6 +15,7 @@ from app.dialplan.decision import Dial, TrailStep
 from app.dialplan.live import IdleState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source
+from app.dialplan.transitions import apply_transition
 from app.engine import Engine
 from app.logging_setup import set_up_logging
 from app.records import Configuration
@@ -33,6 +34,7 @@ __all__ = [
     "Simulation",
     "Source",
     "TrailStep",
+    "apply_transition",
     "as_csv",
     "as_json",
     "compare",

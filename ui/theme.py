@@ -122,6 +122,7 @@ QHeaderView::section {{ background: {window}; color: {muted}; border: 0; border-
     border-bottom: 1px solid {border}; padding: 5px 8px; font-weight: 600; }}
 QTableView, QTreeView, QTableWidget, QPlainTextEdit, QTextBrowser, QListView {{ border: 1px solid {border}; }}
 QTreeView#navigation {{ border: 0; background: {window}; padding: 6px 4px; }}
+QTreeView#template::item {{ padding: 3px 2px; }}
 QTabBar::close-button {{ image: url("{close}"); subcontrol-position: right; }}
 QTabBar::close-button:hover {{ background: {border}; border-radius: 3px; }}
 QDockWidget {{ font-weight: 600; }}
