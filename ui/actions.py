@@ -138,6 +138,7 @@ class Actions:
             ("view.navigation", window.navigation, "&Navigation"),
             ("view.problems", window.problems, "&Problems"),
             ("view.history", window.history, "&History of changes"),
+            ("view.log", window.log, "L&og"),
         ):
             toggle = part.toggleViewAction()
             toggle.setText(text)
@@ -182,6 +183,7 @@ class Actions:
         self.add(menu, "help.reference", "&Reference", lambda: window.open_help_topic("system"), icon="book")
         menu.addSeparator()
         self.add(menu, "help.data_folder", "&Data folder", window.open_data_folder, icon="folder")
+        self.add(menu, "help.log_folder", "&Log folder", window.open_log_folder, icon="folder")
         self.add(menu, "help.about", "&About Trunkline", window.open_about, icon="about")
 
     def show_server_state(self, state: EngineState) -> None:

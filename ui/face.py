@@ -17,7 +17,7 @@ from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source
 from app.dialplan.transitions import apply_transition
 from app.engine import Engine
-from app.logging_setup import set_up_logging
+from app.logging_setup import LogEntry, RecentLog, keep_log_file, set_up_logging
 from app.records import Configuration
 from app.storage.calls import SORTABLE, CallQuery
 from app.storage.export import as_csv, as_json
@@ -28,8 +28,10 @@ __all__ = [
     "Dial",
     "Difference",
     "Engine",
+    "LogEntry",
     "LookedUp",
     "Problem",
+    "RecentLog",
     "SavedNumber",
     "Simulation",
     "Source",
@@ -40,6 +42,7 @@ __all__ = [
     "compare",
     "cycle_through",
     "cycle_words",
+    "keep_log_file",
     "outcomes",
     "parse_json",
     "problems",

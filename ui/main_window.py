@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from pathlib import Path
 
 import PySide6
 from PySide6.QtCore import QSize, Qt, QUrl, Signal
@@ -16,6 +17,7 @@ from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
 from ui.history_dock import HistoryDock
+from ui.log_dock import LogDock
 from ui.main_tool_bar import MainToolBar
 from ui.messages import CANCEL, Choice, Role, ask, tell
 from ui.navigation import Navigation
@@ -24,6 +26,7 @@ from ui.pages import PAGES, make_page
 from ui.problems_dock import ProblemsDock
 from ui.records.consequences import calls_in_progress
 from ui.records.record_page import RecordPage
+from ui.settings import log_folder
 from ui.simulator import SimulatorPage
 from ui.status_line import StatusLine
 from ui.tables.table_page import TablePage
@@ -78,6 +81,7 @@ class MainWindow(QMainWindow):
         self.tray = Tray(workspace, self)
         self.tray.exit_wanted.connect(self.leave)
         self.history = HistoryDock(workspace, self)
+        self.log = LogDock(workspace, self)
         self._lay_out()
         self.menus = Actions(self)
         self.actions_by_name = self.menus.all
@@ -101,8 +105,10 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.navigation)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.problems)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.history)
-        self.problems.hide()
-        self.history.hide()
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.log)
+        self.tabifyDockWidget(self.problems, self.log)
+        for dock in (self.problems, self.history, self.log):
+            dock.hide()
         self.setStatusBar(self.status)
         # The first time; the frame around the window wants some room, too, or the status bar would be out of sight.
         room = self.screen().availableSize() - QSize(40, 60)
@@ -229,9 +235,15 @@ class MainWindow(QMainWindow):
 
     def open_data_folder(self) -> None:
         """Help / Data folder."""
-        folder = self.workspace.engine.data_directory
+        self._open_folder("Data folder", self.workspace.engine.data_directory)
+
+    def open_log_folder(self) -> None:
+        """Help / Log folder."""
+        self._open_folder("Log folder", log_folder(self.workspace.engine.data_directory))
+
+    def _open_folder(self, title: str, folder: Path) -> None:
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
-            tell(self, "Data folder", "The folder could not be opened from here. It is:", more=str(folder))
+            tell(self, title, "The folder could not be opened from here. It is:", more=str(folder))
 
     def open_about(self) -> None:
         """Help / About."""
