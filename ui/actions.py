@@ -165,6 +165,7 @@ class Actions:
         stay.setCheckable(True)
         stay.setChecked(tray.wanted)
         menu.aboutToShow.connect(lambda: stay.setEnabled(tray.area.available() or tray.wanted))
+        self.add(menu, "view.notifications", "Noti&fications...", window.open_notifications, icon="alarm")
         self.add(menu, "view.close_page", "&Close page", window.close_page, shortcut="Ctrl+W")
         self.add(menu, "view.reset_layout", "&Reset layout", window.reset_layout, icon="layout")
 

@@ -12,7 +12,7 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import UserFacingError
-from app.events import Alarm, EngineState, worst_of
+from app.events import Alarm, EngineState
 from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
@@ -22,6 +22,7 @@ from ui.main_tool_bar import MainToolBar
 from ui.messages import CANCEL, Choice, Role, ask, tell
 from ui.navigation import Navigation
 from ui.notices import Banner, NoticeBar
+from ui.notification_settings import NotificationSettings
 from ui.pages import PAGES, make_page
 from ui.problems_dock import ProblemsDock
 from ui.records.consequences import calls_in_progress
@@ -34,7 +35,7 @@ from ui.theme import ThemeMode, application_icon
 from ui.transfer import ExportDialog, ImportDialog, save_backup
 from ui.tray import Tray
 from ui.wizard.trunk_wizard import TrunkWizard
-from ui.words import lookup_words, plural
+from ui.words import alarm_words, lookup_words, plural
 from ui.workspace import Workspace
 
 FIRST_PAGE = "overview"
@@ -217,6 +218,10 @@ class MainWindow(QMainWindow):
         """File / Backup."""
         save_backup(self, self.workspace)
 
+    def open_notifications(self) -> None:
+        """View / Notifications."""
+        NotificationSettings(self.tray, self).open()
+
     def set_theme(self, mode: ThemeMode) -> None:
         """View / Light, Dark or what the system says."""
         self.workspace.theme.set_mode(mode)
@@ -314,9 +319,7 @@ class MainWindow(QMainWindow):
 
     def _take_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Say the worst of a batch; the banner tells what lasts."""
-        worst = worst_of(alarms)
-        more = f" (and {plural(len(alarms) - 1, 'other event')})" if len(alarms) > 1 else ""
-        self.workspace.notice(worst.text + more, "Alarms", lambda: self.workspace.page_wanted.emit("alarms"))
+        self.workspace.notice(alarm_words(alarms), "Alarms", lambda: self.workspace.page_wanted.emit("alarms"))
 
     # --- layout --------------------------------------------------------------------------------------------------
 
