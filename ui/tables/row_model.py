@@ -107,6 +107,10 @@ class RowModel(QAbstractTableModel, Generic[Row]):
         """The keys of all rows, filtered ones too, in the order in which they came."""
         return tuple(self._rows)
 
+    def all_rows(self) -> tuple[Row, ...]:
+        """All rows, filtered ones too, in the order in which they came."""
+        return tuple(self._rows.values())
+
     def rows(self) -> tuple[Row, ...]:
         """The rows that are shown, in their order."""
         return tuple(self._rows[key] for key in self._order)
