@@ -42,6 +42,7 @@ class NotificationSettings(Dialog):
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.FieldsStayAtSizeHint)
         form.addRow(self.sound)
         form.addRow(self.quiet)
         form.addRow(field_label("&From", self.begin), self.begin)

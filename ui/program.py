@@ -77,6 +77,7 @@ class Program:
         """End calls in order; the window stays, to start the server once more."""
         try:
             await self.engine.stop()
+            _log.info("the server has stopped")
         except Exception:
             _log.exception("the server did not stop in order")
 
@@ -84,6 +85,9 @@ class Program:
         """Start the server; what goes wrong is told in the window, which stays to mend it."""
         try:
             await self.engine.start(mendable=True)
+            _log.info(
+                "the server listens on %s; data in %s", ", ".join(self.engine.listeners), self.engine.data_directory
+            )
         except UserFacingError as error:
             _log.warning("the server did not start: %s", error)
         except Exception:
