@@ -365,6 +365,18 @@ def test_a_template_fills_the_form_and_marks_what_it_set(person: Person, engine:
     assert (trunk.description, trunk.max_calls_per_second) == ("Telnyx, Europe", 20)
 
 
+def test_a_pasted_list_of_addresses_is_server_and_trusted_networks(person: Person, engine: FakeEngine) -> None:
+    person.press("next")
+    person.type("server_address", "192.0.2.60, 192.0.2.64/29;198.51.100.7")
+    assert person.wizard.findChild(QLineEdit, "server_address").text() == "192.0.2.60"
+    person.press("next")
+    person.type("prefix", "77")
+    person.press("add")
+    trunk = engine.configuration.get(SipTrunk, 5)
+    assert trunk is not None
+    assert trunk.trusted_networks == ("192.0.2.64/29", "198.51.100.7")
+
+
 def test_going_back_to_another_template_begins_anew(person: Person) -> None:
     choose_template(person, "fr_ovhcloud")
     person.press("next")

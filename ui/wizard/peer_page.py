@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from PySide6.QtWidgets import QVBoxLayout
 
 from app.errors import RecordError, RecordErrors
-from app.records import fields_of
+from app.records import SipTrunk, fields_of
 from ui.records.field_words import field_path_words
 from ui.records.record_form import MARK, RecordForm
 from ui.wizard.page import WizardPage
@@ -59,6 +60,7 @@ class PeerPage(WizardPage):
     def _edited(self) -> None:
         if self.form is None:
             return
+        self._spread_addresses(self.form)
         self.plan.peer = self.form.values()
         self._mark()
         errors = self._mistakes()
@@ -66,6 +68,15 @@ class PeerPage(WizardPage):
         first = f"{field_path_words(self.plan.kind, errors[0].path)} {errors[0].message}" if errors else ""
         self._problem.setText(f"To go on: {first}" if first else "")
         self.completeChanged.emit()
+
+    def _spread_addresses(self, form: RecordForm) -> None:
+        """A list of addresses was pasted: the first is the server, calls from the others are trusted, too."""
+        values = form.values()
+        first, *others = re.split(r"[,;\s]+", values["server_address"].strip())
+        if others and self.plan.kind is SipTrunk:
+            trusted = ", ".join(each for each in (values["trusted_networks"], *others) if each)
+            form.set_values({"server_address": first, "trusted_networks": trusted}, self.workspace.configuration)
+            form.touched.add("trusted_networks")
 
     def _mark(self) -> None:
         """Mark what the template set, as long as nobody has changed it."""

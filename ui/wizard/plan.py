@@ -33,7 +33,7 @@ PROBED_EVERY = 60
 """Seconds: a trunk of the wizard is probed, so that its test says something; the field can be changed there."""
 
 PEER_FIELDS: dict[type[Record], tuple[str, ...]] = {
-    SipTrunk: ("description", "server_address", "server_port", "transport", "options_interval"),
+    SipTrunk: ("description", "server_address", "server_port", "transport", "trusted_networks", "options_interval"),
     ExternalLine: (
         "description",
         "server_address",
