@@ -352,6 +352,7 @@ def test_a_move_to_a_port_in_use_stays_and_says_why(
     tmp_path: Path, places: Places, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "app.engine")
+
     async def prepare(engine: Engine) -> None:
         await applied(engine, system(sip_address=places.server, sip_udp_port=5070, sip_tcp_port=5070))
 

@@ -8,8 +8,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QWidget, QWizard
 
 from app.records import Change
-from ui.wizard.check_page import TestPage
 from ui.dialogs import Leaving
+from ui.wizard.check_page import TestPage
 from ui.wizard.kind_page import KindPage
 from ui.wizard.numbers_page import NumbersPage
 from ui.wizard.peer_page import PeerPage
