@@ -219,6 +219,7 @@ class Tray(QObject):
         """Tell alarms at the icon, unless somebody looks at the window, which tells them itself."""
         if not self._listens():
             self._waiting.clear()
+            self._held_back = False
             return
         self._waiting.extend(alarms)
         del self._waiting[:-MOST_WAITING]
