@@ -555,6 +555,8 @@ class Engine:
         return self._alarm_delivery.destinations()
 
     def _deliver_alarm(self, alarm: Alarm) -> None:
+        """Write it into the log, too: whoever reads it up later sees what went wrong beside what was said of it."""
+        _log.info("%s: %s", "over" if alarm.cleared else "alarm", alarm.text)
         if self._alarm_delivery is not None:
             self._alarm_delivery.take(alarm)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import platformdirs
-
 from app.errors import UserFacingError
-from ui.settings import default_path
+from ui.settings import default_data_folder, default_path, log_folder
 
 
 def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -21,7 +20,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data",
         type=Path,
-        default=platformdirs.user_data_path("trunkline", appauthor=False),
+        default=default_data_folder(),
         metavar="DIR",
         help="the folder with the configuration and the call records (default: %(default)s)",
     )
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import qasync
     from PySide6.QtWidgets import QApplication
 
-    from ui.face import read_sip_address, set_up_logging
+    from ui.face import keep_log_file, read_sip_address, set_up_logging
     from ui.program import Program
     from ui.single_instance import SingleInstance
 
@@ -65,9 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         program.end_on_signals()
         await program.run(instance)
 
-    with asyncio.Runner(loop_factory=lambda: qasync.QEventLoop(application)) as runner:
-        runner.run(run())
-    instance.release()
+    with contextlib.ExitStack() as end:
+        try:
+            end.callback(keep_log_file(log_folder(options.data)))
+        except OSError as error:
+            logging.getLogger(__name__).warning("there is no log file: %s", error)
+        end.callback(instance.release)
+        with asyncio.Runner(loop_factory=lambda: qasync.QEventLoop(application)) as runner:
+            runner.run(run())
     return 0
 
 

@@ -138,6 +138,7 @@ class Actions:
             ("view.navigation", window.navigation, "&Navigation"),
             ("view.problems", window.problems, "&Problems"),
             ("view.history", window.history, "&History of changes"),
+            ("view.log", window.log, "L&og"),
         ):
             toggle = part.toggleViewAction()
             toggle.setText(text)
@@ -164,6 +165,7 @@ class Actions:
         stay.setCheckable(True)
         stay.setChecked(tray.wanted)
         menu.aboutToShow.connect(lambda: stay.setEnabled(tray.area.available() or tray.wanted))
+        self.add(menu, "view.notifications", "Noti&fications...", window.open_notifications, icon="alarm")
         self.add(menu, "view.close_page", "&Close page", window.close_page, shortcut="Ctrl+W")
         self.add(menu, "view.reset_layout", "&Reset layout", window.reset_layout, icon="layout")
 
@@ -182,6 +184,7 @@ class Actions:
         self.add(menu, "help.reference", "&Reference", lambda: window.open_help_topic("system"), icon="book")
         menu.addSeparator()
         self.add(menu, "help.data_folder", "&Data folder", window.open_data_folder, icon="folder")
+        self.add(menu, "help.log_folder", "&Log folder", window.open_log_folder, icon="folder")
         self.add(menu, "help.about", "&About Trunkline", window.open_about, icon="about")
 
     def show_server_state(self, state: EngineState) -> None:

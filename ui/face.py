@@ -15,8 +15,9 @@ from app.dialplan.decision import Dial, TrailStep
 from app.dialplan.live import IdleState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source
+from app.dialplan.transitions import apply_transition
 from app.engine import Engine
-from app.logging_setup import set_up_logging
+from app.logging_setup import LogEntry, RecentLog, keep_log_file, set_up_logging
 from app.records import Configuration
 from app.storage.calls import SORTABLE, CallQuery
 from app.storage.export import as_csv, as_json
@@ -27,17 +28,21 @@ __all__ = [
     "Dial",
     "Difference",
     "Engine",
+    "LogEntry",
     "LookedUp",
     "Problem",
+    "RecentLog",
     "SavedNumber",
     "Simulation",
     "Source",
     "TrailStep",
+    "apply_transition",
     "as_csv",
     "as_json",
     "compare",
     "cycle_through",
     "cycle_words",
+    "keep_log_file",
     "outcomes",
     "parse_json",
     "problems",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from pathlib import Path
 
 import PySide6
 from PySide6.QtCore import QSize, Qt, QUrl, Signal
@@ -11,19 +12,22 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import UserFacingError
-from app.events import Alarm, EngineState, worst_of
+from app.events import Alarm, EngineState
 from app.records import System
 from ui.actions import Actions
 from ui.help import HelpWindow
 from ui.history_dock import HistoryDock
+from ui.log_dock import LogDock
 from ui.main_tool_bar import MainToolBar
 from ui.messages import CANCEL, Choice, Role, ask, tell
 from ui.navigation import Navigation
 from ui.notices import Banner, NoticeBar
+from ui.notification_settings import NotificationSettings
 from ui.pages import PAGES, make_page
 from ui.problems_dock import ProblemsDock
 from ui.records.consequences import calls_in_progress
 from ui.records.record_page import RecordPage
+from ui.settings import log_folder
 from ui.simulator import SimulatorPage
 from ui.status_line import StatusLine
 from ui.tables.table_page import TablePage
@@ -31,7 +35,7 @@ from ui.theme import ThemeMode, application_icon
 from ui.transfer import ExportDialog, ImportDialog, save_backup
 from ui.tray import Tray
 from ui.wizard.trunk_wizard import TrunkWizard
-from ui.words import lookup_words, plural
+from ui.words import alarm_words, lookup_words, plural
 from ui.workspace import Workspace
 
 FIRST_PAGE = "overview"
@@ -78,6 +82,7 @@ class MainWindow(QMainWindow):
         self.tray = Tray(workspace, self)
         self.tray.exit_wanted.connect(self.leave)
         self.history = HistoryDock(workspace, self)
+        self.log = LogDock(workspace, self)
         self._lay_out()
         self.menus = Actions(self)
         self.actions_by_name = self.menus.all
@@ -101,8 +106,10 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.navigation)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.problems)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.history)
-        self.problems.hide()
-        self.history.hide()
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.log)
+        self.tabifyDockWidget(self.problems, self.log)
+        for dock in (self.problems, self.history, self.log):
+            dock.hide()
         self.setStatusBar(self.status)
         # The first time; the frame around the window wants some room, too, or the status bar would be out of sight.
         room = self.screen().availableSize() - QSize(40, 60)
@@ -211,6 +218,10 @@ class MainWindow(QMainWindow):
         """File / Backup."""
         save_backup(self, self.workspace)
 
+    def open_notifications(self) -> None:
+        """View / Notifications."""
+        NotificationSettings(self.tray, self).open()
+
     def set_theme(self, mode: ThemeMode) -> None:
         """View / Light, Dark or what the system says."""
         self.workspace.theme.set_mode(mode)
@@ -229,9 +240,15 @@ class MainWindow(QMainWindow):
 
     def open_data_folder(self) -> None:
         """Help / Data folder."""
-        folder = self.workspace.engine.data_directory
+        self._open_folder("Data folder", self.workspace.engine.data_directory)
+
+    def open_log_folder(self) -> None:
+        """Help / Log folder."""
+        self._open_folder("Log folder", log_folder(self.workspace.engine.data_directory))
+
+    def _open_folder(self, title: str, folder: Path) -> None:
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
-            tell(self, "Data folder", "The folder could not be opened from here. It is:", more=str(folder))
+            tell(self, title, "The folder could not be opened from here. It is:", more=str(folder))
 
     def open_about(self) -> None:
         """Help / About."""
@@ -302,9 +319,7 @@ class MainWindow(QMainWindow):
 
     def _take_alarms(self, alarms: Sequence[Alarm]) -> None:
         """Say the worst of a batch; the banner tells what lasts."""
-        worst = worst_of(alarms)
-        more = f" (and {plural(len(alarms) - 1, 'other event')})" if len(alarms) > 1 else ""
-        self.workspace.notice(worst.text + more, "Alarms", lambda: self.workspace.page_wanted.emit("alarms"))
+        self.workspace.notice(alarm_words(alarms), "Alarms", lambda: self.workspace.page_wanted.emit("alarms"))
 
     # --- layout --------------------------------------------------------------------------------------------------
 

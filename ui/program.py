@@ -19,6 +19,7 @@ from ui.face import Engine
 from ui.main_window import MainWindow
 from ui.settings import Settings
 from ui.single_instance import SingleInstance
+from ui.sleep_inhibitor import KeepAwake, system_inhibitor
 from ui.theme import Theme, ThemeMode
 from ui.workspace import Workspace
 
@@ -38,6 +39,7 @@ class Program:
         self.bridge = Bridge(self.engine.events)
         self.workspace = Workspace(self.engine, self.bridge, self.settings, self.theme)
         self.window = MainWindow(self.workspace)
+        self._awake = KeepAwake(self.bridge, self.engine, system_inhibitor(), self.window)
         self._closing = asyncio.Event()
         self._changing: asyncio.Task[None] | None = None
         """The start or stop of the server that goes on."""
@@ -75,6 +77,7 @@ class Program:
         """End calls in order; the window stays, to start the server once more."""
         try:
             await self.engine.stop()
+            _log.info("the server has stopped")
         except Exception:
             _log.exception("the server did not stop in order")
 
@@ -82,6 +85,9 @@ class Program:
         """Start the server; what goes wrong is told in the window, which stays to mend it."""
         try:
             await self.engine.start(mendable=True)
+            _log.info(
+                "the server listens on %s; data in %s", ", ".join(self.engine.listeners), self.engine.data_directory
+            )
         except UserFacingError as error:
             _log.warning("the server did not start: %s", error)
         except Exception:
@@ -95,6 +101,7 @@ class Program:
         try:
             await self.engine.stop()
         finally:
+            self._awake.stop()
             self.bridge.close()
             self.window.finish()
 

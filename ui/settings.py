@@ -17,6 +17,18 @@ def default_path() -> Path:
     return Path(platformdirs.user_config_dir("trunkline", appauthor=False)) / "window.ini"
 
 
+def default_data_folder() -> Path:
+    """The folder with the configuration and the call records, where none is named."""
+    return platformdirs.user_data_path("trunkline", appauthor=False)
+
+
+def log_folder(data_directory: Path) -> Path:
+    """Where the log files are: the user's folder for logs, or below a data folder that was named."""
+    if data_directory == default_data_folder():
+        return platformdirs.user_log_path("trunkline", appauthor=False)
+    return data_directory / "logs"
+
+
 class Settings:
     """An INI file, so that a person can read it, and a test can have its own."""
 

@@ -35,6 +35,8 @@ from ui.tabs import Tabs
 from ui.words import name_words
 from ui.workspace import Workspace
 
+MOST_NAMED = 2
+"""So many further targets are named in the answer; the list below has them all."""
 RUN_AFTER = 250
 """Milliseconds after the last key at which the call is simulated."""
 
@@ -251,6 +253,8 @@ class SimulatorPage(QWidget):
             first, *others = [name_words(target.name, configuration) for target in simulation.targets]
             sent = simulation.targets[0]
             words = f"Goes to {first} as {sent.called_number} from {sent.caller_number or 'anonymous'}"
+            if len(others) > MOST_NAMED:
+                others[MOST_NAMED:] = [f"{len(others) - MOST_NAMED} more"]
             self._say(words + (f", then {', '.join(others)}" if others else ""), "good")
         else:
             self._say(f"Refused: {decision.status} {decision.reason}: {decision.text}", "bad")

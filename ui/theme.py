@@ -40,6 +40,10 @@ TONE_ICONS = {
 }
 
 
+FRAMED = ("QCheckBox", "QRadioButton", "QLineEdit", "QAbstractSpinBox")
+"""What is told from the window by its frame alone."""
+
+
 class ThemeMode(StrEnum):
     """What the user chose."""
 
@@ -59,6 +63,8 @@ class Colours:
     text: str
     muted: str
     border: str
+    frame: str
+    """The frames of boxes and fields are drawn in a shade 1.4 times darker than this."""
     accent: str
     accent_text: str
     good: str
@@ -89,6 +95,7 @@ LIGHT = Colours(
     text="#1c2430",
     muted="#566273",
     border="#cfd6df",
+    frame="#bfc7d2",
     accent="#1b66c9",
     accent_text="#ffffff",
     good="#13703b",
@@ -105,6 +112,7 @@ DARK = Colours(
     text="#e4e8ee",
     muted="#9ba6b5",
     border="#3a424e",
+    frame="#98a4b4",
     accent="#2b6fd0",
     accent_text="#ffffff",
     good="#5fd08a",
@@ -122,6 +130,7 @@ QHeaderView::section {{ background: {window}; color: {muted}; border: 0; border-
     border-bottom: 1px solid {border}; padding: 5px 8px; font-weight: 600; }}
 QTableView, QTreeView, QTableWidget, QPlainTextEdit, QTextBrowser, QListView {{ border: 1px solid {border}; }}
 QTreeView#navigation {{ border: 0; background: {window}; padding: 6px 4px; }}
+QTreeView#template::item {{ padding: 3px 2px; }}
 QTabBar::close-button {{ image: url("{close}"); subcontrol-position: right; }}
 QTabBar::close-button:hover {{ background: {border}; border-radius: 3px; }}
 QDockWidget {{ font-weight: 600; }}
@@ -198,7 +207,13 @@ class Theme(QObject):
             return
         self._applied = True
         self.colours = colours
-        self._application.setPalette(make_palette(self.colours))
+        palette = make_palette(self.colours)
+        self._application.setPalette(palette)
+        # Qt's style draws the frames of these in a darker shade of the window, which cannot be seen on a dark one.
+        # They fill nothing with that colour themselves.
+        palette.setColor(QPalette.ColorRole.Window, QColor(self.colours.frame))
+        for name in FRAMED:
+            self._application.setPalette(palette, name)
         names = ("window", "text", "muted", "raised", "border", "bad", "warning", "good")
         values = {name: getattr(self.colours, name) for name in names}
         self._application.setStyleSheet(_STYLE_SHEET.format(close=_path("close"), **values))

@@ -7,17 +7,22 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QMenu, QSystemTrayIcon, QWidget
+from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon, QWidget
 
 from app.events import Alarm, Severity, worst_of
 from app.records import ExternalLine, SipTrunk
+from ui.quiet_hours import QuietHours
 from ui.theme import application_icon
-from ui.words import plural
+from ui.words import alarm_words
 from ui.workspace import Workspace
 
 WANTED = "tray/close_to"
 """The setting: whether closing the window leaves the program in the notification area."""
 EXPLAINED = "tray/explained"
+SOUND = "tray/sound"
+"""The setting: whether an error makes a sound."""
+QUIET_HOURS = "tray/quiet_hours"
+"""The setting: `22:00-07:00`, blank for none."""
 QUIET_SECONDS = 10.0
 """Between two messages; what comes in between is told with the next one."""
 LOOK_MILLISECONDS = 10_000
@@ -25,6 +30,11 @@ LOOK_MILLISECONDS = 10_000
 MOST_WAITING = 200
 """Alarms that wait for the next message; the oldest are only counted on the page of alarms."""
 _PLACES = {"trunk": SipTrunk.table, "line": ExternalLine.table}
+
+
+def _minute_of_day() -> int:
+    there = time.localtime()
+    return there.tm_hour * 60 + there.tm_min
 
 
 class NotificationArea(QObject):
@@ -63,6 +73,10 @@ class NotificationArea(QObject):
             kind = QSystemTrayIcon.MessageIcon
             self._icon.showMessage(title, text, kind.Warning if bad else kind.Information)
 
+    def sound(self) -> None:
+        """Make the system's sound for a warning."""
+        QApplication.beep()
+
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         if reason is not QSystemTrayIcon.ActivationReason.Context:
             self.clicked.emit()
@@ -77,15 +91,25 @@ class Tray(QObject):
     exit_wanted = Signal()
     """The user wants to end the program."""
 
-    def __init__(self, workspace: Workspace, window: QWidget, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        window: QWidget,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        minute_of_day: Callable[[], int] = _minute_of_day,
+    ) -> None:
         super().__init__(window)
         self.area = NotificationArea(self)
         self._workspace = workspace
         self._window = window
         self._now = now
+        self._minute_of_day = minute_of_day
         self._told_at = -QUIET_SECONDS
         self._waiting: list[Alarm] = []
         self._told: Alarm | None = None
+        self._held_back = False
+        """Whether quiet hours keep what waits from being told."""
         self.menu = QMenu(window)
         self._action("show", "&Show the window", self.show_window)
         self._mute = self._action("mute", "&Mute alarms", lambda: None)
@@ -171,10 +195,31 @@ class Tray(QObject):
 
     # --- alarms --------------------------------------------------------------------------------------------------
 
+    @property
+    def sound(self) -> bool:
+        """Whether an error makes a sound; not unless the user chose that."""
+        return self._workspace.settings.text(SOUND, "no") == "yes"
+
+    def set_sound(self, wanted: bool) -> None:
+        """Choose it, or not."""
+        self._workspace.settings.set_text(SOUND, "yes" if wanted else "no")
+
+    @property
+    def quiet_hours(self) -> QuietHours | None:
+        """When nothing is told; None for never."""
+        return QuietHours.parse(self._workspace.settings.text(QUIET_HOURS))
+
+    def set_quiet_hours(self, hours: QuietHours | None) -> None:
+        """Choose them; what waits is told when they end, or now."""
+        self._workspace.settings.set_text(QUIET_HOURS, str(hours) if hours else "")
+        if self._waiting:
+            self._tell_waiting()
+
     def _take(self, alarms: Sequence[Alarm]) -> None:
         """Tell alarms at the icon, unless somebody looks at the window, which tells them itself."""
-        if not self.wanted or not self._listens():
+        if not self._listens():
             self._waiting.clear()
+            self._held_back = False
             return
         self._waiting.extend(alarms)
         del self._waiting[:-MOST_WAITING]
@@ -187,17 +232,30 @@ class Tray(QObject):
     def _listens(self) -> bool:
         """Whether somebody wants to be told here."""
         looks = self._window.isVisible() and self._window.isActiveWindow()
-        return not (looks or self._mute.isChecked())
+        return (self.wanted or self.sound) and not (looks or self._mute.isChecked())
 
     def _tell_waiting(self) -> None:
         """One message for all that wait: the worst of them, and how many there are beside it."""
+        hours = self.quiet_hours
+        left = hours.minutes_left(self._minute_of_day()) if hours is not None else 0
+        if left and self._waiting:
+            # Looked at once a minute: a clock that is set, or a computer that slept, does no harm.
+            self._held_back = True
+            self._later.start(60_000)
+            return
         alarms, self._waiting = self._waiting, []
+        if self._held_back:
+            self._held_back = False
+            alarms = still_true(alarms)
         if not alarms or not self._listens():
             return
         self._told_at = self._now()
         worst = self._told = worst_of(alarms)
-        more = f"\n{plural(len(alarms) - 1, 'other event')}" if len(alarms) > 1 else ""
-        self.area.tell("Trunkline", worst.text + more, bad=worst.severity is not Severity.INFORMATION)
+        bad = worst.severity is not Severity.INFORMATION
+        if self.wanted:
+            self.area.tell("Trunkline", alarm_words(alarms), bad=bad)
+        if self.sound and bad:
+            self.area.sound()
 
     def _open_told(self) -> None:
         """A message was clicked: show the trunk or line that it is about, or the alarms."""
@@ -210,3 +268,14 @@ class Tray(QObject):
                 return
         if self._told is not None:
             self._workspace.page_wanted.emit("alarms")
+
+
+def still_true(alarms: Sequence[Alarm]) -> list[Alarm]:
+    """Those that were not followed by word that they are over, and no such word either."""
+    standing: dict[tuple[object, ...], Alarm] = {}
+    for alarm in alarms:
+        about = (alarm.code, *(alarm.values.get(name) for name in _PLACES))
+        standing.pop(about, None)
+        if not alarm.cleared:
+            standing[about] = alarm
+    return list(standing.values())

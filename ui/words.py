@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from app.events import Alarm, worst_of
 from app.records import Configuration
 from ui.face import LookedUp
 
@@ -77,6 +78,12 @@ def address_key(text: str) -> tuple[int, int, tuple[tuple[int, int | str], ...]]
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 call`, `3 calls`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def alarm_words(alarms: Sequence[Alarm]) -> str:
+    """Several alarms as one message: the worst of them, and how many there are beside it."""
+    others = f", {plural(len(alarms) - 1, 'other')}" if len(alarms) > 1 else ""
+    return worst_of(alarms).text + others
 
 
 def lookup_words(names: Iterable[LookedUp]) -> str:

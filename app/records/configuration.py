@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import TypeVar, cast
 
 from app.errors import RecordError, RecordErrors
@@ -74,7 +75,11 @@ class Configuration:
 
     def table(self, name: Table) -> tuple[Record, ...]:
         """All records of a table by its name, in the order of their ids."""
-        return self._sorted.get(name, ())
+        records = self._sorted.get(name)
+        if records is None:
+            by_id = self.tables.get(name, {})
+            records = self._sorted[name] = tuple(by_id[number] for number in sorted(by_id))
+        return records
 
     def get(self, model: type[R], record_id: int) -> R | None:
         """One record by its id."""
@@ -96,7 +101,8 @@ class Configuration:
 
     @cached_property
     def _sorted(self) -> dict[Table, tuple[Record, ...]]:
-        return {name: tuple(records[number] for number in sorted(records)) for name, records in self.tables.items()}
+        """The tables that were asked for, in the order of their ids."""
+        return {}
 
     @cached_property
     def users_by_number(self) -> Mapping[str, LocalUser]:
@@ -105,16 +111,20 @@ class Configuration:
 
     def with_changes(self, changes: Iterable[Change]) -> Configuration:
         """The next configuration. RecordErrors when a change does not fit (id in use, record gone, value taken)."""
-        tables = {name: dict(records) for name, records in self.tables.items()}
+        tables = dict(self.tables)
         system = self.system
         errors: list[RecordError] = []
-        touched: set[Table] = set()
+        touched: dict[Table, dict[int, Record]] = {}
+        """The tables that are others, as they become."""
+        fresh: dict[Table, set[int]] = {}
+        """The ids of the records that are new or others there."""
         for change in changes:
             if change.table == System.table:
                 system = cast(System, change.after or System())
                 continue
-            records = tables.setdefault(change.table, {})
-            touched.add(change.table)
+            records = touched.get(change.table)
+            if records is None:
+                records = tables[change.table] = touched[change.table] = dict(self.tables.get(change.table, {}))
             if change.before is not None:
                 if change.before.id not in records:
                     errors.append(RecordError("id", f"{change.before.title} {change.before.id} is no longer there"))
@@ -125,9 +135,14 @@ class Configuration:
                     errors.append(RecordError("id", f"{change.after.id} is already used"))
                     continue
                 records[change.after.id] = change.after
+                fresh.setdefault(change.table, set()).add(change.after.id)
         result = Configuration(system, tables)
-        for name in touched:
-            errors.extend(RecordError(clash.field, clash.message) for clash in clashes(result, name))
+        # A copy: another thread may ask for one more table meanwhile.
+        known = self._sorted.copy()
+        result._sorted.update({name: records for name, records in known.items() if name not in touched})
+        for name, ids in fresh.items():
+            # The others fitted before: only what is new can clash.
+            errors.extend(RecordError(clash.field, clash.message) for clash in clashes(result, name, ids))
         if errors:
             raise RecordErrors(tuple(errors))
         return result
@@ -194,19 +209,28 @@ class Clash:
     message: str
 
 
-def clashes(configuration: Configuration, table: Table) -> list[Clash]:
-    """Every record of a table whose unique values an earlier one holds already."""
+def clashes(configuration: Configuration, table: Table, only: Collection[int] | None = None) -> list[Clash]:
+    """Every record of a table whose unique values an earlier one holds already; `only` looks at those that share
+    theirs with a record of these ids, and takes those for the later ones."""
     model = TABLES[table]
     groups: list[tuple[str, ...]] = [(each.name,) for each in fields_of(model) if each.shown.unique]
     if model.unique_together:
         groups.append(model.unique_together)
     found: list[Clash] = []
     for names in groups:
-        seen: dict[tuple[object, ...], Record] = {}
-        for record in configuration.table(table):
-            values = tuple(getattr(record, name) for name in names)
+        values_of = attrgetter(*names)
+        records: Iterable[Record] = configuration.table(table)
+        if only is not None:
+            wanted = {values_of(configuration.tables[table][number]) for number in only}
+            # Those that were there before come first, so that the message names one of them.
+            sharing = [record for record in records if values_of(record) in wanted]
+            records = sorted(sharing, key=lambda record: record.id in only)
+        seen: dict[object, Record] = {}
+        for record in records:
+            values = values_of(record)
             first = seen.setdefault(values, record)
             if first is not record:
-                shown = ", ".join(str(value) or "any number" for value in values)
+                each = values if len(names) > 1 else (values,)
+                shown = ", ".join(str(value) or "any number" for value in each)
                 found.append(Clash(record, names[-1], f"{shown} is already {first.title} {first.id}"))
     return found

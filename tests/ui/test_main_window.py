@@ -321,7 +321,7 @@ def test_alarms_are_told_in_passing_rolled_up(window: MainWindow, engine: FakeEn
         engine.events.publish(Alarm(Severity.ERROR, "trunk_down", f"SIP trunk {number} is down", float(number)))
     text = window.findChild(QLabel, "notice.text")
     qtbot.waitUntil(lambda: "is down" in text.text())
-    assert text.text() == "SIP trunk 2 is down (and 2 other events)"
+    assert text.text() == "SIP trunk 2 is down, 2 others"
 
 
 def test_a_configuration_that_comes_with_the_start_is_shown(

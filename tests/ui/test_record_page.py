@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
 from app.events import TrunkState, UserChanged, UserRow, UserState
-from app.records import TABLES, AnalyzeCalledNumber, Change, LocalUser, SipTrunk, System
+from app.records import TABLES, AnalyzeCalledNumber, Change, Configuration, LocalUser, SipTrunk, System
 from ui.main_window import MainWindow
 from ui.records.record_page import RecordPage
 from ui.tables.row_model import MARK_ROLE, SHARE_ROLE, TONE_ROLE
@@ -437,3 +437,26 @@ def test_the_first_arrow_selects_the_row_with_the_focus(open_page: Open, qtbot: 
     assert page.view.selected_keys() == [page.model.key_at(0)]
     qtbot.keyClick(page.view, Qt.Key.Key_Down)
     assert page.view.selected_keys() == [page.model.key_at(1)]
+
+
+def test_a_change_makes_the_rows_of_changed_records_only(
+    open_page: Open, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = open_page("sip_trunks")
+    made: list[int] = []
+    make = page._row
+    monkeypatch.setattr(page, "_row", lambda record: (made.append(record.id), make(record))[1])
+    trunk = engine.configuration.get(SipTrunk, 2)
+    assert trunk is not None
+    page.workspace.history.perform(
+        "x", [Change("sip_trunks", trunk, trunk.model_copy(update={"description": "Carrier X"}))]
+    )
+    assert set(made) == {2}
+    assert cell(page, 2, "description") == "Carrier X"
+    # Another program writes the same records once more: they are others, but say the same.
+    made.clear()
+    copies = {each.id: each.model_copy() for each in engine.configuration.records(SipTrunk)}
+    tables = {**engine.configuration.tables, "sip_trunks": copies}
+    engine.configuration = Configuration(engine.configuration.system, tables)
+    page.reload()
+    assert made == []

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QListWidget, QPlainT
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
-from app.records import Change
+from app.records import AnalyzeCalledNumber, Change, SipTrunk
 from ui.kept_numbers import KeptNumbers
 from ui.main_window import MainWindow
 from ui.settings import Settings
@@ -36,6 +36,18 @@ def ask(page: SimulatorPage, called: str, source: str = "user:100") -> None:
 
 def verdict(page: SimulatorPage) -> str:
     return str(page.findChild(QLabel, "verdict").text())
+
+
+def test_of_a_long_chain_of_next_trunks_a_few_are_named(page: SimulatorPage, engine: FakeEngine) -> None:
+    chain = [
+        SipTrunk(id=number, server_address=f"192.0.2.{number}", next_trunk_id=number + 1 if number < 30 else 0)
+        for number in range(20, 31)
+    ]
+    route = AnalyzeCalledNumber(id=20, prefix="88", route_type="sip_trunk", target_id=20)
+    engine.apply([Change(each.table, None, each) for each in (*chain, route)])
+    ask(page, "8855")
+    assert verdict(page).endswith(", then SIP trunk 21 - 192.0.2.21:5060, SIP trunk 22 - 192.0.2.22:5060, 8 more")
+    assert page.findChild(QListWidget, "targets").count() == 11
 
 
 def test_users_trunks_and_lines_can_call(page: SimulatorPage) -> None:

@@ -23,6 +23,12 @@ def test_every_tone_can_be_read_on_every_ground(colours: Colours, tone: Tone) ->
 
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+def test_boxes_and_fields_are_told_from_the_window_by_their_frames(colours: Colours) -> None:
+    frame = QColor(colours.frame).darker(140).name()
+    assert contrast(frame, colours.window) >= 3
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
 def test_selected_text_and_curves_can_be_told_from_their_ground(colours: Colours) -> None:
     assert contrast(colours.accent_text, colours.accent) >= 4.5
     for colour in colours.series:

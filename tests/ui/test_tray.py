@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QMenu, QMessageBox, QPushButton
+from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QMenu, QMessageBox, QPushButton, QTimeEdit
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
 from app.events import Alarm, Severity
 from ui.main_window import MainWindow
+from ui.quiet_hours import QuietHours
 from ui.settings import Settings
 from ui.tray import MOST_WAITING, QUIET_SECONDS, NotificationArea, Tray
 from ui.workspace import Workspace
@@ -25,6 +27,10 @@ class Area(NotificationArea):
         self.there = True
         self.shown = False
         self.messages: list[tuple[str, str, bool]] = []
+        self.sounds = 0
+
+    def sound(self) -> None:
+        self.sounds += 1
 
     def available(self) -> bool:  # type: ignore[override]
         return self.there
@@ -166,14 +172,14 @@ def test_an_alarm_is_told_at_the_icon_and_a_click_leads_to_the_trunk(
 def test_many_alarms_are_one_message_and_the_next_waits(window: MainWindow, hidden: Area, clock: Clock) -> None:
     tray = window.tray
     tray._take([trunk_down(1, 1.0), trunk_down(2, 2.0), Alarm(Severity.INFORMATION, "x", "over", 3.0, cleared=True)])
-    assert hidden.messages == [("Trunkline", "SIP trunk 2 is down\n2 other events", True)]
+    assert hidden.messages == [("Trunkline", "SIP trunk 2 is down, 2 others", True)]
     for number in range(3 * MOST_WAITING):
         tray._take([trunk_down(number)])
     assert len(hidden.messages) == 1
     assert len(tray._waiting) == MOST_WAITING
     clock.now += QUIET_SECONDS
     tray._tell_waiting()
-    assert hidden.messages[1][1].endswith(f"\n{MOST_WAITING - 1} other events")
+    assert hidden.messages[1][1].endswith(f", {MOST_WAITING - 1} others")
 
 
 def test_muted_alarms_are_not_told(window: MainWindow, hidden: Area) -> None:
@@ -198,3 +204,97 @@ def test_who_looks_at_the_window_is_not_told_twice(
 def test_the_choice_is_off_in_new_settings(workspace: Workspace, window: MainWindow, area: Area) -> None:
     assert isinstance(workspace.settings, Settings)
     assert not window.tray.wanted
+
+
+# --- quiet hours and sound -------------------------------------------------------------------------------------------
+
+
+class DayClock:
+    minute = 23 * 60
+
+    def __call__(self) -> int:
+        return self.minute
+
+
+@pytest.fixture
+def day(window: MainWindow) -> DayClock:
+    day = window.tray._minute_of_day = DayClock()
+    return day
+
+
+def choose_notifications(window: MainWindow, screenshot: Any = None) -> None:
+    """View / Notifications: a sound, and the hours that are proposed."""
+    window.findChild(QAction, "view.notifications").trigger()
+    dialog: Any = window.findChild(QDialog, "dialog.notifications")
+    assert not dialog.findChild(QTimeEdit, "begin").isEnabled()
+    dialog.findChild(QCheckBox, "quiet").setChecked(True)
+    dialog.findChild(QCheckBox, "sound").setChecked(True)
+    if screenshot is not None:
+        screenshot(dialog, "light-notifications")
+    dialog.findChild(QDialogButtonBox, "buttons").button(QDialogButtonBox.StandardButton.Ok).click()
+    assert window.findChild(QDialog, "dialog.notifications") is None
+
+
+def test_what_happens_in_quiet_hours_is_told_when_they_end(
+    window: MainWindow, hidden: Area, day: DayClock, clock: Clock, screenshot: Any
+) -> None:
+    choose_notifications(window, screenshot)
+    tray = window.tray
+    tray._take([trunk_down(1), trunk_down(2)])
+    clock.now += QUIET_SECONDS
+    tray._take([Alarm.about("trunk_down", "SIP trunk 1 is up", 5.0, cleared=True, trunk=1), trunk_down(3, 9.0)])
+    tray._take([Alarm.about("line_down", "Line 1 is back", 5.0, cleared=True, line=1)])
+    assert hidden.messages == []
+    assert hidden.sounds == 0
+    assert tray._later.isActive()
+    day.minute = 6 * 60 + 59
+    tray._tell_waiting()
+    assert hidden.messages == []
+    day.minute = 7 * 60
+    tray._tell_waiting()
+    assert hidden.messages == [("Trunkline", "SIP trunk 3 is down, 1 other", True)]
+    assert hidden.sounds == 1
+    assert not tray._waiting
+
+
+def test_quiet_hours_that_are_taken_away_let_everything_out(
+    window: MainWindow, hidden: Area, day: DayClock, workspace: Workspace
+) -> None:
+    choose_notifications(window)
+    window.tray._take([trunk_down(1)])
+    assert hidden.messages == []
+    window.tray.set_quiet_hours(None)
+    assert len(hidden.messages) == 1
+    assert Tray(workspace, window).quiet_hours is None
+    assert Tray(workspace, window).sound
+
+
+def test_an_end_makes_no_sound(window: MainWindow, hidden: Area) -> None:
+    window.tray.set_sound(True)
+    window.tray._take([Alarm.about("trunk_down", "SIP trunk 1 is up", 5.0, cleared=True, trunk=1)])
+    assert len(hidden.messages) == 1
+    assert hidden.sounds == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "left"),
+    [
+        ("22:00-07:00", 22 * 60, 540),
+        ("22:00-07:00", 6 * 60 + 59, 1),
+        ("22:00-07:00", 7 * 60, 0),
+        ("22:00-07:00", 12 * 60, 0),
+        ("12:00-13:30", 12 * 60 + 30, 60),
+        ("12:00-13:30", 11 * 60 + 59, 0),
+        ("07:00-07:00", 7 * 60, 0),
+    ],
+)
+def test_quiet_hours(text: str, now: int, left: int) -> None:
+    hours = QuietHours.parse(text)
+    assert hours is not None
+    assert str(hours) == text
+    assert hours.minutes_left(now) == left
+
+
+def test_what_are_no_quiet_hours() -> None:
+    for text in ("", "22-7", "24:00-07:00", "22:00-07:60"):
+        assert QuietHours.parse(text) is None

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QSize
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QCheckBox, QDialogButtonBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 
 from app.errors import RecordError, RecordErrors, UserFacingError
 from app.records import Change, Record, fields_of
-from ui.dialogs import Dialog
-from ui.plain_text import PlainLabel, plain_tip
+from ui.plain_text import PlainLabel
 from ui.records.changes import new_values, words_for
 from ui.records.checking import checked_record, live_effect
-from ui.records.field_words import field_path_words
+from ui.records.form_dialog import FormDialog, StandardButton
 from ui.records.record_form import RecordForm
 from ui.words import plural
 from ui.workspace import Workspace
@@ -26,39 +23,27 @@ VARIOUS = "various"
 """Said of a field whose values differ."""
 
 
-class BulkDialog(Dialog):
+class BulkDialog(FormDialog):
     """`dialog.<table>.several`: each field has a box `<field>.change`; unticked means leave unchanged."""
 
     def __init__(self, workspace: Workspace, records: Sequence[Record], parent: QWidget | None = None) -> None:
-        self._type = type(records[0])
-        super().__init__(f"{self._type.table}.several", words_for("Change", records), parent)
+        model = type(records[0])
+        buttons = StandardButton.Ok | StandardButton.Cancel
+        super().__init__(f"{model.table}.several", words_for("Change", records), model, buttons, parent)
         self._workspace = workspace
         self._records = tuple(records)
-        fields = [field for field in fields_of(self._type) if field.name != "id"]
+        fields = [field for field in fields_of(self.model) if field.name != "id"]
         fields = [field for field in fields if not (field.shown.unique or field.shown.secret)]
         self.boxes: dict[str, QCheckBox] = {}
-        self.form = RecordForm(self._type, workspace.theme, self, fields=fields, label_of=self._box)
-        self._problem = PlainLabel(wordWrap=True)
-        self._problem.setObjectName("problem")
-        self._problem.setProperty("role", "muted")
-        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
-        self._buttons.setObjectName("buttons")
-        self._buttons.accepted.connect(self.accept)
-        self._buttons.rejected.connect(self.reject)
+        self.form = RecordForm(self.model, workspace.theme, self, fields=fields, label_of=self._box)
         hint = f"Only what is ticked is changed, in {plural(len(records), 'record')}; all else is left as it is."
-        effect = live_effect(workspace, self._type, {record.id for record in records})
+        effect = live_effect(workspace, self.model, {record.id for record in records})
         note = PlainLabel(text=f"{hint} {effect}".strip(), wordWrap=True)
         note.setObjectName("note")
-        layout = QVBoxLayout(self)
-        layout.addWidget(note)
-        layout.addWidget(self.form, 1)
-        layout.addWidget(self._problem)
-        layout.addWidget(self._buttons)
+        self.lay_out([note], self.form)
         self._fill()
         self.form.changed.connect(self._check)
         self._check()
-        room = QGuiApplication.primaryScreen().availableSize() - QSize(40, 60)
-        self.resize(self.sizeHint().expandedTo(QSize(640, 420)).boundedTo(room))
 
     def _box(self, name: str, words: str) -> QCheckBox:
         """The box before a field that says whether it is changed."""
@@ -69,7 +54,7 @@ class BulkDialog(Dialog):
 
     def _fill(self) -> None:
         """Show what the records have in common, and say where they differ."""
-        values = new_values(self._type, self._workspace.configuration)
+        values = new_values(self.model, self._workspace.configuration)
         for name, box in self.boxes.items():
             found = [getattr(record, name) for record in self._records]
             if all(value == found[0] for value in found):
@@ -103,7 +88,7 @@ class BulkDialog(Dialog):
             if current is None:
                 continue  # deleted elsewhere meanwhile
             try:
-                changed = checked_record(self._type, {**dict(current), **values}, configuration)
+                changed = checked_record(self.model, {**dict(current), **values}, configuration)
             except RecordErrors as error:
                 errors |= {each.path: each for each in reversed(error.errors) if each.path not in errors}
                 continue
@@ -126,13 +111,7 @@ class BulkDialog(Dialog):
 
     def _show(self, errors: Sequence[RecordError], text: str = "") -> None:
         self.form.show_errors(errors)
-        if errors:
-            place = field_path_words(self._type, errors[0].path)
-            text = f"OK is not possible: {place} {errors[0].message}"
-        self._problem.setText(text)
-        button = self._buttons.button(QDialogButtonBox.StandardButton.Ok)
-        button.setEnabled(not text)
-        button.setToolTip(plain_tip(text))
+        self.say_problem(errors, text)
 
     def accept(self) -> None:
         """OK: change them all as one step of the history."""

@@ -44,6 +44,9 @@ class Editor:
     def refill(self, configuration: Configuration, values: Mapping[str, Any], own_table: str = "") -> None:
         """Bring lists of other records up to date; `values` are those of the whole form, of a record of `own_table`."""
 
+    def show_example(self, text: str) -> None:
+        """Show what a right value looks like, where there is room for it."""
+
 
 class NumberBox(QSpinBox):
     """A spin box that can hold what is not allowed, so that the mistake is told and not silently made another number.
@@ -142,7 +145,9 @@ class TextEditor(Editor):
         super().__init__(field, changed)
         self.widget: QLineEdit = QLineEdit()
         shown = field.shown
-        self.widget.setPlaceholderText(f"e.g. {shown.example}" if shown.example and not shown.blank else shown.blank)
+        self.widget.setPlaceholderText(shown.blank)
+        if shown.example and not shown.blank:
+            self.show_example(shown.example)
         self.widget.setMinimumWidth(self.widget.fontMetrics().averageCharWidth() * 36)
         self.widget.textChanged.connect(lambda _: changed())
 
@@ -156,6 +161,10 @@ class TextEditor(Editor):
         if text != self.widget.text():
             self.widget.setText(text)
             self.widget.setCursorPosition(0)
+
+    def show_example(self, text: str) -> None:
+        """Show it as long as nothing is typed."""
+        self.widget.setPlaceholderText(f"e.g. {text}")
 
 
 class PasswordEditor(TextEditor):

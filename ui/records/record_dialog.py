@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from PySide6.QtCore import QSize, QTimer
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialogButtonBox, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from app.errors import RecordError, RecordErrors, UserFacingError
 from app.records import Change, Configuration, ExternalLine, Record, SipTrunk, System
 from app.records.document import check_record
-from ui.dialogs import Dialog
 from ui.face import Difference, Problem, compare, problems
 from ui.inquiry import Inquiry
-from ui.plain_text import PlainLabel, plain_tip
+from ui.plain_text import PlainLabel
 from ui.records.changes import new_values, words_for
 from ui.records.checking import checked_record, live_effect
 from ui.records.consequences import with_consent
 from ui.records.field_words import field_path_words
+from ui.records.form_dialog import FormDialog, StandardButton
 from ui.records.invite_preview import InvitePreview
 from ui.records.merging import changed_fields, merge
 from ui.records.record_form import RecordForm
@@ -32,7 +31,7 @@ CHECK_AFTER = 150
 _MOST_ROUTES = 5
 
 
-class RecordDialog(Dialog):
+class RecordDialog(FormDialog):
     """`dialog.<table>`: add a record (`base` None) or change one. Open it with `open()`."""
 
     def __init__(
@@ -43,18 +42,16 @@ class RecordDialog(Dialog):
         parent: QWidget | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(model.table, "", parent)
+        super().__init__(
+            model.table, "", model, StandardButton.Ok | StandardButton.Cancel | StandardButton.Apply, parent
+        )
         self.workspace = workspace
-        self.model = model
         self.base = base
         self._record: Record | None = None
         """What the form holds, when it is right."""
         self._filled = values is not None or base is not None
         """Whether every field has been filled in by somebody, so that each mistake counts as made."""
         self.form = RecordForm(model, workspace.theme, self)
-        self._problem = PlainLabel(wordWrap=True)
-        self._problem.setObjectName("problem")
-        self._problem.setProperty("role", "muted")
         self._note = PlainLabel(wordWrap=True)
         self._note.setObjectName("note")
         self._routes_label = PlainLabel(wordWrap=True)
@@ -65,15 +62,7 @@ class RecordDialog(Dialog):
         """What was changed elsewhere meanwhile, in words."""
         self._note_frame = QFrame()
         self._note_frame.setProperty("role", "banner")
-        self._buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok
-            | QDialogButtonBox.StandardButton.Cancel
-            | QDialogButtonBox.StandardButton.Apply
-        )
-        self._buttons.setObjectName("buttons")
-        self._buttons.accepted.connect(self.accept)
-        self._buttons.rejected.connect(self.reject)
-        self._button(QDialogButtonBox.StandardButton.Apply).clicked.connect(lambda: self._consented(self.apply))
+        self.button(StandardButton.Apply).clicked.connect(lambda: self._consented(self.apply))
         self._preview = InvitePreview(workspace) if model in (SipTrunk, ExternalLine) else None
         self._lay_out()
         self._errors: list[RecordError] = []
@@ -101,20 +90,8 @@ class RecordDialog(Dialog):
         note.setContentsMargins(10, 6, 10, 6)
         note.addWidget(self._note)
         self._note_frame.hide()
-        layout = QVBoxLayout(self)
-        layout.setSpacing(8)
-        layout.addWidget(self._note_frame)
-        layout.addWidget(self.form, 1)
-        if self._preview is not None:
-            layout.addWidget(self._preview)
-        layout.addWidget(self._routes_label)
-        layout.addWidget(self._problem)
-        layout.addWidget(self._buttons)
-        room = QGuiApplication.primaryScreen().availableSize() - QSize(40, 60)
-        self.resize(self.sizeHint().expandedTo(QSize(640, 420)).boundedTo(room))
-
-    def _button(self, which: QDialogButtonBox.StandardButton) -> Any:
-        return self._buttons.button(which)
+        below = [self._routes_label] if self._preview is None else [self._preview, self._routes_label]
+        self.lay_out([self._note_frame], self.form, below)
 
     def _refresh_title(self) -> None:
         if self.base is None:
@@ -141,7 +118,7 @@ class RecordDialog(Dialog):
         errors = self._mistakes(whole=whole)
         self._errors = [error for error in errors if self._filled or error.path.partition("[")[0] in self.form.touched]
         self.form.show_errors(self._errors, self._warnings)
-        self._say_problem(errors)
+        self.say_problem(errors)
 
     def _mistakes(self, *, whole: bool) -> list[RecordError]:
         """Every mistake of what the form holds; keeps the record when there is none."""
@@ -180,18 +157,6 @@ class RecordDialog(Dialog):
         self._routes_label.setText("\n".join([words, *lines]) if lines else "")
         self._routes_label.setVisible(bool(lines))
 
-    def _say_problem(self, errors: list[RecordError]) -> None:
-        text = ""
-        if errors:
-            first = errors[0]
-            place = field_path_words(self.model, first.path)
-            more = f" (and {plural(len(errors) - 1, 'more mistake')})" if len(errors) > 1 else ""
-            text = f"OK is not possible: {place} {first.message}{more}".replace("  ", " ")
-        self._problem.setText(text)
-        for which in (QDialogButtonBox.StandardButton.Ok, QDialogButtonBox.StandardButton.Apply):
-            self._button(which).setEnabled(not errors)
-            self._button(which).setToolTip(plain_tip(text))
-
     # --- doing it ------------------------------------------------------------------------------------------------
 
     def _change(self, record: Record) -> Change:
@@ -217,11 +182,11 @@ class RecordDialog(Dialog):
             except RecordErrors as error:
                 self.base = previous
                 self.form.show_errors(error.errors)
-                self._say_problem(list(error.errors))
+                self.say_problem(list(error.errors))
                 return False
             except UserFacingError as error:
                 self.base = previous
-                self._say_problem([RecordError("", str(error))])
+                self.say_problem([RecordError("", str(error))])
                 return False
         self.form.rows["id"].editor.widget.setEnabled(False)
         self.form.touched.clear()

@@ -23,11 +23,15 @@ from PySide6.QtWidgets import (
 from app.errors import RecordError
 from app.records import Configuration, Record, fields_of
 from app.records.base import RecordField
+from ui.labels import field_label, show_label
 from ui.plain_text import PlainLabel
 from ui.records.editors import Editor, make_editor
 from ui.records.field_words import field_path_words
 from ui.tabs import Tabs
 from ui.theme import Theme, Tone
+
+MARK = "\u25c6"
+"""Stands behind the label of a field that was filled in by a template."""
 
 
 class FieldRow(QWidget):
@@ -47,7 +51,8 @@ class FieldRow(QWidget):
         self._error.setProperty("role", "bad")
         self._error.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._error.hide()
-        help_text = field.shown.help + (f" {field.limits[:1].upper()}{field.limits[1:]}." if field.limits else "")
+        limits = f" {field.limits[:1].upper()}{field.limits[1:]}." if field.limits else ""
+        help_text = self._help_text = field.shown.help + limits
         for widget in (self.label, editor.widget, self._help):
             widget.setToolTip(help_text)
             widget.setWhatsThis(f"<b>{field.label}</b><br>{help_text}")
@@ -62,11 +67,14 @@ class FieldRow(QWidget):
 
     @staticmethod
     def _plain_label(field: RecordField, editor: Editor) -> QLabel:
-        label = QLabel(field.shown.label + (" *" if field.shown.required else ""))
-        label.setBuddy(editor.widget)
-        # The underlined letter parts the text, which then wants a little more room than Qt reckons with.
-        label.setMinimumWidth(label.sizeHint().width() + label.fontMetrics().averageCharWidth())
-        return label
+        return field_label(_label_words(field), editor.widget)
+
+    def mark(self, words: str) -> None:
+        """Mark the field as filled in by somebody else, and say by whom in its tip; blank takes the mark away."""
+        if isinstance(self.label, QLabel):
+            show_label(self.label, _label_words(self.field) + (f" {MARK}" if words else ""))
+            self.label.setToolTip(f"{words}\n{self._help_text}" if words else self._help_text)
+            self.label.setAccessibleDescription(words)
 
     def show_message(self, text: str, tone: Tone = Tone.BAD) -> None:
         """Say what is wrong, or nothing."""
@@ -83,6 +91,10 @@ class FieldRow(QWidget):
     def _tell(self) -> None:
         button = self._help
         QWhatsThis.showText(button.mapToGlobal(QPoint(0, button.height())), button.whatsThis(), button)
+
+
+def _label_words(field: RecordField) -> str:
+    return field.shown.label + (" *" if field.shown.required else "")
 
 
 class RecordForm(QWidget):

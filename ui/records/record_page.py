@@ -86,7 +86,7 @@ class RecordPage(TablePage):
         """Show what the server knows of the records now."""
         rows = live_rows(self.record_type, self.workspace.engine)
         self._live = {self._row_key(row): row for row in rows}
-        self.reload()
+        self.reload(live=True)
 
     def _add_commands(self) -> None:
         """The actions of every table of records: the window's toolbar has them, so the page's own has not."""
@@ -130,16 +130,20 @@ class RecordPage(TablePage):
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
-    def reload(self) -> None:
-        """Show the records and words of this moment; rows that are the same stay untouched."""
+    def reload(self, *, live: bool = False) -> None:
+        """Show the records and words of this moment, and `live` what the server says of them; rows that are the same
+        stay untouched."""
         configuration = self.workspace.configuration
         self._shown = configuration
         records: Iterable[Record] = [configuration.system] if self.single else configuration.table(self.name)
+        shown = {row.record.id: row for row in self.model.all_rows()}
         rows: list[RecordRow] = []
         for record in records:
-            row = self._row(record)
-            old = self.model.row(record.id)
-            rows.append(old if old == row else row)
+            row = shown.get(record.id)
+            same = row is not None and (row.record is record or row.record == record)
+            if row is None or not same or (live and row.live != self._live.get(live_key(record))):
+                row = self._row(record)
+            rows.append(row)
         self.model.set_rows(rows)
         if self.single and not self.view.selected_keys():
             # There is nothing to choose: whoever opens the page can edit at once.

@@ -103,6 +103,14 @@ class RowModel(QAbstractTableModel, Generic[Row]):
         """The keys of the rows that are shown, in their order."""
         return tuple(self._order)
 
+    def all_keys(self) -> tuple[Hashable, ...]:
+        """The keys of all rows, filtered ones too, in the order in which they came."""
+        return tuple(self._rows)
+
+    def all_rows(self) -> tuple[Row, ...]:
+        """All rows, filtered ones too, in the order in which they came."""
+        return tuple(self._rows.values())
+
     def rows(self) -> tuple[Row, ...]:
         """The rows that are shown, in their order."""
         return tuple(self._rows[key] for key in self._order)
@@ -285,6 +293,7 @@ class OrderedRowModel(RowModel[Row]):
         self._sort_column = -1
         self._descending = False
         self._words: tuple[str, ...] = ()
+        self._condition: Callable[[Row], bool] | None = None
         self._sequence: dict[Hashable, int] = {}
         self._next_sequence = 0
         self._sort_keys: list[Any] = []
@@ -303,6 +312,13 @@ class OrderedRowModel(RowModel[Row]):
             self._words = words
             self._arrange()
             self.endResetModel()
+
+    def set_condition(self, condition: Callable[[Row], bool] | None) -> None:
+        """Show only rows for which this holds, too; None for all."""
+        self.beginResetModel()
+        self._condition = condition
+        self._arrange()
+        self.endResetModel()
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column; -1 is the order in which the rows came."""
@@ -330,6 +346,8 @@ class OrderedRowModel(RowModel[Row]):
         return (cells[column].sort if cells else self.columns[column].cell(self._rows[key]).sort, sequence)
 
     def _fits(self, key: Hashable) -> bool:
+        if self._condition is not None and not self._condition(self._rows[key]):
+            return False
         if not self._words:
             return True
         cells = self.cells(key)

@@ -143,3 +143,24 @@ def test_who_uses_a_record() -> None:
         ("external_lines", "local_user"),
     }
     assert configuration.references_to("number_transitions", 2) == ()
+
+
+def test_a_change_copies_only_the_table_it_touches() -> None:
+    before = configured(trunk(1), trunk(2), LocalUser(id=1, number="100"))
+    before.table("sip_trunks")
+    after = before.with_changes([Change("local_users", None, LocalUser(id=2, number="101"))])
+    assert after.tables["sip_trunks"] is before.tables["sip_trunks"]
+    assert after.table("sip_trunks") is before.table("sip_trunks")
+    assert [each.id for each in after.table("local_users")] == [1, 2]
+    assert [each.id for each in before.table("local_users")] == [1]
+
+
+def test_a_clash_names_the_record_that_was_there_before() -> None:
+    before = configured(LocalUser(id=1, number="100"), LocalUser(id=2, number="101"))
+    user = before.get(LocalUser, 1)
+    assert user is not None
+    with pytest.raises(RecordErrors, match="101 is already local user 2"):
+        before.with_changes([Change("local_users", user, user.model_copy(update={"number": "101"}))])
+    new = [Change("local_users", None, LocalUser(id=each, number="200")) for each in (7, 8)]
+    with pytest.raises(RecordErrors, match="200 is already local user 7"):
+        before.with_changes(new)
