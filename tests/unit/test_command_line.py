@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -533,6 +534,19 @@ def test_serve_says_when_it_is_ready_and_ends_in_order(
     assert code == 0
     assert not re.search("WARNING|ERROR|Traceback|Exception", log), log
     assert re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO app", log.splitlines()[-1])
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_asks_again_and_again_gets_the_same_end(serve: Callable[..., Served], number: signal.Signals) -> None:
+    server = serve()
+    while server.process.poll() is None:
+        server.process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(0.03)
+    code, log = server.end()
+    assert code == 0, log
+    assert "Traceback" not in log
 
 
 @pytest.mark.wire
