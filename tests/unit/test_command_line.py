@@ -145,6 +145,17 @@ def test_every_mistake_is_named_and_nothing_is_taken(run: Run) -> None:
     assert run("export", "--with-secrets").out == before
 
 
+def test_what_cannot_work_but_is_taken_is_no_error(run: Run) -> None:
+    """A target that does not exist (yet) and a circle of next trunks: an export must always be readable again."""
+    circle = [{"id": 1, **TRUNK, "next_trunk_id": 2}, {"id": 2, "server_address": "192.0.2.9", "next_trunk_id": 1}]
+    route = {"prefix": "13", "route_type": "sip_trunk", "target_id": 9}
+    result = run("import", "-", stdin={"sip_trunks": circle, "analyze_called_numbers": [route]})
+    assert result.code == 0
+    lines = result.err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("warning: ") for line in lines), lines
+
+
 def test_a_mistake_is_one_line_whatever_the_document_holds(run: Run) -> None:
     result = run(
         "import",
