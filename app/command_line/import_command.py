@@ -54,6 +54,7 @@ def _warn(configuration: Configuration) -> None:
     found = [each for each in problems(configuration) if each.severity is not Severity.INFORMATION]
     for each in found[:MOST_WARNINGS]:
         place = f"{each.table} {each.record_id}" + (f", {each.field}" if each.field else "")
-        say(f"{each.severity}: {place}: {each.message}")
+        # An error is what refuses a document; the dial-plan pages tell these by their weight.
+        say(f"warning: {place}: {each.message}")
     if len(found) > MOST_WARNINGS:
         say(f"warning: and {len(found) - MOST_WARNINGS} more of this kind")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import shlex
@@ -33,10 +34,14 @@ def run(options: Namespace) -> int:
         _keep_damaged_database_aside(options.data)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            return runner.run(_serve(options.data, sip))
+            code = runner.run(_serve(options.data, sip))
         except UserFacingError as error:
             say(str(error) + _advice(error, options))
             return 1
+    for number in _stop_signals():
+        # Who asks once more while Python itself ends must not turn the end in order into a death.
+        signal.signal(number, signal.SIG_IGN)
+    return code
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -100,17 +105,24 @@ async def _start(engine: Engine, stop: asyncio.Event) -> None:
     stopping.cancel()
 
 
+def _stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask a program to end."""
+    names = ("SIGTERM", "SIGINT", "SIGBREAK") if sys.platform == "win32" else ("SIGTERM", "SIGINT")
+    return tuple(getattr(signal, name) for name in names)
+
+
 def _on_signals(stop: asyncio.Event) -> None:
     """Have the signals that ask a program to end set the event."""
     loop = asyncio.get_running_loop()
-    names = ("SIGTERM", "SIGINT", "SIGBREAK") if sys.platform == "win32" else ("SIGTERM", "SIGINT")
-    for name in names:
-        number: signal.Signals = getattr(signal, name)
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:
-            # Windows: the handler runs in the main thread, but not in the loop.
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+    def ask(*_: object) -> None:
+        # It runs in the main thread, but not in the loop, which may have ended meanwhile.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop.set)
+
+    for number in _stop_signals():
+        # Not add_signal_handler: a closing loop would leave the signal deadly.
+        signal.signal(number, ask)
 
 
 def _keep_damaged_database_aside(data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -142,6 +143,17 @@ def test_every_mistake_is_named_and_nothing_is_taken(run: Run) -> None:
         "local_users[1].number: 200 is already local user 4",
     ]
     assert run("export", "--with-secrets").out == before
+
+
+def test_what_cannot_work_but_is_taken_is_no_error(run: Run) -> None:
+    """A target that does not exist (yet) and a circle of next trunks: an export must always be readable again."""
+    circle = [{"id": 1, **TRUNK, "next_trunk_id": 2}, {"id": 2, "server_address": "192.0.2.9", "next_trunk_id": 1}]
+    route = {"prefix": "13", "route_type": "sip_trunk", "target_id": 9}
+    result = run("import", "-", stdin={"sip_trunks": circle, "analyze_called_numbers": [route]})
+    assert result.code == 0
+    lines = result.err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("warning: ") for line in lines), lines
 
 
 def test_a_mistake_is_one_line_whatever_the_document_holds(run: Run) -> None:
@@ -533,6 +545,19 @@ def test_serve_says_when_it_is_ready_and_ends_in_order(
     assert code == 0
     assert not re.search("WARNING|ERROR|Traceback|Exception", log), log
     assert re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO app", log.splitlines()[-1])
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_asks_again_and_again_gets_the_same_end(serve: Callable[..., Served], number: signal.Signals) -> None:
+    server = serve()
+    while server.process.poll() is None:
+        server.process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(0.03)
+    code, log = server.end()
+    assert code == 0, log
+    assert "Traceback" not in log
 
 
 @pytest.mark.wire
