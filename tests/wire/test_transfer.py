@@ -60,7 +60,8 @@ def test_a_phone_transfers_its_caller(
     # Real time passes here: it is the length of the recordings.
     time.sleep(3)
     target.hang_up()
-    caller.wait_for("CALL_CLOSED")
+    for phone in (caller, target):
+        phone.wait_for("CALL_CLOSED")
     first, second = sorted(server.wait_for_calls(2), key=lambda record: record["started"])
     assert (first["end_cause"], first["ended_by"], first["target"]) == ("transferred", "called", "user:101")
     assert (second["end_cause"], second["ended_by"], second["target"]) == ("normal", "called", "user:102")
@@ -68,8 +69,8 @@ def test_a_phone_transfers_its_caller(
     assert second["talk_seconds"] > 2
     if relay_media == "yes":
         assert all(stream["packets"] > 50 for stream in second["media"]), second["media"]
-    wait_until(target.heard, "a recording of 102", 10)
-    assert max(seconds_with(440, recording) for recording in target.heard()) > 1.0
+    # It records each of the two calls; the file that was there first is not the one that is complete last.
+    wait_until(lambda: any(seconds_with(440, each) > 1.0 for each in target.heard()), "the tone of 100 at 102", 10)
     # This version of baresip often plays nothing of a second source whose sequence numbers are below those of the first
     # one (it takes them for late), but it counts what comes; the first call has brought a few packets only.
     assert received(caller) > 100
