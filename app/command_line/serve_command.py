@@ -136,8 +136,12 @@ def _keep_damaged_database_aside(data: Path) -> None:
 
 
 def _advice(error: UserFacingError, options: Namespace) -> str:
+    from app.sip.transport.listening import ListenError
     from app.storage import Database, StorageDamaged
 
+    if isinstance(error, ListenError):
+        port = f"sip_{error.address.transport}_port"
+        return f'\nWithout a window: serve --sip ADDRESS:PORT, or import {{"system": {{"{port}": PORT}}}}'
     if not isinstance(error, StorageDamaged) or not Database.is_file():
         return ""
     folder = shlex.quote(str(options.data))

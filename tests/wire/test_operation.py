@@ -154,6 +154,7 @@ def test_second_server_on_the_same_address_says_so(network: LoopbackNetwork, sta
     assert done.returncode not in (0, None)
     assert f"{network.address(SERVER)}" in done.stderr
     assert "port 5060 is in use by python" in done.stderr
+    assert "Without a window: serve --sip ADDRESS:PORT" in done.stderr
     assert f"(process {server.pid})" in done.stderr
     assert "Traceback" not in done.stderr
 
