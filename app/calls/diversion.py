@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 
-from app.calls.identity import number_of
+from app.calls.identity import LONGEST_NUMBER, number_of
 from app.calls.leg_events import Redirected
 from app.errors import RemoteError
 from app.sip.message import Response
 from app.sip.uri import NameAddr, Uri, UriError
 
-LONGEST_NUMBER = 128
-"""A number with more characters than this is none."""
 MAXIMUM_CONTACTS = 5
 """More places than these are not read."""
 UNCONDITIONAL = "unconditional"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from app.calls.call_words import FORWARDED
 from app.calls.counters import SlidingWindow
 from app.clock import local_time
+from app.dialplan.external import has_bound
 from app.dialplan.live import ExternalUse
 from app.dialplan.request import Source
 from app.dialplan.words import called
@@ -85,7 +86,7 @@ def bounds_of(configuration: Configuration) -> dict[str, Bounds]:
             record.max_external_calls_per_hour, record.max_external_minutes_per_day, called(record)
         )
         for record in records
-        if record.max_external_calls_per_hour or record.max_external_minutes_per_day
+        if has_bound(record)
     }
 
 

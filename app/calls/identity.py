@@ -35,6 +35,11 @@ class CallerIdentity(NamedTuple):
     """The number of the local user who has transferred the caller to the target; blank for nobody."""
 
 
+LONGEST_NUMBER = 128
+"""A number with more characters than this, where a peer sends a call elsewhere, is none: it would stand in every word
+about the call."""
+
+
 def number_of(uri: Uri) -> str:
     """The number that a URI names: its user part without parameters; a tel number without visual separators."""
     if uri.scheme == "tel":

@@ -14,7 +14,7 @@ from app.calls.call import Call
 from app.calls.call_words import not_held
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
-from app.calls.identity import CallerIdentity, number_of
+from app.calls.identity import LONGEST_NUMBER, CallerIdentity, number_of
 from app.calls.leg import Leg, passed_on
 from app.calls.leg_events import EndCause, HungUp
 from app.calls.referral import Referral, Replaced, Wish, wish_of
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 MAXIMUM_TRANSFERS = 10
 """So many transfers may follow one another, each with the party that the one before has left."""
-LONGEST_NUMBER = 128
-"""A number with more characters than this is none; it would stand in every word about the transfer."""
 RINGING = frozenset({CallState.CALLING, CallState.RINGING})
 UNDER_WAY = frozenset({CallState.TALKING, CallState.HELD})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.dialplan.external import has_bound
 from app.dialplan.plan import DialPlan
 from app.dialplan.problem import Problem, information
 from app.dialplan.words import listed
@@ -19,7 +20,7 @@ def check_external(plan: DialPlan) -> Iterator[Problem]:
     """Notes about calls to trunks and lines; of abroad that is open one at most, at its first record."""
     yield from _check_business_hours(plan)
     callers = [user for user in plan.configuration.records(LocalUser) if _may_call(user)]
-    unbounded = [user.number for user in callers if not _is_bounded(user)]
+    unbounded = [user.number for user in callers if not has_bound(user)]
     if len(unbounded) < len(callers):
         yield from _check_emergency(plan)
     place = next(filter(None, (_open_to_all(plan, number) for number in ABROAD)), None) if unbounded else None
@@ -34,10 +35,6 @@ def check_external(plan: DialPlan) -> Iterator[Problem]:
 
 def _may_call(user: LocalUser) -> bool:
     return user.enabled and bool(user.password or user.trusted_address)
-
-
-def _is_bounded(user: LocalUser) -> bool:
-    return bool(user.max_external_calls_per_hour or user.max_external_minutes_per_day)
 
 
 def _check_emergency(plan: DialPlan) -> Iterator[Problem]:

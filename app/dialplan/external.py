@@ -5,14 +5,18 @@ from __future__ import annotations
 from app.dialplan import words
 from app.dialplan.decision import Reject, RejectCause, TrailStep
 from app.dialplan.progress import Progress
+from app.records import ExternalLine, LocalUser, SipTrunk
+
+
+def has_bound(record: SipTrunk | ExternalLine | LocalUser) -> bool:
+    """Whether the record of a source bounds its external calls."""
+    return bool(record.max_external_calls_per_hour or record.max_external_minutes_per_day)
 
 
 def is_external_bounded(progress: Progress) -> bool:
     """Whether a call to a trunk or line counts for limits that its source has."""
     who = progress.who
-    if who is None or not progress.counts_as_external:
-        return False
-    return bool(who.max_external_calls_per_hour or who.max_external_minutes_per_day)
+    return who is not None and progress.counts_as_external and has_bound(who)
 
 
 def check_external_calls(progress: Progress) -> Reject | None:

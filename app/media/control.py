@@ -246,8 +246,12 @@ class MediaControl:
                 self._release_ahead(old)
         if before.urgent != settings.urgent:
             for link in (*(slot.link for slot in self._slots), self._spare):
-                if link is not None and link.pid:
-                    put_first(link.pid, settings.processes) if settings.urgent else put_back(link.pid)
+                if link is None or not link.pid:
+                    continue
+                if settings.urgent:
+                    put_first(link.pid, settings.processes)
+                else:
+                    put_back(link.pid)
         self._top_up()
         return self.processes == max(settings.processes, 0)
 
