@@ -59,6 +59,7 @@ TEST_PROGRAMS = {
     "initdb": ("postgresql", "several nodes on one PostgreSQL"),
     "Xvfb": ("xvfb", "windows on a real X server"),
     "cc": ("gcc", "load tools written in C"),
+    "dbus-daemon": ("dbus-daemon", "real time asked for over D-Bus"),
     "ip": ("iproute2", "private networks"),
     "nft": ("nftables", "packet loss"),
 }

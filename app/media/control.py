@@ -33,6 +33,8 @@ _TICK = 1.0
 _START_TIMEOUT = 20.0
 _HUNG_AFTER = 8.0
 """A worker reports at least four times a second; one that is silent for so long is replaced."""
+_FIRST_AGAIN = 30.0
+"""Between two times that the system is asked to let the workers go before other programs."""
 _QUICK_DEATH = 5.0
 """A worker that lives shorter than this is not replaced at once again."""
 _LONGEST_PAUSE = 5.0
@@ -184,6 +186,7 @@ class MediaControl:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ticked_at = 0.0
+        self._put_first_at = 0.0
         self._waiting_ready: dict[int, asyncio.Event] = {}
         self._open_tries: dict[int, int] = {}
         self._stopped = False
@@ -244,14 +247,11 @@ class MediaControl:
                         fresh.free.remove(port)
                 self._ports[address] = fresh
                 self._release_ahead(old)
-        if before.urgent != settings.urgent:
-            for link in (*(slot.link for slot in self._slots), self._spare):
-                if link is None or not link.pid:
-                    continue
-                if settings.urgent:
-                    put_first(link.pid, settings.processes)
-                else:
-                    put_back(link.pid)
+        if settings.urgent:
+            self._put_first()
+        elif before.urgent:
+            for link in self._links():
+                put_back(link.pid)
         self._top_up()
         return self.processes == max(settings.processes, 0)
 
@@ -537,6 +537,16 @@ class MediaControl:
         self._call(self.callbacks.on_worker_restored, WorkerRestored(slot.index, sessions, seconds))
         self._start_spare()
 
+    def _links(self) -> list[Link]:
+        """To the processes that run, the spare one included."""
+        links = (*(slot.link for slot in self._slots), self._spare)
+        return [link for link in links if link is not None and link.pid]
+
+    def _put_first(self) -> None:
+        self._put_first_at = self.clock()
+        for link in self._links():
+            put_first(link.pid, self.settings.processes)
+
     def _sessions_of(self, slot: int) -> list[MediaSession]:
         return [session for session in self.sessions.values() if session.slot == slot]
 
@@ -648,6 +658,9 @@ class MediaControl:
             self._withdraw(address)
         self._top_up()
         self._watch_workers(self._loop.time())
+        if self.settings.urgent and now - self._put_first_at >= _FIRST_AGAIN:
+            # One that ran for too long, or a system that had no time left for others, has put it back.
+            self._put_first()
         for session in tuple(self.sessions.values()):
             self._watch(session, now)
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
+import signal
 import sys
+import threading
+
+from app.media.realtime_kit import RealtimeKitError, ask_for_niceness, ask_for_real_time
+
+_log = logging.getLogger(__name__)
 
 NICENESS = -10
 """What is asked for on Linux where real time is refused or would leave no processor for anything else."""
@@ -13,18 +19,23 @@ NICENESS = -10
 def put_first(process: int, of: int = 1) -> None:
     """Let a process go before other programs; `of` is how many such processes there are. Where it is refused all stays.
 
-    On Linux it is run in real time (`SCHED_RR`): for root, with CAP_SYS_NICE, or with a limit that allows it
-    (LimitRTPRIO= of systemd, rtprio of limits.conf), and only if one processor at least stays free of such processes,
-    so that a flood of packets never keeps the server itself from running. Otherwise it is made nicer to none: NICENESS.
-    Windows has classes of priority in its place, and everybody may have the high one.
+    On Linux it is run in real time (`SCHED_RR`): for root, with CAP_SYS_NICE, with a limit that allows it
+    (LimitRTPRIO= of systemd, rtprio of limits.conf), or else by RealtimeKit, which is asked in a thread; and only if
+    one processor at least stays free of such processes, so that a flood of packets never keeps the server itself from
+    running. Otherwise it is made nicer to none: NICENESS. Windows has classes of priority in its place, and everybody
+    may have the high one.
     """
     if sys.platform == "win32":
         _set_class(process, _HIGH_PRIORITY_CLASS)
     else:
-        # The lowest priority of real time is above all that does not ask for one.
-        lowest = os.sched_get_priority_min(os.SCHED_RR)
-        if len(os.sched_getaffinity(0)) <= of or not _schedule(process, os.SCHED_RR, lowest):
-            _renice(process, NICENESS)
+        real_time = len(os.sched_getaffinity(0)) > of
+        if real_time and _is_real_time(process):
+            return
+        if real_time and _schedule(process, os.SCHED_RR, _lowest_priority()):
+            _log.info("media process %d runs in real time", process)
+            return
+        if not _renice(process, NICENESS) or real_time:
+            threading.Thread(target=_ask_kit, args=(process, real_time), name="realtime-kit", daemon=True).start()
 
 
 def put_back(process: int) -> None:
@@ -34,6 +45,15 @@ def put_back(process: int) -> None:
     else:
         _schedule(process, os.sched_getscheduler(0), os.sched_getparam(0).sched_priority)
         _renice(process, os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def yield_when_told() -> None:
+    """For a process that may be put first: leave real time when the system says that it runs for too long.
+
+    Without this the system would end it then (SIGXCPU, see `realtime_kit.LONGEST_RUN`).
+    """
+    if sys.platform != "win32":
+        signal.signal(signal.SIGXCPU, lambda _signal, _frame: _schedule(0, os.SCHED_OTHER, 0))
 
 
 if sys.platform == "win32":
@@ -53,14 +73,46 @@ if sys.platform == "win32":
             kernel.CloseHandle(handle)
 
 else:
+    _RESET_ON_FORK = getattr(os, "SCHED_RESET_ON_FORK", 0)
+    """A flag of the policy: what the process starts does not inherit it."""
+
+    def _lowest_priority() -> int:
+        """Of real time: it is above all that does not ask for one."""
+        return os.sched_get_priority_min(os.SCHED_RR)
+
+    def _is_real_time(process: int) -> bool:
+        try:
+            return os.sched_getscheduler(process) & ~_RESET_ON_FORK == os.SCHED_RR
+        except OSError:
+            return False
 
     def _schedule(process: int, policy: int, priority: int) -> bool:
         try:
-            os.sched_setscheduler(process, policy, os.sched_param(priority))
+            # RealtimeKit sets the flag, and taking it away needs a privilege.
+            kept = os.sched_getscheduler(process) & _RESET_ON_FORK
+            os.sched_setscheduler(process, policy | kept, os.sched_param(priority))
         except OSError:
             return False
         return True
 
-    def _renice(process: int, niceness: int) -> None:
-        with contextlib.suppress(OSError):
+    def _renice(process: int, niceness: int) -> bool:
+        try:
             os.setpriority(os.PRIO_PROCESS, process, niceness)
+        except OSError:
+            return False
+        return True
+
+    def _ask_kit(process: int, real_time: bool) -> None:
+        try:
+            if real_time:
+                ask_for_real_time(process, _lowest_priority())
+                _log.info("media process %d runs in real time, by RealtimeKit", process)
+                return
+        except RealtimeKitError as error:
+            _log.debug("no real time for media process %d: %s", process, error)
+        try:
+            if os.getpriority(os.PRIO_PROCESS, process) > NICENESS:
+                ask_for_niceness(process, NICENESS)
+                _log.info("media process %d goes before other programs, by RealtimeKit", process)
+        except (RealtimeKitError, OSError) as error:
+            _log.debug("media process %d waits its turn as other programs do: %s", process, error)

@@ -17,6 +17,7 @@ from typing import Any
 
 from app.media.endpoint import IDLE, ignore
 from app.media.messages import Command, Message, Report, Unpacker, pack
+from app.media.priority import yield_when_told
 from app.media.relay import Relay
 from app.media.sockets import WOULD_BLOCK
 
@@ -131,6 +132,7 @@ def run_worker(control: socket.socket) -> None:
     """The main function of a worker process."""
     # Control-C in a terminal goes to every process of the group; this one ends when the engine lets go of the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield_when_told()
     if sys.platform != "win32":
         import resource
 

@@ -122,8 +122,8 @@ class System(Record):
         AudioFirstChoice,
         Shown(
             "Audio &before other programs",
-            "Where the system allows it (Windows always, Linux for root or with a limit rtprio of 1 at least), relayed"
-            " audio does not wait for what else this machine does. Costs up to a fifth more processor time.",
+            "Relayed audio does not wait for what else this machine does, where the system allows it (Windows and Linux"
+            " desktops do, other Linux for root). Costs up to a fifth more processor time.",
             tab="Media",
             column=False,
         ),

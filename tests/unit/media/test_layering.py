@@ -23,7 +23,7 @@ PURE = (
     "statistics",
     "telephone_event",
 )
-WORKER = ("endpoint", "messages", "relay", "rtp", "sockets", "statistics", "telephone_event")
+WORKER = ("endpoint", "messages", "priority", "relay", "rtp", "sockets", "statistics", "telephone_event")
 FORBIDDEN = {"asyncio", "socket", "ssl", "threading", "time", "sqlalchemy", "select", "multiprocessing"}
 
 

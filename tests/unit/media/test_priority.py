@@ -30,6 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What the system was asked for, which it grants; it has two processors."""
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr(os, "sched_getscheduler", lambda process: os.SCHED_OTHER)
     monkeypatch.setattr(os, "sched_setscheduler", lambda *values: asked.append(("real time", *values[:2])))
     monkeypatch.setattr(os, "setpriority", lambda *values: asked.append(("nice", *values[1:])))
     return asked
@@ -59,6 +60,12 @@ def test_one_processor_is_left_for_everything_else(asked: list[tuple[object, ...
     assert asked == [("nice", 4711, NICENESS)]
 
 
+@pytest.fixture
+def _no_kit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+
+
+@pytest.mark.usefixtures("_no_kit")
 def test_where_real_time_is_refused_it_is_made_less_nice(
     asked: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +74,7 @@ def test_where_real_time_is_refused_it_is_made_less_nice(
     assert asked == [("nice", 4711, NICENESS)]
 
 
+@pytest.mark.usefixtures("_no_kit")
 def test_where_nothing_is_allowed_all_stays_as_it_is(process: int, monkeypatch: pytest.MonkeyPatch) -> None:
     before = os.sched_getscheduler(process), os.getpriority(os.PRIO_PROCESS, process)
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
@@ -75,6 +83,7 @@ def test_where_nothing_is_allowed_all_stays_as_it_is(process: int, monkeypatch: 
     assert (os.sched_getscheduler(process), os.getpriority(os.PRIO_PROCESS, process)) == before
 
 
+@pytest.mark.usefixtures("_no_kit")
 def test_a_process_that_has_ended_is_no_trouble() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         child.wait()
