@@ -19,7 +19,8 @@ from app.calls.call_words import (
 )
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
-from app.calls.counters import Hold
+from app.calls.counters import Held
+from app.calls.elsewhere import Elsewhere
 from app.calls.identity import CallerIdentity
 from app.calls.leg import Leg, passed_on
 from app.calls.leg_events import (
@@ -113,20 +114,20 @@ class Call:
         self.text = ""
         self.digits = ""
         self.attempts: list[Attempt] = []
-        self.holds: list[Hold] = []
-        """What the call holds on its source until it ends."""
+        self.holds: list[Held] = []
+        """What the call holds for its source until it ends; `_target_holds` is the same for its target."""
         self.target: DialTarget | None = None
         self.trail: list[object] = []
         """Steps of the routing; their words are made when the record is."""
         self._audio_steps = 0
         self._trail_words: list[str] = []
         """The words of the first steps of the trail, made once for both records of a call: its begin and its end."""
-        self.redirects = 0
-        self.bounded_source = ""
-        """The source whose external minutes it counts for, by its name; blank for none."""
+        self.external_for: list[str] = []
+        """The names of the sources whose external call this is, as far as they have bounds."""
         self.ways: tuple[Flow, ...] = ()
         """The ways to the addresses of the target that is being tried, in their order."""
         self.media: CallMedia | None = None
+        self._elsewhere = Elsewhere()
         self._dialler = dialler
         self._no_answer_default = no_answer_timeout
         self._targets: tuple[DialTarget, ...] = ()
@@ -135,7 +136,7 @@ class Call:
         self.forks: list[CalledLeg] = []
         """The legs of the attempt that is under way."""
         self._offers = Offers(self)
-        self._hold: Hold | None = None
+        self._target_holds: list[Held] = []
         self._began = 0.0
         self._rang = False
         self._best: Failed | None = None
@@ -189,12 +190,12 @@ class Call:
         self._began = self._wall()
         self._rang = False
         self._best = None
-        if self._hold is None:
+        if not self._target_holds:
             hold = dialler.hold(target)
             if isinstance(hold, str):
                 self._note(target.name, target.called_number, self._began, 0, hold)
                 return False
-            self._hold = hold
+            self._target_holds.append(hold)
         self.state = CallState.CALLING
         self.text = f"calling {target.name}"
         try:
@@ -226,6 +227,11 @@ class Call:
     def _give_up(self) -> None:
         """No target is left: the caller gets the last peer's final status, or 503 where no peer gave one."""
         failure = self._last_answer
+        if failure is None or failure.status not in GLOBAL_FAILURES:
+            elsewhere = self._elsewhere.next(self, self._dialler.redirect)
+            if elsewhere is not None:
+                self.route(elsewhere)
+                return
         if failure is None:
             text = self.attempts[-1].reason if self.attempts else "nobody can take the call"
             failure = Failed(503, "", FailureKind.LOCAL)
@@ -256,8 +262,8 @@ class Call:
             self.attempts.append(Attempt(name, number, at, status, reason))
 
     def _release_target(self) -> None:
-        hold, self._hold = self._hold, None
-        if hold is not None:
+        holds, self._target_holds = self._target_holds, []
+        for hold in holds:
             hold.release()
 
     # --- events before the answer -------------------------------------------------------------------------------------
@@ -315,6 +321,7 @@ class Call:
         if target is not None:
             self._note(target.name, target.called_number, self._began, 200, "200 OK")
             self._dialler.outcome(target, None)
+            self._target_holds.extend(self._dialler.talks(self, target))
         self.state = CallState.TALKING
         self.status = 200
         self.text = "talking"
@@ -417,7 +424,7 @@ class Call:
         """RFC 3261 8.1.3.4: the called side names another address; a local user's phone forwards its calls so."""
         target, failure = self.target, Failed(event.status, event.reason, FailureKind.ANSWER)
         if target is not None and len(self.forks) == 1 and isinstance(leg, CalledLeg):
-            decision = self._dialler.redirect(self, target, event)
+            decision = self._elsewhere.sent(self, target, event, self._dialler.redirect)
             if decision is not None:
                 self._stop_no_answer()
                 self._dialler.outcome(target, failure)
@@ -562,20 +569,20 @@ class Call:
         elif party is not None:
             self.party_in = party
 
-    def take_holds(self, leg: Leg) -> list[Hold]:
+    def take_holds(self, leg: Leg) -> list[Held]:
         """What the call holds for this leg's party: no longer the call's, but whoever takes it."""
         if leg is self.caller:
             taken, self.holds = self.holds, []
-            return taken
-        hold, self._hold = self._hold, None
-        return [] if hold is None else [hold]
+        else:
+            taken, self._target_holds = self._target_holds, []
+        return taken
 
-    def put_holds(self, leg: Leg, holds: list[Hold]) -> None:
+    def put_holds(self, leg: Leg, holds: list[Held]) -> None:
         """Hold this for this leg's party from now on."""
         if leg is self.caller:
             self.holds = holds
         else:
-            self._hold = holds[0] if holds else None
+            self._target_holds = holds
 
     def seat(self, leg: Leg, place: CallerLeg | CalledLeg | StandIn) -> None:
         """Have another leg on the side of this one, which is nobody's then."""

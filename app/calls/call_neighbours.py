@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from app.dialplan.request import Source, SourceKind
@@ -10,7 +10,7 @@ from app.dialplan.request import Source, SourceKind
 if TYPE_CHECKING:
     from app.calls.call import Call
     from app.calls.called_leg import CalledLeg
-    from app.calls.counters import Hold
+    from app.calls.counters import Held, Hold
     from app.calls.leg import Leg
     from app.calls.leg_events import Body, Failed, Redirected, Referred
     from app.clock import Deadline
@@ -43,6 +43,9 @@ class Dialler(Protocol):
 
     def hold(self, target: DialTarget) -> Hold | str:
         """Count the call on its target, or say in words why there is no room."""
+
+    def talks(self, call: Call, target: DialTarget) -> Iterable[Held]:
+        """The target has answered: what is held for as long as somebody talks to it."""
 
     def redirect(self, call: Call, target: DialTarget, redirected: Redirected) -> RouteDecision | None:
         """Where a call goes that the target has redirected; None when it is not followed."""

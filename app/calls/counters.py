@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
+from typing import Protocol
 
 
 class Counted(IntEnum):
@@ -20,6 +21,13 @@ class Counted(IntEnum):
 
 CounterKey = tuple[Counted, "int | str"]
 """What is counted and whose: a trunk's or line's id, a user's number."""
+
+
+class Held(Protocol):
+    """Something that counts for a party in a call until it is given back."""
+
+    def release(self) -> None:
+        """Give it back; once more does nothing."""
 
 
 class Hold:

@@ -33,6 +33,7 @@ _OF_STATUS = {
 }
 """RFC 4458 2.1 and RFC 7544 10: what a `cause` that is a SIP status stands for."""
 _OF_Q850 = {17: "user-busy", 18: NO_ANSWER, 19: NO_ANSWER, 20: "unavailable", 27: "out-of-service"}
+_Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _REASON = re.compile(r"\s*(SIP|Q\.850)\s*;(?:[^,]*;)?\s*cause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
 
 
@@ -51,7 +52,7 @@ def _said(response: Response) -> str:
             word = (NameAddr.parse(value).params.get("reason") or "").strip('"').lower()
             if word in _WORDS:
                 return word
-        contacts = response.contacts
+        contacts = _by_likelihood(response)
     except RemoteError:
         return ""
     uri: Uri | None = contacts[0].uri if contacts else None
@@ -68,13 +69,24 @@ def _said(response: Response) -> str:
 def redirected_to(response: Response) -> tuple[str, ...]:
     """Where a 3xx says that the called side is, the likeliest first; nothing where that cannot be read."""
     try:
-        return tuple(str(contact.uri) for contact in response.contacts[:MAXIMUM_CONTACTS] if contact.uri is not None)
+        return tuple(str(contact.uri) for contact in _by_likelihood(response)[:MAXIMUM_CONTACTS])
     except RemoteError:
         return ()
 
 
+def _by_likelihood(response: Response) -> list[NameAddr]:
+    """RFC 3261 8.1.3.4: the Contacts by their q, highest first, those of the same q as they came. RemoteError."""
+    return sorted((contact for contact in response.contacts if contact.uri is not None), key=_likelihood, reverse=True)
+
+
+def _likelihood(contact: NameAddr) -> float:
+    """RFC 3261 25.1: q is 0 to 1 with three decimals; one that is not, or none, says no less than the others."""
+    text = contact.params.get("q") or ""
+    return float(text) if _Q.fullmatch(text) else 1.0
+
+
 def number_redirected_to(redirected: Redirected) -> str:
-    """The number to call instead; blank where none that can be one is named, or a 3xx wants something else of us.
+    """The number to call instead first; blank where that names none, or a 3xx wants something else of us.
 
     305 names a proxy, and 380 another service (RFC 3261 21.3.4 and 21.3.5).
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.calls.call_words import FORWARDED
 from app.calls.counters import SlidingWindow
@@ -34,44 +34,64 @@ class Bounds(NamedTuple):
     caption: str = ""
 
 
-class Talk(Protocol):
-    """A call, as far as it is counted here."""
-
-    id: str
-    bounded_source: str
-    """The source whose minutes it counts for, by its name; blank for none."""
-
-    def talked(self) -> float:
-        """Seconds since the answer, up to the end."""
-
-
 class _Use:
     """What one source has called outwards."""
 
-    __slots__ = ("calls", "running", "seconds")
+    __slots__ = ("calls", "seconds", "talks")
 
     def __init__(self) -> None:
         self.calls = SlidingWindow(HOUR)
         self.seconds = SlidingWindow(DAY)
-        self.running: dict[str, tuple[Talk, float]] = {}
-        """The calls that have not ended, and how many seconds of each are counted."""
+        self.talks: set[Talk] = set()
+        """Those that go on."""
 
     def settle(self, now: float) -> None:
         """Count what was talked since the last time."""
-        for call_id, (call, counted) in self.running.items():
-            talked = call.talked()
-            if talked > counted:
-                self.seconds.add(talked - counted, now)
-                self.running[call_id] = call, talked
+        talked = 0.0
+        for talk in self.talks:
+            talked += now - talk.counted
+            talk.counted = now
+        if talked:
+            self.seconds.add(talked, now)
 
 
-@dataclass(frozen=True, slots=True)
+class Talk:
+    """One party outside that talks at the cost of a source, from its answer until `release`; a second one does nothing.
+
+    It is held for that party, as its place on the trunk or line is: a transfer takes both along.
+    """
+
+    __slots__ = ("_monotonic", "_use", "counted")
+
+    def __init__(self, use: _Use, monotonic: Callable[[], float]) -> None:
+        self._use: _Use | None = use
+        self._monotonic = monotonic
+        self.counted = monotonic()
+        """Up to when its seconds are counted."""
+        use.talks.add(self)
+
+    def release(self) -> None:
+        """Nobody talks there any more."""
+        use, self._use = self._use, None
+        if use is not None:
+            use.settle(self._monotonic())
+            use.talks.discard(self)
+
+
+@dataclass(slots=True)
 class _Stop:
     """A source that may make no external calls for now; in monotonic time."""
 
     reason: str
+    goals: tuple[tuple[SlidingWindow, float], ...]
+    """What was beyond its bound, and what it has to fall to."""
     since: float
-    until: float
+    until: float = 0.0
+
+    def look_ahead(self, now: float) -> bool:
+        """Know when it is over, if nothing comes until then; False where it is over now."""
+        self.until = max(window.falls_to(goal, now) for window, goal in self.goals)
+        return self.until > now
 
 
 def bounds_of(configuration: Configuration) -> dict[str, Bounds]:
@@ -125,13 +145,14 @@ class ExternalCalls:
         """Count the calls of the last day that a server before this one has recorded: a restart is no way round."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         for record in sorted(records, key=lambda each: each.started):
-            name = _made_for(record)
-            forwarded = name != record.source
-            if name not in self._bounds or not (forwarded or plan.counts_as_external(record.called_number)):
-                continue
-            use = self._uses.setdefault(name, _Use())
-            use.calls.add(1.0, now - (wall - record.started))
-            use.seconds.add(record.talk_seconds, now - (wall - max(record.ended, record.started)))
+            makers = _makers(record)
+            if not plan.counts_as_external(record.called_number):
+                makers.discard(record.source)
+            for name in makers & self._bounds.keys():
+                use = self._uses.setdefault(name, _Use())
+                # A clock that has been set back since must not stop anybody for as long.
+                use.calls.add(1.0, now - max(wall - record.started, 0.0))
+                use.seconds.add(record.talk_seconds, now - max(wall - max(record.ended, record.started), 0.0))
 
     # --- asked by the dial plan ---------------------------------------------------------------------------------------
 
@@ -154,49 +175,46 @@ class ExternalCalls:
 
     # --- what calls do ------------------------------------------------------------------------------------------------
 
-    def begin(self, source: str, call: Talk) -> None:
+    def begin(self, source: str) -> None:
         """An external call of this source is let through."""
-        bounds = self._bounds.get(source)
-        if bounds is None:
-            return
-        use = self._uses.setdefault(source, _Use())
-        use.calls.add(1.0, self._clock.monotonic())
-        if bounds.minutes_per_day:
-            use.running[call.id] = call, 0.0
-            call.bounded_source = source
+        if source in self._bounds:
+            self._uses.setdefault(source, _Use()).calls.add(1.0, self._clock.monotonic())
 
-    def ended(self, call: Talk) -> None:
-        """A call has ended that was let through here."""
-        use = self._uses.get(call.bounded_source)
-        if use is not None and call.id in use.running:
-            use.settle(self._clock.monotonic())
-            del use.running[call.id]
+    def talk(self, source: str) -> Talk | None:
+        """Somebody outside has answered a call of this source; None where its minutes have no bound."""
+        if not self._bounds.get(source, Bounds()).minutes_per_day:
+            return None
+        return Talk(self._uses.setdefault(source, _Use()), self._clock.monotonic)
 
     def refused(self, source: str) -> None:
         """The dial plan refused an external call because of the bounds: they are stopped from now on."""
-        bounds, use = self._bounds.get(source), self._uses.get(source)
-        now = self._clock.monotonic()
-        before = self._stops.get(source)
-        if bounds is None or use is None or (before is not None and now < before.until):
+        now, before = self._clock.monotonic(), self._stops.get(source)
+        if source not in self._uses or (before is not None and now < before.until):
             return
         if before is not None:
-            self._end(source, bounds, "the time is over")
+            self._end(source, self._bounds[source], "the time is over")
+        self._stop(source, now, "and wants more: its")
+
+    def _stop(self, source: str, now: float, words: str) -> None:
+        """Stop a source that is beyond a bound."""
+        bounds, use = self._bounds[source], self._uses[source]
         use.settle(now)
         calls, seconds = bounds.calls_per_hour, bounds.minutes_per_day * 60
         reasons: list[str] = []
-        until = now
+        goals: list[tuple[SlidingWindow, float]] = []
         if calls and use.calls.total(now) >= calls:
             reasons.append(f"{use.calls.total(now):.0f} external calls within an hour")
-            until = max(until, use.calls.falls_to(calls // 2, now))
+            goals.append((use.calls, calls // 2))
         if seconds and use.seconds.total(now) >= seconds:
             reasons.append(f"{use.seconds.total(now) / 60:.0f} minutes of external calls within a day")
-            until = max(until, use.seconds.falls_to(seconds / 2, now))
-        if reasons:
-            stop = self._stops[source] = _Stop(" and ".join(reasons), now, until)
+            goals.append((use.seconds, seconds / 2))
+        if goals:
+            stop = self._stops[source] = _Stop(" and ".join(reasons), tuple(goals), now)
+            stop.look_ahead(now)
             self._alarm(
                 source,
-                f"{bounds.caption} has made {stop.reason}, as many as it may, and wants more: its external calls are "
-                f"stopped until {self._shown(until)}. Monitor / Bans lets it go on",
+                f"{bounds.caption} has made {stop.reason}, as many as it may, {words} external calls are stopped "
+                f"until {self._shown(stop.until)}. Monitor / Bans lets it go on",
             )
             self._on_change()
 
@@ -221,9 +239,25 @@ class ExternalCalls:
         return True
 
     def expire(self, now: float) -> None:
-        """End the stops whose time is over."""
-        for name in [name for name, stop in self._stops.items() if stop.until <= now]:
-            self._end(name, self._bounds[name], "the time is over")
+        """Stop whom running calls have taken to its bound, and end the stops whose time is over.
+
+        While calls of a source go on, its stop does, too: what they add counts.
+        """
+        for name, use in self._uses.items():
+            seconds = self._bounds[name].minutes_per_day * 60
+            if use.talks and seconds and name not in self._stops:
+                use.settle(now)
+                if use.seconds.total(now) >= seconds:
+                    count = len(use.talks)
+                    running = f"{count} calls go" if count > 1 else "a call goes"
+                    self._stop(name, now, f"and {running} on, which Monitor / Live calls can end: further")
+        for name, stop in tuple(self._stops.items()):
+            if stop.until <= now:
+                self._uses[name].settle(now)
+                if stop.look_ahead(now):
+                    self._on_change()
+                else:
+                    self._end(name, self._bounds[name], "the time is over")
 
     def _end(self, source: str, bounds: Bounds, why: str) -> None:
         del self._stops[source]
@@ -234,10 +268,13 @@ class ExternalCalls:
         self._events.publish(Alarm.about("external_calls", text, self._clock.wall(), cleared=cleared, source=source))
 
 
-def _made_for(record: CallRecord) -> str:
-    """The source that an external call counts for: the user whose phone forwarded it last, else who called."""
-    name = record.source
-    for attempt in record.attempts:
-        if attempt.reason == FORWARDED and attempt.target.startswith("user:"):
-            name = attempt.target
-    return name
+def _makers(record: CallRecord) -> set[str]:
+    """The sources that an external call counts for, by their names: who called outside, and who sent it on there."""
+    makers: set[str] = set()
+    maker = record.source
+    for target, reason in (*((each.target, each.reason) for each in record.attempts), (record.target, "")):
+        if target.startswith(("trunk:", "line:")):
+            makers.add(maker)
+        if reason == FORWARDED:
+            maker = target
+    return makers

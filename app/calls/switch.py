@@ -12,7 +12,7 @@ from app.calls.authentication import Authentication
 from app.calls.call import CLOCK_WAS_SET, Call
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
-from app.calls.counters import CallCounters, Counted, CounterKey, Hold, RateLimit
+from app.calls.counters import CallCounters, Counted, CounterKey, Held, Hold, RateLimit
 from app.calls.destinations import Destinations, Lookup, Ways
 from app.calls.dialling import Dialling
 from app.calls.diversion import number_redirected_to
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 OVERLOAD_RETRY_AFTER = "5"
-MAXIMUM_REDIRECTS = 5
 
 _COUNTED_SOURCE = {
     SourceKind.SIP_TRUNK: Counted.TRUNK_IN,
@@ -332,20 +331,20 @@ class Switch:
         at = local_time(self.clock.wall()) if self.plan.business_hours else None
         return CallRequest(who, caller_number, called_number, redirected, self._draw(), at)
 
-    def _decide(self, call: Call, asked: CallRequest) -> RouteDecision:
-        """What the dial plan says, with all counted that follows from it."""
-        decision = decide(asked, self.plan, self.live)
+    def _count(self, call: Call, asked: CallRequest, decision: RouteDecision) -> None:
+        """Count what follows from an answer of the dial plan."""
         if isinstance(decision, Dial):
             if decision.group_id:
                 self.live.took_turn(decision.group_id)
-            if decision.is_bounded and not call.bounded_source:
-                self.external_calls.begin(asked.source.name, call)
+            if decision.is_bounded and asked.source.name not in call.external_for:
+                call.external_for.append(asked.source.name)
+                self.external_calls.begin(asked.source.name)
         elif decision.cause is RejectCause.EXTERNAL_LIMIT:
             self.external_calls.refused(asked.source.name)
-        return decision
 
     def _route(self, call: Call, asked: CallRequest) -> None:
-        decision = self._decide(call, asked)
+        decision = decide(asked, self.plan, self.live)
+        self._count(call, asked, decision)
         who = call.source
         if isinstance(decision, Reject):
             call.trail.extend(decision.trail)
@@ -380,6 +379,13 @@ class Switch:
         """Count a call on its target."""
         return self._dialling.hold(target)
 
+    def talks(self, call: Call, target: DialTarget) -> list[Held]:
+        """Count the minutes of an answered call for whoever made it, if the one that has answered is outside."""
+        if target.kind is RouteType.LOCAL_USER:
+            return []
+        talks = map(self.external_calls.talk, call.external_for)
+        return [talk for talk in talks if talk is not None]
+
     def redirect(self, call: Call, target: DialTarget, redirected: Redirected) -> RouteDecision | None:
         """A target sends its call elsewhere: the dial plan decides as if it had called the number itself.
 
@@ -387,14 +393,13 @@ class Switch:
         rights of that source, so that a trunk's redirection leads to no number with a call level.
         """
         number, record = number_redirected_to(redirected), target.record
-        if not number or call.redirects >= MAXIMUM_REDIRECTS:
+        if not number:
             return None
         if isinstance(record, OutgoingFields) and not record.follow_redirects:
             call.trail.append(f"redirection: {target.name} sends the call to {number}; its record does not allow that")
             return None
-        call.redirects += 1
         asked = self._ask(Source.parse(target.name), call.request.caller_number, number, redirected=True)
-        decision = self._decide(call, asked)
+        decision = decide(asked, self.plan, self.live)
         if isinstance(decision, Dial):
             # RFC 3261 8.1.3.4: nobody is tried twice.
             tried = {(target.name, target.called_number), *((each.target, each.sent_number) for each in call.attempts)}
@@ -405,6 +410,7 @@ class Switch:
             host = self.configuration.system.domain or "trunkline.invalid"
             diversion = f"<sip:{escape_user(target.called_number)}@{host}>;reason={redirected.why}"
             call.identity = call.identity._replace(diversions=(diversion, *call.identity.diversions))
+        self._count(call, asked, decision)
         return decision
 
     def refer(self, call: Call, leg: Leg, event: Referred) -> None:
@@ -435,8 +441,6 @@ class Switch:
             self._cancellable.pop(call.caller.key, None)
         self.metrics.call_ended(bool(call.answered), self.clock.monotonic())
         self.users.call_ended(call)
-        if call.bounded_source:
-            self.external_calls.ended(call)
         if self.events.wanted(CallChanged):
             self.events.publish(CallChanged(call.row()))
         if call.media is None:

@@ -14,6 +14,7 @@ from app.calls.call import Call
 from app.calls.call_words import not_held
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
+from app.calls.counters import Hold
 from app.calls.identity import LONGEST_NUMBER, CallerIdentity, number_of
 from app.calls.leg import Leg, passed_on
 from app.calls.leg_events import EndCause, HungUp
@@ -103,7 +104,7 @@ class Transfers:
         second.party_in = who
         second.trail.append(f"transfer: user:{user} transfers {who} to {number}")
         # A user that may have one call may transfer that one: it is in the call that it transfers, or in the new one.
-        holds = first.take_holds(leg)
+        holds = [hold for hold in first.take_holds(leg) if isinstance(hold, Hold)]
         for hold in holds:
             hold.release()
         switch.send_on(second)

@@ -40,7 +40,7 @@ from simulation.relayed import PaperControl
 from simulation.test_lines import PROVIDER, Provider
 from simulation.world import SDP, Body, Peer, Plan, Weather, World
 
-from app.calls.counters import Counted, CounterKey
+from app.calls.counters import Counted, CounterKey, Hold
 from app.calls.switch import Switch
 from app.clock import Clock
 from app.events import CallRecord
@@ -522,7 +522,8 @@ class Big:
         live = len(switch.calls)
         self.most = max(self.most, live)
         assert tally.ended + live == switch.metrics.begun, "a call without its record, or with two"
-        held = sum(len(call.holds) + (call._hold is not None) for call in switch.calls.values())
+        holds = (hold for call in switch.calls.values() for hold in (*call.holds, *call._target_holds))
+        held = sum(isinstance(hold, Hold) for hold in holds)
         assert held == switch.counters.total, f"the calls hold {held}, the counters say {switch.counters.total}"
         assert len(tally.live) == live, "a record began or ended without its call"
         assert live <= 400

@@ -466,6 +466,110 @@ def test_redirections_of_a_trunk_end() -> None:
     w.record()
 
 
+CHOICES = "<sip:131003@x>;q=0.3, <sip:131001@x>;q=0.9, <mailto:a@b>, <sip:131002@x>;q=0.9, <sip:131001@y>;q=0.1"
+
+
+def test_the_places_of_a_redirection_are_tried_by_their_likelihood() -> None:
+    """RFC 3261 8.1.3.4: one after the other; each names who has sent the call, and nobody twice."""
+    w = follows()
+    up, down = w.call()
+    moved(w, down, CHOICES)
+    for number in (131001, 131002):
+        tried = w.carrier.incoming()
+        assert tried.invite.uri.username == str(number)
+        assert tried.invite.values("Diversion") == ["<sip:135550@trunkline.invalid>;reason=unconditional"]
+        tried.respond(180)
+        w.advance()
+        tried.respond(486)
+        w.advance()
+    last = w.carrier.incoming()
+    assert (last.invite.uri.username, w.caller.statuses()[-1]) == ("131003", 180)
+    last.respond(200, OTHER_SDP)
+    w.advance()
+    up.ack()
+    w.advance()
+    hang_up(w, up)
+    assert [(each.sent_number, each.status) for each in w.record().attempts] == [
+        *[("135550", 302), ("131001", 486), ("131002", 486), ("131003", 200)]
+    ]
+    assert w.switch.counters.total == 0
+
+
+def test_where_no_place_takes_the_call_the_last_answer_counts() -> None:
+    w = follows()
+    up, down = w.call()
+    moved(w, down, "<sip:999@x>, <sip:131001@x>;q=0.5, <sip:888@x>;q=0.1")
+    w.carrier.incoming().respond(486)
+    w.advance()
+    assert len(w.carrier.requests("INVITE")) == 2
+    assert w.caller.statuses() == [486]
+    up.ack_failure()
+    assert any("no record and no local user has the number 888" in step for step in w.record().trail)
+
+
+def test_a_redirection_in_a_redirection_is_tried_before_the_rest() -> None:
+    w = follows()
+    up, down = w.call()
+    moved(w, down, "<sip:131001@x>, <sip:131002@x>")
+    moved(w, w.carrier.incoming(), "<sip:131003@x>")
+    inner = w.carrier.incoming()
+    assert inner.invite.uri.username == "131003"
+    assert len(inner.invite.values("Diversion")) == 2
+    inner.respond(404)
+    w.advance()
+    outer = w.carrier.incoming()
+    assert outer.invite.uri.username == "131002"
+    assert len(outer.invite.values("Diversion")) == 1
+    outer.respond(603)
+    w.advance()
+    assert w.caller.statuses() == [603]
+    up.ack_failure()
+    w.record()
+
+
+def test_who_declines_for_everybody_ends_the_search() -> None:
+    w = follows()
+    up, down = w.call()
+    moved(w, down, "<sip:131001@x>, <sip:131002@x>")
+    w.carrier.incoming().respond(603)
+    w.advance()
+    assert (w.caller.statuses(), len(w.carrier.requests("INVITE"))) == ([603], 2)
+    up.ack_failure()
+    w.record()
+
+
+def test_a_redirection_with_many_places_is_followed_to_a_few() -> None:
+    w = follows()
+    up, down = w.call()
+    moved(w, down, ", ".join(f"<sip:{number}@x>;q=0.{number % 10}" for number in range(131000, 131030)))
+    for _ in range(20):
+        for each in w.carrier.requests("INVITE")[1:]:
+            w.carrier.send(each.answer(486, None, "busy"))
+        w.advance()
+    assert len({each.uri_text for each in w.carrier.requests("INVITE")}) == 6
+    assert w.caller.statuses() == [486]
+    up.ack_failure()
+    w.record()
+
+
+def test_the_caller_gives_up_while_the_second_place_rings() -> None:
+    w = follows()
+    up, down = w.call()
+    moved(w, down, "<sip:131001@x>, <sip:131002@x>, <sip:131003@x>")
+    w.carrier.incoming().respond(486)
+    w.advance()
+    second = w.carrier.incoming()
+    second.respond(180)
+    w.advance()
+    up.cancel()
+    w.advance()
+    second.respond(487)
+    w.advance()
+    assert len(w.carrier.requests("INVITE")) == 3
+    up.ack_failure()
+    w.record()
+
+
 def test_a_trunks_redirection_has_no_call_level() -> None:
     """A user who may dial a number with a level gets there; a carrier that names it does not."""
     made = document()
