@@ -93,7 +93,7 @@ class Call:
         self.identity = identity
         self.called: CalledLeg | StandIn | None = None
         """The leg that has answered."""
-        self.party_in = Party(source, request.caller_number)
+        self.party_in = Party(source, request.caller_number, identity.display, identity.private)
         """Who is on the caller's side: after a transfer another one than has called."""
         self.party_out: Party | None = None
         """Who is on the called side after a transfer; before, the target is."""

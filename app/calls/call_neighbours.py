@@ -22,6 +22,9 @@ class Party(NamedTuple):
 
     source: Source
     number: str
+    display: str = ""
+    private: bool = False
+    """It asked not to be shown (RFC 3323), and stays hidden wherever a transfer takes it."""
 
     def __str__(self) -> str:
         return f"{self.source.name} ({self.number or 'no number'})"

@@ -154,12 +154,11 @@ class Transfers:
     def _presented(self, first: Call, party: Leg, user: str) -> CallerIdentity:
         """How the target's phone shows the party: by its own number, as that is who will talk, if it may be shown."""
         who = first.party(party)
-        shown = (first.presented or first.identity) if party is first.caller else CallerIdentity("", "", False)
-        display = shown.display
+        display = who.display
         if who.source.kind is SourceKind.LOCAL_USER:
             record = self._switch.configuration.users_by_number.get(who.source.number)
             display = record.display_name if record is not None else ""
-        return CallerIdentity(who.number, display, shown.private, referred_by=user)
+        return CallerIdentity(who.number, display, who.private, referred_by=user)
 
 
 def sip_call_id(leg: Leg) -> str:

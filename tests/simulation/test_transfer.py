@@ -268,6 +268,52 @@ def test_a_colleague_who_hides_its_number_is_not_shown_by_a_transfer() -> None:
     w.settle()
 
 
+@pytest.mark.parametrize("attended", [False, True])
+def test_who_hides_its_number_stays_hidden_when_it_is_transferred_once_more(attended: bool) -> None:
+    """User 103 calls 100 with Privacy, is transferred to 101, and by that one to 102."""
+    w = Wire(document())
+    desk, kitchen, cellar = w.phone("100", DESK), w.phone("101", KITCHEN), w.phone("102", CELLAR)
+    hidden = w.phone("103", "10.0.0.103")
+    up = authorized_call(w, hidden, "100", "103", headers=[("Privacy", "id")])
+    down = desk.incoming()
+    down.respond(200, OTHER_SDP)
+    w.advance()
+    up.request("ACK", cseq=2)
+    if attended:
+        own = authorized_call(w, desk, "101", "100")
+    else:
+        down.request("REFER", headers=[("Refer-To", f"<sip:101@{SERVER[0]}>")])
+        w.advance()
+    first = kitchen.incoming()
+    first.respond(200, THIRD_SDP)
+    w.advance()
+    if attended:
+        own.request("ACK", cseq=2)
+        down.request("REFER", headers=[("Refer-To", replaces(own))])
+        w.advance()
+    up.respond(200, SDP, request=hidden.requests("INVITE")[-1])
+    w.advance()
+    for again in [each for each in kitchen.requests("INVITE") if each.to.tag is not None]:
+        first.respond(200, THIRD_SDP, request=again)
+    w.advance()
+    first.request("REFER", headers=[("Refer-To", f"<sip:102@{SERVER[0]}>")])
+    w.advance()
+    assert kitchen.statuses("REFER") == [202]
+    last = cellar.incoming().invite
+    for name in ("From", "Contact", "P-Asserted-Identity", "Remote-Party-ID"):
+        assert "103" not in (last.get(name) or ""), name
+        assert "User 103" not in (last.get(name) or ""), name
+    cellar.incoming().respond(486)
+    up.request("BYE")
+    for phone in (desk, kitchen):
+        for _ in range(3):
+            for notify in phone.requests("NOTIFY"):
+                phone.ok(notify)
+            w.advance()
+        end(phone)
+    w.settle()
+
+
 def authorized_call(
     w: Wire,
     phone: RawPeer,
