@@ -9,8 +9,9 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 when all went well, 1 when it could not be done, 2 for bad input."""
     from app.command_line.arguments import parse
-    from app.command_line.output import forget_output, prepare_streams, printable, say
+    from app.command_line.output import forget_output, prepare_streams, say
     from app.errors import RecordErrors, UserFacingError
+    from app.text import printable
 
     prepare_streams()
     options = parse(arguments)
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RecordErrors as error:
         # One line each, whatever the document holds: programs read them.
         for each in error.errors:
-            say(printable(str(each)))
+            say(printable(str(each), "?"))
         return 2
     except UserFacingError as error:
         say(str(error))

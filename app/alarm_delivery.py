@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from app.events import Alarm, worst_of
 from app.records import MailSecurity, System
+from app.text import one_line
 
 _log = logging.getLogger(__name__)
 
@@ -186,9 +187,7 @@ class _NotDeliveredError(Exception):
     """A destination was not reached; its text says why, in one short line whatever the server said."""
 
     def __init__(self, words: str) -> None:
-        super().__init__(
-            " ".join("".join(each if each.isprintable() else " " for each in words).split())[:MAXIMUM_ANSWER]
-        )
+        super().__init__(one_line(words, MAXIMUM_ANSWER))
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -305,9 +304,7 @@ def _subject(alarms: Sequence[Alarm], system: System) -> str:
     first = worst_of([alarm for alarm in alarms if not alarm.cleared] or alarms)
     others = len(alarms) - 1
     more = f" (and {others} other{'s' if others > 1 else ''})" if others else ""
-    # Some words of an alarm are a peer's: a subject is one short line whatever they hold.
-    text = " ".join(first.text.split())
-    return f"Trunkline on {_server(system)}: {text[:MAXIMUM_SUBJECT]}{more}"
+    return f"Trunkline on {_server(system)}: {first.text[:MAXIMUM_SUBJECT]}{more}"
 
 
 def _lines(alarms: Sequence[Alarm], left_out: int) -> list[str]:

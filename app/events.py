@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
+from app.text import one_line
+
+MAXIMUM_ALARM = 500
+"""An alarm has no more characters than this."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -426,8 +431,12 @@ class Alarm(Event):
         severity: Severity = Severity.ERROR,
         **values: Any,
     ) -> Alarm:
-        """An alarm of this severity or, `cleared`, the information that it is over; `at` is wall clock seconds."""
-        return cls(Severity.INFORMATION if cleared else severity, code, text, at, cleared, values)
+        """An alarm of this severity or, `cleared`, the information that it is over; `at` is wall clock seconds.
+
+        Some of its words may be a peer's: the text is one line of bearable length whatever they hold.
+        """
+        line = one_line(text, MAXIMUM_ALARM)
+        return cls(Severity.INFORMATION if cleared else severity, code, line, at, cleared, values)
 
 
 def worst_of(alarms: Sequence[Alarm]) -> Alarm:

@@ -127,7 +127,13 @@ def keep_log_file(folder: Path) -> Callable[[], None]:
     OSError where the file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = RotatingFileHandler(folder / LOG_FILE, maxBytes=LARGEST_FILE, backupCount=FILES_KEPT - 1, encoding="utf-8")
+    file = RotatingFileHandler(
+        folder / LOG_FILE,
+        maxBytes=LARGEST_FILE,
+        backupCount=FILES_KEPT - 1,
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
     handler = _Patient(waiting)
     handler.setFormatter(LineFormatter())

@@ -7,6 +7,7 @@ import os
 import sys
 
 from app.errors import UserFacingError
+from app.text import printable
 
 
 def prepare_streams() -> None:
@@ -45,14 +46,9 @@ def forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def printable(text: str) -> str:
-    """The text without what could drive a terminal: numbers come from the network."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
-
-
 def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Aligned columns, the last one as long as it likes."""
-    cells = [heads, *(tuple(printable(cell) for cell in row) for row in rows)]
+    cells = [heads, *(tuple(printable(cell, "?") for cell in row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells

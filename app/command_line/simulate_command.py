@@ -9,11 +9,12 @@ from typing import Any
 
 from app.calls.simulation import Simulation, simulate
 from app.command_line.databases import open_database
-from app.command_line.output import printable, show
+from app.command_line.output import show
 from app.dialplan.decision import Dial, Reject
 from app.dialplan.request import Source
 from app.errors import RecordError, RecordErrors
 from app.records.business_hours import read_moment
+from app.text import printable
 
 
 def run(options: Namespace) -> int:
@@ -76,4 +77,4 @@ def as_text(simulation: Simulation) -> str:
     for number, each in enumerate(simulation.targets, start=1):
         lines.append(f"\nTarget {number}: {each.name} ({each.caption})")
         lines += [f"  {line}" for line in each.invite.replace("\r\n", "\n").rstrip("\n").split("\n")]
-    return "\n".join(printable(line) for text in lines for line in text.split("\n"))
+    return "\n".join(printable(line, "?") for text in lines for line in text.split("\n"))

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from app.records import ExternalLine, LocalUser, Record, RouteType, SipTrunk
+from app.text import printable
 
 MAX_LOSERS = 5
 """A step lists at most this many of the records that lost."""
@@ -90,7 +91,7 @@ class TrailStep:
             more = len(self._losers) - len(losers)
             line += f" [not used: {listed}" + (f" and {more} more]" if more else "]")
         # A reason may quote what a peer sent.
-        return line if line.isprintable() else "".join(each if each.isprintable() else " " for each in line)
+        return printable(line)
 
     def __repr__(self) -> str:
         return f"<TrailStep {self}>"

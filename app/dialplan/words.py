@@ -19,6 +19,7 @@ from app.records import (
     RoutingGroup,
 )
 from app.records.types import CHOICE_WORDS
+from app.text import printable
 
 _LONGEST_NUMBER = 40
 _MOST_LISTED = 6
@@ -28,8 +29,7 @@ def shown(number: str) -> str:
     """A number as the trail shows it: never blank, never long, nothing that breaks a line."""
     if not number:
         return "(no number)"
-    if not number.isprintable():
-        number = "".join(character if character.isprintable() else "?" for character in number[:_LONGEST_NUMBER])
+    number = printable(number[: _LONGEST_NUMBER + 1], "?")
     return number if len(number) <= _LONGEST_NUMBER else number[: _LONGEST_NUMBER - 1] + "…"
 
 

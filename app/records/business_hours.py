@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DAYS = tuple(name[:3] for name in _NAMES)
 EXAMPLE = "Mon-Fri 08:00-18:00, Sat 09:00-13:00"
 MAXIMUM_TIMES = 100
 """So many times of day may be written in all."""
@@ -61,7 +62,8 @@ def read_moment(text: str, now: datetime) -> datetime:
     found = _MOMENT.fullmatch(text)
     try:
         if found is None:
-            return datetime.fromisoformat(text).replace(tzinfo=None)
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo is None else moment.astimezone().replace(tzinfo=None)
         later = (_day(found[1]) - now.weekday()) % len(DAYS) if found[1] else 0
         return datetime.combine(now.date() + timedelta(days=later), time(int(found[2]), int(found[3])))
     except (ValueError, OverflowError):
@@ -95,15 +97,15 @@ def _usual_days(word: str) -> str:
 
 def _usual_time(word: str) -> str:
     begin, end = _minutes(word)
-    if begin == end:
+    if begin >= end and (begin - end) % _MINUTES_OF_A_DAY == 0:
         raise ValueError(f"'{word}' ends where it begins; all day is 00:00-24:00")
     return "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in (begin, end))
 
 
 def _day(name: str) -> int:
     if len(name) >= 2:
-        for number, word in enumerate(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")):
-            if word.startswith(name.lower()):
+        for number, word in enumerate(_NAMES):
+            if word.lower().startswith(name.lower()):
                 return number
     raise ValueError(f"'{name}' is no day: write {', '.join(DAYS)}")
 

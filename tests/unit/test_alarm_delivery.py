@@ -179,6 +179,24 @@ def test_an_alarm_and_its_end_are_posted(start: Start, web: WebServer) -> None:
     assert web.posted[1]["alarms"][0]["cleared"]
 
 
+def test_an_alarm_with_words_that_are_no_text_is_mailed(start: Start, mail: MailServer) -> None:
+    """A provider's answer in Latin-1, or with something else in it that no mail can carry."""
+    delivery = start(
+        System(
+            alarm_mail_to=("admin@example.com",),
+            mail_server="127.0.0.1",
+            mail_port=mail.port,
+            mail_security=MailSecurity.NONE,
+        )
+    )
+    delivery.take(
+        Alarm.about("line_down", "is not registered: 403 Ung\udcfcltig\x1b[2J " + "x" * 60_000, 1_700_000_000.0)
+    )
+    wait_until(lambda: mail.mails, "the mail")
+    assert "error: is not registered: 403 Ung ltig [2J xxx" in mail.mails[0].replace("=\r\n", "").replace("=\n", "")
+    assert len(mail.mails[0]) < 2500
+
+
 def test_an_alarm_is_mailed(start: Start, mail: MailServer) -> None:
     delivery = start(
         System(

@@ -36,6 +36,16 @@ def test_the_file_has_all_that_was_logged_before_its_end(tmp_path: Path) -> None
     assert lines[-1].endswith("Z INFO app.x: entry 499\\nforged")
 
 
+def test_words_that_are_no_text_are_written_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer's answer in Latin-1 (RFC 3261 wants UTF-8)."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    logging.getLogger().setLevel(logging.INFO)
+    end = keep_log_file(tmp_path)
+    logging.getLogger("app.x").info("403 Ung\udcfcltig")
+    end()
+    assert (tmp_path / LOG_FILE).read_text().splitlines()[0].endswith("app.x: 403 Ung\\udcfcltig")
+
+
 def test_a_traceback_is_written_once(tmp_path: Path) -> None:
     logging.getLogger().setLevel(logging.INFO)
     end = keep_log_file(tmp_path)

@@ -46,6 +46,7 @@ def test_what_people_write_has_a_usual_form(written: str, usual: str) -> None:
         ("Mon 8-25", "'8-25' is no time of day, which is 00:00 to 24:00"),
         ("Mon 8:61-9:00", "'8:61-9:00' is no time of day"),
         ("Mon 8:00-8:00", "'8:00-8:00' ends where it begins; all day is 00:00-24:00"),
+        ("Mon 24-0", "'24-0' ends where it begins; all day is 00:00-24:00"),
         ("Montag 8-18", "'Montag' is no day: write Mon, Tue, Wed, Thu, Fri, Sat, Sun"),
         ("Mon 8-18 o'clock", "'o'clock' is neither days nor times"),
         ("m 8-18", "'m' is no day"),
@@ -103,6 +104,19 @@ def test_summer_time_moves_the_hours_with_the_clock(monkeypatch: pytest.MonkeyPa
 )
 def test_a_moment_as_a_person_writes_it(written: str, moment: datetime) -> None:
     assert read_moment(written, datetime(2026, 11, 24, 10, 30)) == moment
+
+
+def test_a_moment_of_another_time_zone_is_asked_about_by_the_clock_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(time, "tzset"):
+        pytest.skip("this system has one time zone per machine")
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        for written in ("2026-12-24T18:00Z", "2026-12-24 13:00-05:00", "2026-12-24 19:00"):
+            assert read_moment(written, MONDAY) == datetime(2026, 12, 24, 19), written
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("written", ["at night", "25:00", "Mon", "2026-02-30 10:00", "no 10:00", "9" * 5000])
