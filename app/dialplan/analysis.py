@@ -10,6 +10,13 @@ from app.records import AnalyzeCalledNumber, Record
 from app.records.business_hours import day_and_time
 
 
+def read_called(progress: Progress) -> None:
+    """Take the called number without visual separators."""
+    written, progress.called = progress.called, progress.plan.read(progress.called)
+    if progress.called != written:
+        progress.trail.append(TrailStep("written number", words.written, arguments=(written, progress.called)))
+
+
 def check_number_list(progress: Progress) -> Reject | None:
     """The refusal of a call that the black and white list blocks, or None."""
     lists = progress.plan.number_lists

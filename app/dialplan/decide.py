@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.dialplan import words
 from app.dialplan.admission import admit
-from app.dialplan.analysis import analyze_called, analyze_caller, check_call_level, check_number_list
+from app.dialplan.analysis import analyze_called, analyze_caller, check_call_level, check_number_list, read_called
 from app.dialplan.decision import RejectCause, RouteDecision, TrailStep
 from app.dialplan.live import LiveState
 from app.dialplan.plan import DialPlan
@@ -17,14 +17,17 @@ from app.records import RouteType
 def decide(request: CallRequest, plan: DialPlan, live: LiveState) -> RouteDecision:
     """Where the call goes, or why it does not, with the trail of every step.
 
-    The order: the source and its limits, number list, analyze caller number, analyze called number, call level, route,
-    then for each target its own refinement and unified caller number. Ask before the call is counted in `live`.
+    The order: the source and its limits, how the called number is written, number list, analyze caller number, analyze
+    called number, call level, route, then for each target its own refinement and unified caller number. Ask before the
+    call is counted in `live`.
     The same arguments give the same answer; no input raises; nothing loops, whatever the records say.
     """
     progress = Progress(request, plan, live)
     refused = admit(progress)
-    if refused is None:
-        refused = check_number_list(progress)
+    if refused is not None:
+        return refused
+    read_called(progress)
+    refused = check_number_list(progress)
     if refused is not None:
         return refused
     analyze_caller(progress)

@@ -26,6 +26,9 @@ from app.records.business_hours import BusinessHours
 
 R = TypeVar("R", bound=Record)
 
+_SEPARATORS = str.maketrans("", "", "-.")
+_OF_A_NUMBER = frozenset("0123456789*#-.")
+
 
 class RefineTable:
     """One refine table, compiled: a prefix tree per outgoing group, and one of all groups to explain with."""
@@ -107,9 +110,20 @@ class DialPlan:
             return self.groups.get(target_id)
         return self.users_by_id.get(target_id)
 
+    def read(self, dialled: str) -> str:
+        """A dialled number without its visual separators (RFC 3966 5.1.1): whoever is called may not mind them.
+
+        So `0-0.49` begins with 00 for every record. A number that a user has, or a record begins with, keeps them.
+        """
+        if not ("-" in dialled or "." in dialled) or not _OF_A_NUMBER.issuperset(dialled) or dialled in self.users:
+            return dialled
+        record = self.analyze_called.find(dialled)
+        is_meant = record is not None and not _SEPARATORS.keys().isdisjoint(map(ord, record.prefix))
+        return dialled if is_meant else dialled.translate(_SEPARATORS)
+
     def counts_as_external(self, called_number: str) -> bool:
         """Whether calls of this number, as it was dialled, count for the bounds of external calls."""
-        record = self.analyze_called.find(called_number)
+        record = self.analyze_called.find(self.read(called_number))
         return record is None or record.counts_as_external
 
 

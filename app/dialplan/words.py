@@ -79,6 +79,11 @@ def redirected(name: str, number: str) -> str:
     return f"the call from {name} was redirected to {shown(number)}; limits were checked when it came in"
 
 
+def written(number: str, read: str) -> str:
+    """A number with visual separators."""
+    return f"{shown(number)} is read as {shown(read)}: no user and no record has it with - or ."
+
+
 def number_list(caller: str, number: str, entry: NumberList | None, blocked: bool) -> str:
     """What the black and white list says."""
     between = f"{shown(caller)} calling {shown(number)}"

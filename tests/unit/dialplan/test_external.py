@@ -64,6 +64,25 @@ def test_by_night_who_has_the_level(make: Any, trail: Any, source: str) -> None:
     assert here.dialled(source, "0301", at=NIGHT) == ["trunk:1 0301"], "other numbers are as by day"
 
 
+@pytest.mark.parametrize("called", ["0-049301", "0.049301", "-0-0-49301-", "00-49.301"])
+def test_a_number_that_is_written_otherwise_is_the_same_number(make: Any, trail: Any, called: str) -> None:
+    """Whoever is called may leave separators out: the number must not have passed as another one here."""
+    at_night = make().refused("user:102", called, at=NIGHT)
+    assert at_night.cause is RejectCause.CALL_LEVEL
+    assert f"written number: {called} is read as 0049301: no user and no record has it with - or ." in trail(at_night)
+    assert make().dialled("user:102", called, at=DAY) == ["trunk:1 0049301"]
+
+
+@pytest.mark.parametrize("called", ["10-1", "20-55"])
+def test_a_number_that_is_known_with_a_separator_keeps_it(scene: Any, called: str) -> None:
+    document = {
+        "local_users": [{"number": "10-1"}, {"number": "101"}],
+        "sip_trunks": [{"id": 1, "server_address": "192.0.2.8"}],
+        "analyze_called_numbers": [{"prefix": "20-", "route_type": "sip_trunk", "target_id": 1}],
+    }
+    assert scene(**document).dialled("user:101", called)[0].endswith(called)
+
+
 def test_a_forwarded_call_at_night_is_its_users(make: Any) -> None:
     assert make().refused("user:100", "0049301", redirected=True, at=NIGHT).cause is RejectCause.CALL_LEVEL
 
