@@ -450,7 +450,10 @@ class Offers:
         """The other side does not take the newcomer's own offer, or that was taken back: ours is made as before."""
         self._told.refuse_offer(status, reason)
         if leg.last_heard is not None:
+            tries = self._tries
             self._begin_joining(leg, self._joining_dialog, not_held(leg.last_heard))
+            # What was tried counts on: two that refuse each other for ever are parted.
+            self._tries = tries
             self._wait()
 
     def _wait(self, seconds: float = AGAIN_AFTER) -> None:
@@ -531,18 +534,24 @@ class Offers:
         try:
             body = self._cross(leg, event.body, is_offer=True)
         except RemoteError as error:
-            leg.refuse_offer(error.status, error.reason)
+            self._not_passed(leg, error.status, error.reason, joins=joins)
             return
         self._began_here = event.body is not None
         if not other.offer(event.method, body):
             self._of.roll_back()
-            leg.refuse_offer(491, "")
+            self._not_passed(leg, 491, "", joins=joins)
         elif joins:
             self._stop_waiting()
             self._state = Joining.TAKEN
         elif self._of.called is None:
             self._offerer = leg
             self._is_settled = True
+
+    def _not_passed(self, leg: Leg, status: int, reason: str, *, joins: bool) -> None:
+        """An offer does not go on to the other side. `joins`: ours waits still, and the relay must know it again."""
+        if joins and self._joining is not None and self._joining.last_heard is not None:
+            self._offer = self._cross(self._joining, not_held(self._joining.last_heard), is_offer=True)
+        leg.refuse_offer(status, reason)
 
     def cancelled(self, leg: Leg, _event: OfferCancelled) -> None:
         """The offer was taken back."""

@@ -1437,3 +1437,62 @@ def test_the_audio_after_a_transfer_into_a_call_that_rings(late: bool) -> None:
     o.advance()
     end(o.wire.caller)
     o.over()
+
+
+@pytest.mark.parametrize("why", ["unusable", "busy"])
+def test_an_offer_of_the_party_that_cannot_pass_leaves_ours_as_it_was(why: str) -> None:
+    """The party refuses our offer for its own, which goes nowhere: ours is made again, and the relay knows it still."""
+    made = document()
+    made["sip_trunks"][2]["relay_media"] = "yes"  # type: ignore[index]
+    wire = RelayedWire(made)
+    o = Office(wire=wire, offer=audio("192.0.2.7"), answer=audio(DESK, 5000))
+    target = transfer_to(o, hold=False)
+    target.respond(200, audio(KITCHEN, 6000))
+    o.advance()
+    o.answer_reinvite(status=491)
+    if why == "busy":
+        target.request("INVITE", audio(KITCHEN, 6002))
+    own = Body("application/sdp", b"v=0\r\no=- 7 7 IN IP4 192.0.2.7\r\ns=-\r\nt=0 0\r\nm=image 9 udptl t38\r\n")
+    o.up.request("INVITE", own if why == "unusable" else audio("192.0.2.7", 4004))
+    o.advance()
+    o.up.ack_failure()
+    o.advance(3)
+    offer = o.answer_reinvite(audio("192.0.2.7", 4002))
+    assert b"c=IN IP4 10.0.0.5" in offer.body
+    for again in [each for each in o.kitchen.requests("INVITE") if each.to.tag is not None]:
+        target.respond(200, audio(KITCHEN, 6000), request=again)
+    o.advance()
+    assert o.statuses(o.desk)[-1] == "SIP/2.0 200 OK"
+    end(o.desk)
+    (session,) = wire.control.sessions.values()
+    assert session.media is not None and session.media.active
+    target.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    o.over()
+
+
+def test_a_party_that_refuses_for_its_own_offers_for_ever_is_given_up() -> None:
+    """Each of its offers is refused by the target, and ours by it."""
+    o = Office()
+    target = transfer_to(o)
+    target.respond(200, THIRD_SDP)
+    o.advance()
+    for _ in range(60):
+        if "SIP/2.0 488 Not Acceptable Here" in o.statuses(o.desk):
+            break
+        o.answer_reinvite(status=491)
+        o.up.request("INVITE", NEW_SDP)
+        o.advance()
+        for passed in [each for each in o.kitchen.requests("INVITE") if each.to.tag is not None]:
+            target.respond(488, request=passed)
+        o.advance()
+        o.up.ack_failure()
+        o.advance(2.2)
+    else:
+        pytest.fail("it goes on for ever")
+    o.down.request("BYE")
+    o.advance()
+    end(o.wire.caller)
+    end(o.kitchen)
+    o.over()
