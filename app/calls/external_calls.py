@@ -244,10 +244,10 @@ class ExternalCalls:
         While calls of a source go on, its stop does, too: what they add counts.
         """
         for name, use in self._uses.items():
-            seconds = self._bounds[name].minutes_per_day * 60
-            if use.talks and seconds and name not in self._stops:
+            if use.talks and name not in self._stops:
                 use.settle(now)
-                if use.seconds.total(now) >= seconds:
+                seconds = self._bounds[name].minutes_per_day * 60
+                if seconds and use.seconds.total(now) >= seconds:
                     count = len(use.talks)
                     running = f"{count} calls go" if count > 1 else "a call goes"
                     self._stop(name, now, f"and {running} on, which Monitor / Live calls can end: further")
