@@ -522,9 +522,11 @@ class Big:
         live = len(switch.calls)
         self.most = max(self.most, live)
         assert tally.ended + live == switch.metrics.begun, "a call without its record, or with two"
-        holds = (hold for call in switch.calls.values() for hold in (*call.holds, *call._target_holds))
+        holds = [hold for call in switch.calls.values() for hold in (*call.holds, *call._target_holds)]
         held = sum(isinstance(hold, Hold) for hold in holds)
         assert held == switch.counters.total, f"the calls hold {held}, the counters say {switch.counters.total}"
+        talks = sum(len(use.talks) for use in switch.external_calls._uses.values())
+        assert talks == len(holds) - held, f"{talks} parties outside talk, the calls hold {len(holds) - held}"
         assert len(tally.live) == live, "a record began or ended without its call"
         assert live <= 400
         relayed = len(switch.relays._relays)

@@ -39,9 +39,9 @@ class Transfers(Big):
     def _document() -> dict[str, Any]:
         document = Big._document()
         for user in document["local_users"]:
-            user.update(max_calls=200, max_outgoing_calls=150)
+            user.update(max_calls=200, max_outgoing_calls=150, max_external_minutes_per_day=1_000_000)
         for trunk in document["sip_trunks"]:
-            trunk.update(max_incoming_calls=100, max_outgoing_calls=100)
+            trunk.update(max_incoming_calls=100, max_outgoing_calls=100, max_external_minutes_per_day=1_000_000)
         return document
 
     def _appear(self, host: str) -> None:
@@ -96,6 +96,8 @@ class Transfers(Big):
 
     def _check_the_end(self) -> None:
         super()._check_the_end()
+        uses = self.switch.external_calls._uses
+        assert all(uses[name].seconds.total(self.world.now) for name in ("user:100", "user:101")), "nobody has paid"
         assert self.tally.causes["transferred"] > self.calls // 100, "hardly a transfer has worked"
 
 
