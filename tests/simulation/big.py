@@ -270,7 +270,8 @@ class Big:
         line = {"id": 1, "account": "line1", "password": "line1pw", "domain": "carrier.test"}
         document["local_users"] = users
         document["external_lines"] = [{**line, "server_address": PROVIDER, "local_user": "100"}]
-        document["sip_trunks"][1].update(relay_media="yes")
+        document["sip_trunks"][0].update(follow_redirects=True)
+        document["sip_trunks"][1].update(relay_media="yes", follow_redirects=True)
         document["sip_trunks"][2].update(relay_media="auto", max_calls_per_second=3, failover_after_ringing=True)
         document["sip_trunks"] += [
             {"id": 4, "server_address": STREAM_CARRIER, "transport": "tcp", "next_trunk_id": 1, "relay_media": "yes"},
@@ -318,7 +319,10 @@ class Big:
             plan.headers = (("Min-SE", chance.choice(["1900", "200000"])),) if plan.status == 422 else ()
         if chance.random() < 0.02:
             plan.status = 302
-            plan.contact = f"<sip:{chance.choice(['101', '100', '1234567', '6123'])}@10.0.0.5>"
+            places = chance.sample(["101", "100", "1234567", "6123", "9"], chance.randint(1, 4))
+            plan.contact = ", ".join(
+                f"<sip:{number}@10.0.0.5>;q={chance.choice(['0.1', '0.5', '1'])}" for number in places
+            )
         if chance.random() < 0.02:
             plan.answer_after = chance.uniform(30.0, 200.0)
         self._spice(plan)
