@@ -31,7 +31,7 @@ def run(options: Namespace) -> int:
     set_up_logging(options.log_level)
     sip = read_sip_address(options.sip) if options.sip else None
     if options.start_fresh:
-        _keep_damaged_database_aside(options.data)
+        keep_damaged_database_aside(options.data)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             code = runner.run(_serve(options.data, sip))
@@ -125,11 +125,13 @@ def _on_signals(stop: asyncio.Event) -> None:
         signal.signal(number, ask)
 
 
-def _keep_damaged_database_aside(data: Path) -> None:
+def keep_damaged_database_aside(data: Path) -> None:
+    """Rename a database that cannot be used for what is in it, so that the server begins a new one."""
     from app.storage import Database, StorageDamaged
 
     try:
-        Database.open(data).close()
+        with contextlib.closing(Database.open(data)) as database:
+            database.load()
     except StorageDamaged as error:
         kept = Database.set_aside(data)
         say(f"{error}. It is kept as {kept}; a new one begins.")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, bindparam, delete, inspect, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from app.events import CallRecord
@@ -29,7 +29,7 @@ from app.storage.journal import CallJournal
 from app.storage.locks import FileLock
 from app.storage.registrations import ByNumber, StoredRegistration
 from app.storage.rows import call_row, clean_row, record_of, row_of
-from app.storage.tables import RECORD_TYPES, meta, record_tables
+from app.storage.tables import RECORD_TYPES, meta, metadata, record_tables
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ NODE_VARIABLE = "TRUNKLINE_NODE"
 
 # Beyond this a start looks only through the configuration for damage: call records are many and can wait.
 _CHECK_WHOLE_FILE_UP_TO = 64 * 1024 * 1024
+
+_COLUMNS = "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
 
 
 class Database:
@@ -200,9 +202,7 @@ class Database:
             return
         whole = (self.data_directory / FILE_NAME).stat().st_size <= _CHECK_WHOLE_FILE_UP_TO
         with self._transaction() as connection:
-            missing = {*record_tables, meta.name, "call_records"} - set(inspect(connection).get_table_names())
-            if missing:
-                raise StorageDamaged(f"The database {self.place} is damaged: it has no table {min(missing)}")
+            self._check_tables(connection)
             for name in ("",) if whole else (*record_tables, meta.name):
                 pragma = f"PRAGMA quick_check('{name}')" if name else "PRAGMA quick_check(1)"
                 answer = str(connection.exec_driver_sql(pragma).scalar())
@@ -210,6 +210,15 @@ class Database:
                     # The first line only says that the rest is about this database.
                     words = [line for line in answer.splitlines() if not line.startswith("***")] or ["unreadable"]
                     raise StorageDamaged(f"The database {self.place} is damaged: {words[0]}")
+
+    def _check_tables(self, connection: Connection) -> None:
+        """StorageDamaged when a table or a column is missing: somebody had another program work on the file."""
+        there = {(row[0], row[1]) for row in connection.exec_driver_sql(_COLUMNS)}
+        for name, table in metadata.tables.items():
+            missing = [column.name for column in table.columns if (name, column.name) not in there]
+            if missing:
+                of_it = "" if len(missing) == len(table.columns) else f"its table {name} has no column {missing[0]}"
+                raise StorageDamaged(f"The database {self.place} is damaged: {of_it or f'it has no table {name}'}")
 
     # --- configuration ------------------------------------------------------------------------------------------------
 

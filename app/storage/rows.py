@@ -13,7 +13,7 @@ from app.events import Attempt, CallRecord
 from app.records import Record, fields_of
 from app.records.base import RecordField
 from app.records.document import explain
-from app.storage.errors import StorageError
+from app.storage.errors import StorageDamaged
 from app.storage.tables import call_records
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
@@ -40,7 +40,7 @@ def _plain(item: Any) -> Any:
 
 
 def record_of(model: type[Record], values: dict[str, Any]) -> Record:
-    """A configuration record from a row (used up by it); StorageError, in words, when it is not valid."""
+    """A configuration record from a row (used up by it); StorageDamaged, in words, when it is not valid."""
     try:
         for each in fields_of(model):
             if each.kind is tuple:
@@ -51,7 +51,7 @@ def record_of(model: type[Record], values: dict[str, Any]) -> Record:
         mistakes = "; ".join(str(each) for each in explain(model, error))
     except ValueError as error:
         mistakes = f"a list in it cannot be read ({error})"
-    raise StorageError(f"The database holds a {model.title} (ID {values.get('id')}) that is not valid: {mistakes}")
+    raise StorageDamaged(f"The database holds a {model.title} (ID {values.get('id')}) that is not valid: {mistakes}")
 
 
 CALL_COLUMNS: tuple[str, ...] = tuple(column.name for column in call_records.columns)

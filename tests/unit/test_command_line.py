@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from app import __version__
 from app.__main__ import main
 from app.command_line.arguments import default_data_folder
 from app.command_line.output import table
-from app.command_line.serve_command import read_sip_address
+from app.command_line.serve_command import keep_damaged_database_aside, read_sip_address
 from app.errors import RecordErrors
 from app.events import Attempt
 from app.logging_setup import LineFormatter
@@ -605,6 +606,20 @@ def test_a_damaged_database_is_kept_aside_only_when_the_user_says_so(
     kept = next(data.glob("trunkline-damaged-*.sqlite3"))
     assert f"It is kept as {kept}; a new one begins." in log
     assert kept.stat().st_size == 5000
+
+
+def test_a_database_that_holds_an_impossible_record_can_be_kept_aside(
+    run: Run, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("import", "-", stdin=DIALPLAN)
+    with contextlib.closing(sqlite3.connect(data / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE sip_trunks SET server_port = 99999")
+    result = run("export")
+    assert (result.code, "server_port: must be 1 to 65535" in result.err) == (1, True)
+    keep_damaged_database_aside(data)
+    assert "a new one begins" in capsys.readouterr().err
+    assert run("export").json["sip_trunks"] == []
+    assert len(list(data.glob("trunkline-damaged-*.sqlite3"))) == 1
 
 
 @pytest.mark.wire

@@ -220,7 +220,7 @@ def test_a_row_that_somebody_spoilt_is_named(database: Database, open_database: 
     database.save([add(trunk(1))])
     with database._transaction(write=True) as connection:
         connection.exec_driver_sql("UPDATE sip_trunks SET server_port = 99999")
-    with pytest.raises(StorageError, match=r"SIP trunk \(ID 1\) that is not valid: server_port: must be 1 to 65535"):
+    with pytest.raises(StorageDamaged, match=r"SIP trunk \(ID 1\) that is not valid: server_port: must be 1 to 65535"):
         database.load()
 
 

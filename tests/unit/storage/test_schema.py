@@ -152,6 +152,24 @@ def test_overwritten_pages_are_found_at_the_start(data: Path, older: CallRecord,
             open_database()
 
 
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("DROP TABLE sip_trunks", "it has no table sip_trunks"),
+        ("DROP TABLE registrations", "it has no table registrations"),
+        ("ALTER TABLE sip_trunks DROP COLUMN server_port", "its table sip_trunks has no column server_port"),
+        ("ALTER TABLE call_records RENAME COLUMN trail TO path", "its table call_records has no column trail"),
+    ],
+)
+def test_a_table_that_is_not_whole_is_damage(
+    data: Path, older: CallRecord, statement: str, words: str, open_database: Opener
+) -> None:
+    with closing(sqlite3.connect(data / FILE_NAME)) as connection:
+        connection.execute(statement)
+    with pytest.raises(StorageDamaged, match=f"is damaged: {words}"):
+        open_database()
+
+
 def test_another_programs_file_is_refused(data: Path, open_database: Opener) -> None:
     data.mkdir()
     (data / FILE_NAME).write_bytes(b"This is a letter to my aunt, and no database at all.")
