@@ -513,9 +513,11 @@ class Call:
         if self.transfer is not None and self.transfer.goes_on_without(leg):
             return
         by = self.side_of(leg)
+        early = leg is self.caller and self.caller.status != 200
+        unacknowledged = "a provisional answer: no PRACK" if early else "the answer: no ACK"
         texts = {
             EndCause.REJECTED: f"the {by} side acknowledged an offer without an answer to it",
-            EndCause.ACK_MISSING: f"the {by} side never acknowledged the answer: no ACK came to {leg.contact}, as that "
+            EndCause.ACK_MISSING: f"the {by} side never acknowledged {unacknowledged} came to {leg.contact}, as that "
             "asks for (a firewall in between, or a wrong external signalling address?)",
             EndCause.ERROR: f"the {by} side is gone",
             EndCause.SESSION_EXPIRED: f"the {by} side did not refresh the session",

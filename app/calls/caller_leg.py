@@ -133,9 +133,9 @@ class CallerLeg(Leg):
         if self._answer_in_prack:
             self._answer_in_prack = False
             self._on_early_answer(key, request, body)
-        elif body is None or not self._is_agreed_early():
+        elif body is None or not provisionals.is_agreed:
             self.endpoint.respond(key, request.answer(200))
-        elif self._answer_waits is not None or self._is_exchanging():
+        elif self._final or self._answer_waits is not None or self._is_exchanging():
             # RFC 3262 3: a 2xx it must get, and there is nobody to ask any more.
             self._accept(key, request, self._last_sent)
         else:

@@ -100,8 +100,10 @@ class ReliableProvisionals:
         return self._current is not None and bool(self._current.body)
 
     def stop(self) -> None:
-        """The INVITE has its final answer, or is about to: nothing more is repeated."""
-        self._current = None
+        """The INVITE has its final answer, or is about to: nothing more is repeated.
+
+        RFC 3262 3: the PRACK of what had not been acknowledged by then is still taken.
+        """
         self._waiting.clear()
         # The leg has this object and this the leg's method: letting go frees both without the garbage collector.
         self._give_up = _nothing

@@ -497,6 +497,48 @@ def test_a_200_whose_prack_never_comes() -> None:
     assert (record.status, record.end_cause) == (504, "ack_missing")
 
 
+def test_a_prack_that_crosses_the_200_is_taken_once() -> None:
+    """RFC 3262 3: what went out before the final answer may still be acknowledged."""
+    w = wire()
+    up, down = w.call(headers=[("Require", "100rel")])
+    down.respond(180)
+    w.advance()
+    ringing = up.answer
+    down.respond(200, OTHER_SDP)
+    w.advance()
+    assert w.caller.statuses() == [180, 200]
+    up.ack()
+    for _ in range(2):
+        up.request("PRACK", headers=[("RAck", f"{ringing.get('RSeq')} 1 INVITE")])
+        w.advance()
+    assert w.caller.statuses("PRACK") == [200, 481]
+    hang_up(w, up)
+    assert w.record().end_cause == "normal"
+
+
+def test_an_offer_in_a_prack_that_crosses_the_200_changes_nothing() -> None:
+    w = wire()
+    up, down = w.call(headers=[("Require", "100rel")])
+    down.respond(183, OTHER_SDP)
+    w.advance()
+    prack_of(up)
+    w.advance()
+    down.respond(180)
+    w.advance()
+    ringing = up.answer
+    down.respond(200)
+    w.advance()
+    up.ack()
+    up.request("PRACK", SDP, headers=[("RAck", f"{ringing.get('RSeq')} 1 INVITE")])
+    w.advance()
+    answer = w.caller.responses("PRACK")[-1]
+    assert (answer.status, answer.body) == (200, OTHER_SDP.content)
+    assert not w.carrier.requests("INVITE")[1:]
+    assert not w.carrier.requests("UPDATE")
+    hang_up(w, up)
+    assert w.record().end_cause == "normal"
+
+
 def test_a_prack_that_is_never_sent_is_recorded_with_504() -> None:
     w = wire()
     up, down = w.call(headers=[("Require", "100rel")])
@@ -508,6 +550,7 @@ def test_a_prack_that_is_never_sent_is_recorded_with_504() -> None:
     down.respond(487)
     record = w.record()
     assert (record.status, record.end_cause) == (504, "ack_missing")
+    assert "no PRACK came to" in record.trail[-1]
 
 
 def test_reliable_answers_of_the_called_side_are_acknowledged_once_and_in_order() -> None:
