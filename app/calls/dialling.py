@@ -162,7 +162,7 @@ class Dialling:
     def _dial_user(self, call: Call, target: DialTarget, user: LocalUser) -> list[CalledLeg] | str:
         """Every phone of a user rings at the same time."""
         bindings = self._registrar.bindings(user.number)[-MAXIMUM_FORKS:]
-        places = [Place(binding.flow, binding.contact) for binding in bindings]
+        places = [Place(binding.way, binding.contact) for binding in bindings]
         if user.trusted_address:
             flow = self._ways.flow_to("udp", user.trusted_address, 5060)
             if flow is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.calls.next_hop import next_hop
 from app.errors import RemoteError
 from app.sip.endpoint import Endpoint, new_tag
 from app.sip.flow import Flow
@@ -39,6 +40,15 @@ class Binding:
     domain: str = ""
     """What the phone calls this server; blank where that is not known (any more)."""
     timer: Deadline | None = None
+
+    @property
+    def way(self) -> Flow:
+        """Where calls to the phone go: the way that works through NAT, or the port that it names where there is none.
+
+        Some phones listen on another port than they send from (RFC 3261 10.2.1: the Contact says where they are).
+        """
+        uri = Uri.parse(self.contact)
+        return next_hop(uri.host, uri.port, self.flow, is_phone=True)
 
 
 @dataclass(frozen=True, slots=True)

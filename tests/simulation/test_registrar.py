@@ -183,6 +183,35 @@ def test_a_phone_whose_nat_gives_it_a_new_port() -> None:
     assert moved.peer.requests("INVITE")
 
 
+def test_a_phone_that_sends_from_another_port_than_it_listens_on() -> None:
+    """Without a translator in between, its Contact says where it listens (RFC 3261 10.2.1)."""
+    w, listening = setting()
+    sending = Phone(w, PHONE, 49160)
+    sending.register(OWN)
+    up = w.caller.invite("100")
+    w.advance()
+    assert not sending.peer.requests("INVITE")
+    down = listening.peer.incoming()
+    down.respond(200, OTHER_SDP)
+    w.advance()
+    up.ack()
+    w.advance()
+    assert listening.peer.requests("ACK")
+    up.request("BYE")
+    w.advance()
+    listening.peer.ok(listening.peer.requests("BYE")[0])
+
+
+def test_a_phone_of_the_internet_is_called_at_the_port_that_it_was_heard_from() -> None:
+    """Its address is that of a home router, which has opened this port; the one in the Contact is a guess."""
+    w, _phone = setting()
+    phone = Phone(w, "93.184.216.34", 40000)
+    phone.register("<sip:100@93.184.216.34:5060>")
+    w.caller.invite("100")
+    w.advance()
+    assert phone.peer.requests("INVITE")
+
+
 def test_the_oldest_of_too_many_places_makes_room() -> None:
     w, _phone = setting(max_messages_per_second=0)
     for number in range(MAXIMUM_CONTACTS + 2):
