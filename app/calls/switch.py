@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 OVERLOAD_RETRY_AFTER = "5"
+LONG_CALL_SECONDS = 3.0
+"""A call that is talked on for so long is kept as an answered one before it ends."""
 
 _COUNTED_SOURCE = {
     SourceKind.SIP_TRUNK: Counted.TRUNK_IN,
@@ -75,7 +77,7 @@ class Recorder(Protocol):
     """Where call records go. Neither call may wait or raise."""
 
     def call_started(self, record: CallRecord) -> None:
-        """A call was admitted; should the program die, this is what is known of it."""
+        """A call was admitted, or has been answered since; should the program die, this is what is known of it."""
 
     def call_ended(self, record: CallRecord) -> None:
         """A call has ended."""
@@ -106,6 +108,7 @@ class Switch:
         self.clock, self.node = clock, node
         self._wall_ahead = clock.wall() - clock.monotonic()
         self.calls: dict[str, Call] = {}
+        self._kept_as_answered: set[str] = set()
         self.counters = CallCounters()
         self.counters.on_change = self._on_counter
         self.metrics = Metrics()
@@ -150,8 +153,7 @@ class Switch:
         self._recorder, self._draw = recorder, draw
         self.transfers = Transfers(self)
         self._cancellable: dict[Key, CallerLeg] = {}
-        self._rate = RateLimit()
-        self._closing = False
+        self._rate, self._closing = RateLimit(), False
         self.configuration = configuration
         self.configure(configuration)
 
@@ -437,6 +439,7 @@ class Switch:
     def ended(self, call: Call) -> None:
         """A call has ended; everything it held has been given back."""
         del self.calls[call.id]
+        self._kept_as_answered.discard(call.id)
         if isinstance(call.caller, CallerLeg):
             self._cancellable.pop(call.caller.key, None)
         self.metrics.call_ended(bool(call.answered), self.clock.monotonic())
@@ -496,8 +499,9 @@ class Switch:
         self.lines.stop()
 
     def sample(self) -> GaugeSample:
-        """Take the gauges' sample of this second."""
+        """Take the gauges' sample of this second, and see to what a second more changes elsewhere."""
         self._notice_the_clock()
+        self._keep_long_calls()
         self.guard.expire(self.clock.monotonic())
         self.overload.expire(self.clock.monotonic())
         self.external_calls.expire(self.clock.monotonic())
@@ -510,6 +514,16 @@ class Switch:
             self.relays.figures(),
             self.relays.figures_of_trunks(),
         )
+
+    def _keep_long_calls(self) -> None:
+        """Have it known of calls that they were answered, should the program die.
+
+        Not at the answer: most calls are over soon, and each would be written once more.
+        """
+        for call in self.calls.values():
+            if call.id not in self._kept_as_answered and call.talked() >= LONG_CALL_SECONDS:
+                self._kept_as_answered.add(call.id)
+                self._recorder.call_started(call.record())
 
     def _notice_the_clock(self) -> None:
         """Deadlines do not care when the clock on the wall is set, but what is shown of them does: times to come and

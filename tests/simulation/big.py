@@ -147,13 +147,16 @@ class Tally:
         self.ended = 0
         self.causes: Counter[str] = Counter()
         self.live: set[str] = set()
+        self.kept: set[str] = set()
+        """The calls that run and are known to have been answered."""
         self.recent: dict[str, None] = {}
         """The newest records, as a set that knows its order."""
         self.answered = 0
 
     def call_started(self, record: CallRecord) -> None:
-        assert record.id not in self.live, "a call began twice"
-        self.live.add(record.id)
+        assert (record.id in self.live) is bool(record.answered), "a call began twice, or was answered before"
+        assert record.id not in self.kept, "a call was answered twice"
+        (self.kept if record.answered else self.live).add(record.id)
 
     def call_ended(self, record: CallRecord) -> None:
         assert record.id not in self.recent, "a call has two records"
@@ -162,6 +165,7 @@ class Tally:
         assert record.started <= (record.answered or record.started) <= record.ended, "times in disorder"
         assert record.talk_seconds <= record.ended - record.started + 0.01, "longer talked than it lasted"
         self.live.discard(record.id)
+        self.kept.discard(record.id)
         self.recent[record.id] = None
         if len(self.recent) > REMEMBERED_RECORDS:
             del self.recent[next(iter(self.recent))]

@@ -380,6 +380,24 @@ def test_the_record_of_the_begin_is_written_once_and_says_so() -> None:
     assert started.id == ends.finish().id
 
 
+def test_a_call_that_is_talked_on_is_kept_as_answered_once() -> None:
+    """Should the program die, its record says that it was answered and when."""
+    ends = Ends("talking")
+    world, switch = ends.wire.world, ends.wire.switch
+    (begin,) = world.recorder.started
+    switch.sample()
+    assert world.recorder.started == [begin], "most calls are over soon: not at once"
+    for _ in range(10):
+        ends.wire.advance(1)
+        switch.sample()
+    (_, kept) = world.recorder.started
+    assert (kept.id, kept.ended, kept.status) == (begin.id, 0, 200)
+    ends.up.request("BYE")
+    ended = ends.finish()
+    assert kept.answered == ended.answered > 0
+    assert kept.attempts == ended.attempts
+
+
 @pytest.mark.parametrize("state", [state for state in STATES if state not in TALKING])
 def test_the_callers_own_time_is_over(state: str) -> None:
     """RFC 3261 13.3.1: an INVITE with Expires gets 487 unless it has its answer by then."""
