@@ -607,9 +607,10 @@ class Leg:
             return
         owner = self.owner
         self.owner = None
-        self._send_bye("")
+        reason = _REASONS.get(cause, "")
+        self._send_bye(reason)
         if owner is not None:
-            owner.handle(self, HungUp(cause))
+            owner.handle(self, HungUp(cause, reason))
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
@@ -700,9 +701,10 @@ class Leg:
             self._unacknowledged = self._bye_waits = None
             owner = self.owner
             self.owner = None
-            self._send_bye('SIP;cause=408;text="ACK missing"')
+            reason = _REASONS[EndCause.ACK_MISSING]
+            self._send_bye(reason)
             if owner is not None:
-                owner.handle(self, HungUp(EndCause.ACK_MISSING, ""))
+                owner.handle(self, HungUp(EndCause.ACK_MISSING, reason))
             return
         self.endpoint.respond(self._repeat_key, answer)
         self._repetition = repetition = repetition.after(now)
@@ -769,6 +771,12 @@ def passed_on(status: int) -> int:
 
 
 _PASSED_ON = {401: 403, 407: 403, 420: 500, 421: 500, 422: 500, 423: 500, 494: 500}
+
+_REASONS = {
+    EndCause.ACK_MISSING: 'SIP;cause=408;text="ACK missing"',
+    EndCause.SESSION_EXPIRED: 'SIP;cause=408;text="Session expired"',
+}
+"""What both sides are told of an end that neither of them wanted (RFC 3326)."""
 
 _REQUESTS = {
     "BYE": Leg._on_bye,

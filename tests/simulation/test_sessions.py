@@ -40,6 +40,7 @@ def test_a_caller_that_stops_refreshing_is_found_dead() -> None:
     document = trunks()
     document["system"] = {"session_expires": 200}
     world = World()
+    world.keep_log = True
     switch = world.switch(document)
     carrier, caller = Peer(world, CARRIER_A), Peer(world, CALLER)
     caller.call("135550", Plan(), headers=(("Supported", "timer"), ("Session-Expires", "200;refresher=uac")))
@@ -49,6 +50,9 @@ def test_a_caller_that_stops_refreshing_is_found_dead() -> None:
     (record,) = world.recorder.ended
     assert record.end_cause == "session_expired"
     assert carrier.conversations[0].over
+    byes = seen(world, b"BYE ")
+    assert {flow.remote_host for flow, _ in byes} == {CALLER, CARRIER_A}
+    assert all(b'Reason: SIP;cause=408;text="Session expired"' in data for _, data in byes)
     settle(world, switch)
 
 
