@@ -235,6 +235,31 @@ def test_a_cancel_after_a_challenge_waits_for_the_new_invite() -> None:
     assert world.recorder.ended[0].end_cause == "cancelled"
 
 
+def test_a_call_that_is_challenged_in_the_name_of_somebody_else_says_so() -> None:
+    """A password is for the provider's own realms; who reads the record sees why it was not given."""
+    world = calm_world()
+    provider = RawPeer(world, PROVIDER)
+
+    def answer(message: Request | Response) -> None:
+        if isinstance(message, Request) and message.method == "REGISTER":
+            provider.send(message.answer(200, None, "registrar", [("Contact", message.get("Contact") or "")]))
+        elif isinstance(message, Request) and message.method == "INVITE":
+            challenges = DigestServer("evil.example", b"another" * 4).challenge(world.now)
+            provider.send(message.answer(407, None, "t", [("Proxy-Authenticate", value) for value in challenges]))
+
+    provider.on_message = answer
+    world.switch(document())
+    phone = Peer(world, "10.0.0.100")
+    phone.register("100", "secret100")
+    world.advance(2)
+    talk = phone.call("9030123", Plan(), caller_number="100", password=("100", "secret100"))
+    world.advance(60)
+    assert talk.status == 403
+    assert len(provider.requests("INVITE")) == 1
+    (record,) = world.recorder.ended
+    assert "it gets no password: its realm 'evil.example'" in record.trail[-1]
+
+
 def test_a_provider_that_falls_silent_after_its_challenge_is_given_up_in_time() -> None:
     """first_response_timeout counts anew for the INVITE with the password."""
     world = calm_world()
