@@ -35,9 +35,9 @@ _HUNG_AFTER = 8.0
 """A worker reports at least four times a second; one that is silent for so long is replaced."""
 _FIRST_AGAIN = 30.0
 """Between two times that the system is asked to let the workers go before other programs."""
-_QUICK_DEATH = 5.0
-"""A worker that lives shorter than this is not replaced at once again."""
-_LONGEST_PAUSE = 5.0
+_QUICK_DEATH = 2.0
+"""After a worker that has lived shorter than this the next process is not started at once again."""
+_LONGEST_PAUSE = 2.0
 _PROBES = 32
 _OPEN_TRIES = 20
 _OPEN_RETRY = 0.05
@@ -149,6 +149,11 @@ class _Slot:
     quick_deaths: int = 0
     restoring: int = -1
     """How many sessions wait to be set up again, -1 while all is well."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds before another process is started: once is an accident, again and again takes longer and longer."""
+        return min(0.125 * 2**self.quick_deaths, _LONGEST_PAUSE) if self.quick_deaths > 1 else 0.0
 
 
 @dataclass(slots=True)
@@ -495,11 +500,11 @@ class MediaControl:
         for session in self._sessions_of(slot.index):
             session.worker_lost()
         self._call(self.callbacks.on_worker_failed, WorkerFailure(slot.index, reason, slot.sessions))
-        # Once is an accident; a worker that dies again and again is given longer and longer pauses.
         slot.quick_deaths = slot.quick_deaths + 1 if slot.failed_at - slot.started_at < _QUICK_DEATH else 0
-        if slot.quick_deaths > 1 and self._loop is not None:
-            pause = min(0.125 * 2**slot.quick_deaths, _LONGEST_PAUSE)
-            self._loop.call_later(pause, self._replace, slot)
+        # It is the starts of processes that a worker which dies again and again must not multiply: one that has
+        # been started already takes over at once.
+        if slot.pause and self._spare is None and self._loop is not None:
+            self._loop.call_later(slot.pause, self._replace, slot)
         else:
             self._replace(slot)
 
@@ -535,7 +540,10 @@ class MediaControl:
         seconds = self.clock() - slot.failed_at
         _log.info("media worker %d runs again after %.3f s with %d calls", slot.index, seconds, sessions)
         self._call(self.callbacks.on_worker_restored, WorkerRestored(slot.index, sessions, seconds))
-        self._start_spare()
+        if slot.pause and self._loop is not None:
+            self._loop.call_later(slot.pause, self._start_spare)
+        else:
+            self._start_spare()
 
     def _links(self) -> list[Link]:
         """To the processes that run, the spare one included."""

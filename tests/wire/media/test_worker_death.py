@@ -122,6 +122,28 @@ def test_it_may_die_more_than_once(network: LoopbackNetwork) -> None:
     run(main())
 
 
+def test_calls_never_wait_while_a_spare_one_is_there(network: LoopbackNetwork) -> None:
+    """One that dies quickly, again and again, costs pauses between the starts of processes, but no audio."""
+
+    async def main() -> None:
+        relay = network.address(1)
+        async with media(relay, spare_worker=True) as (control, heard, _):
+            call = (
+                await Call(control, relay, Phone(network.address(11)), Phone(network.address(12))).negotiate().connect()
+            )
+            for times in (1, 2, 3, 4):
+                await until(lambda: control._spare is not None and control._spare.ready, "the spare worker")
+                os.kill(control.worker_pids[0], signal.SIGKILL)
+                await until(lambda times=times: len(heard.restored) >= times, "the new worker")
+                assert heard.restored[-1].seconds < 0.25
+            call.caller.received.clear()
+            call.called.received.clear()
+            await call.connect()
+            call.close()
+
+    run(main())
+
+
 def test_a_call_that_ends_meanwhile_gives_its_ports_back(network: LoopbackNetwork) -> None:
     async def main() -> None:
         relay = network.address(1)
