@@ -11,10 +11,12 @@ from app.calls.call_words import (
     GLOBAL_FAILURES,
     STATUS_OF_AN_END,
     UNHEARD,
+    PressedDigit,
     better_failure,
     cause_of_failure,
     cause_of_rejection,
     digit_of,
+    info_body,
     may_fail_over,
 )
 from app.calls.called_leg import CalledLeg
@@ -484,10 +486,10 @@ class Call:
         self._offers.refused(leg, event)
 
     def _on_informed(self, leg: Leg, event: Informed) -> None:
-        digit = digit_of(event.body) if event.body is not None else ""
-        if digit:
-            self.pressed(digit)
-            if self.media is not None and self.media.press(leg is not self.caller, digit):
+        pressed = digit_of(event.body) if event.body is not None else PressedDigit("")
+        if pressed.digit:
+            self.pressed(pressed.digit)
+            if self.media is not None and self.media.press(leg is not self.caller, pressed):
                 # The other side takes digits in its audio: there it gets it, and the INFO ends here.
                 leg.answer_info(200, "")
                 return
@@ -682,12 +684,12 @@ class Call:
             step = f"after {seconds:.0f} s: {problem or 'audio is missing no longer'}"
         self.note(problem or ("on hold" if self.state is CallState.HELD else "talking"), step)
 
-    def heard_digit(self, from_caller: bool, digit: str, forwarded: bool) -> None:
+    def heard_digit(self, from_caller: bool, pressed: PressedDigit, forwarded: bool) -> None:
         """A digit came in the relayed audio; where the other side cannot take it there it goes on as INFO."""
-        self.pressed(digit)
+        self.pressed(pressed.digit)
         other: Leg | None = self.called if from_caller else self.caller
         if not forwarded and other is not None:
-            other.inform(Body("application/dtmf-relay", f"Signal={digit}\r\nDuration=160\r\n".encode()), "")
+            other.inform(info_body(pressed), "")
 
     # --- what is seen and kept ----------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from app.dialplan.request import Source, SourceKind
 
 if TYPE_CHECKING:
     from app.calls.call import Call
+    from app.calls.call_words import PressedDigit
     from app.calls.called_leg import CalledLeg
     from app.calls.counters import Held, Hold
     from app.calls.leg import Leg
@@ -87,7 +88,7 @@ class CallMedia(Protocol):
     def established(self) -> None:
         """The call is answered."""
 
-    def press(self, to_caller: bool, digit: str) -> bool:
+    def press(self, to_caller: bool, pressed: PressedDigit) -> bool:
         """Put a digit into the audio of a side; False where it does not take digits there."""
 
     def roll_back(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from app.calls.leg import passed_on
 from app.calls.leg_events import Body, EndCause, Failed, FailureKind
 from app.dialplan.decision import DialTarget
@@ -111,22 +113,41 @@ def refusal_of(offer: Body) -> Body | None:
 
 
 _DIGITS = frozenset("0123456789*#ABCD")
+_DTMF_RELAY = "application/dtmf-relay"
+_USUAL_MILLISECONDS = 160
+_MAXIMUM_MILLISECONDS = 6_000
 
 
-def digit_of(body: Body) -> str:
-    """The DTMF digit of an INFO body, blank where there is none (application/dtmf-relay, application/dtmf)."""
+class PressedDigit(NamedTuple):
+    """A DTMF digit and how long it was pressed, as INFO tells it."""
+
+    digit: str
+    """Blank for none."""
+    milliseconds: int = _USUAL_MILLISECONDS
+
+
+def digit_of(body: Body) -> PressedDigit:
+    """The DTMF digit of an INFO body (application/dtmf-relay, application/dtmf); without a duration the usual one."""
     kind = body.media_type
     text = body.content[:200].decode("ascii", "replace")
-    if kind == "application/dtmf-relay":
+    milliseconds = _USUAL_MILLISECONDS
+    if kind == _DTMF_RELAY:
+        fields: dict[str, str] = {}
         for line in text.splitlines():
-            name, equals, value = line.partition("=")
-            if equals and name.strip().lower() == "signal":
-                text = value
-                break
-        else:
-            return ""
+            name, _, value = line.partition("=")
+            fields.setdefault(name.strip().lower(), value.strip())
+        text = fields.get("signal", "")
+        duration = fields.get("duration", "")
+        if duration.isascii() and duration.isdigit():
+            milliseconds = min(int(duration), _MAXIMUM_MILLISECONDS) or milliseconds
     elif kind != "application/dtmf":
-        return ""
+        return PressedDigit("")
     digit = text.strip().upper()
     digit = {"10": "*", "11": "#"}.get(digit, digit)
-    return digit if digit in _DIGITS and digit else ""
+    return PressedDigit(digit if digit in _DIGITS else "", milliseconds)
+
+
+def info_body(pressed: PressedDigit) -> Body:
+    """The INFO body that tells a digit."""
+    milliseconds = pressed.milliseconds or _USUAL_MILLISECONDS
+    return Body(_DTMF_RELAY, f"Signal={pressed.digit}\r\nDuration={milliseconds}\r\n".encode())

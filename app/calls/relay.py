@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.calls.addresses import Addresses
+from app.calls.call_words import PressedDigit
 from app.calls.leg_events import Body, EndCause
 from app.dialplan.request import Source, SourceKind
 from app.errors import RemoteError
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from app.sip.flow import Flow
 
 _log = logging.getLogger(__name__)
-
-DIGIT_MILLISECONDS = 160
 
 
 class Place(NamedTuple):
@@ -99,10 +98,10 @@ class CallRelay:
             self._reached_at(self.call.called)
         self.session.established()
 
-    def press(self, to_caller: bool, digit: str) -> bool:
+    def press(self, to_caller: bool, pressed: PressedDigit) -> bool:
         """Put a digit that came by INFO into the audio of a side that takes telephone-event; False where none does."""
         side = Side.CALLER if to_caller else Side.CALLED
-        return self.session.send_dtmf(side, digit, DIGIT_MILLISECONDS)
+        return self.session.send_dtmf(side, *pressed)
 
     def report(self) -> tuple[dict[str, object], ...]:
         """What the call record keeps of the streams."""
@@ -364,7 +363,8 @@ class Relays:
     def _on_digit(self, session: MediaSession, received: ReceivedDigit) -> None:
         relay = self._relays.get(session.call_id)
         if relay is not None:
-            relay.call.heard_digit(received.side is Side.CALLER, received.digit, received.forwarded)
+            pressed = PressedDigit(received.digit, received.duration_ms)
+            relay.call.heard_digit(received.side is Side.CALLER, pressed, received.forwarded)
 
     def _on_worker_failed(self, failure: WorkerFailure) -> None:
         text = f"media process {failure.worker + 1} died ({failure.reason}); {failure.sessions} calls are set up again"

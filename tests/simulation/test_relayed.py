@@ -587,8 +587,8 @@ def test_each_phone_of_a_user_is_told_the_address_that_it_can_reach() -> None:
 # --- digits -----------------------------------------------------------------------------------------------------------
 
 
-def press(digit: str) -> Body:
-    return Body("application/dtmf-relay", f"Signal={digit}\r\nDuration=160\r\n".encode())
+def press(digit: str, milliseconds: int = 160) -> Body:
+    return Body("application/dtmf-relay", f"Signal={digit}\r\nDuration={milliseconds}\r\n".encode())
 
 
 def test_info_becomes_telephone_event_where_the_other_side_takes_it() -> None:
@@ -596,12 +596,12 @@ def test_info_becomes_telephone_event_where_the_other_side_takes_it() -> None:
     # The caller knows only INFO; the carrier was offered telephone-event all the same.
     up, down = talk(w, audio(CALLER, 4000, "8"), audio(CARRIER, 5000, "8 96"))
     assert len(formats(down.invite.body)) == 2 and formats(up.answer.body) == ["8"]
-    up.request("INFO", press("5"))
+    up.request("INFO", press("5", 2000))
     w.advance()
     assert w.caller.statuses("INFO") == [200]
     assert not w.carrier.requests("INFO")
-    ((_, _, side, code, _),) = w.control.link.digits()
-    assert (side, code) == (Side.CALLED, 5)
+    ((_, _, side, code, milliseconds),) = w.control.link.digits()
+    assert (side, code, milliseconds) == (Side.CALLED, 5, 2000)
     (call,) = w.switch.calls.values()
     assert call.row().digits == "5"
     hang_up(w, up)
@@ -614,10 +614,10 @@ def test_telephone_event_becomes_info_where_the_other_side_has_none() -> None:
     assert formats(up.answer.body) == ["8", "101"]
     (session,) = w.control.sessions.values()
     assert w.control.callbacks.on_dtmf is not None
-    w.control.callbacks.on_dtmf(session, ReceivedDigit(Side.CALLER, "#", 160, False))
+    w.control.callbacks.on_dtmf(session, ReceivedDigit(Side.CALLER, "#", 1240, False))
     w.advance()
     (info,) = w.carrier.requests("INFO")
-    assert b"Signal=#" in info.body
+    assert info.body == press("#", 1240).content
     w.carrier.ok(info)
     w.advance()
     (call,) = w.switch.calls.values()

@@ -10,6 +10,7 @@ from app.calls.call_words import (
     cause_of_failure,
     cause_of_rejection,
     digit_of,
+    info_body,
     is_hold,
     may_fail_over,
     refusal_of,
@@ -98,7 +99,25 @@ def test_the_cause_of_a_rejection(status: int, cause: EndCause) -> None:
     ],
 )
 def test_digits_of_info(kind: str, content: bytes, digit: str) -> None:
-    assert digit_of(Body(kind, content)) == digit
+    assert digit_of(Body(kind, content)).digit == digit
+
+
+@pytest.mark.parametrize(
+    ("content", "milliseconds"),
+    [
+        (b"Signal=5\r\nDuration=2500\r\n", 2500),
+        (b"Duration = 80 \nSignal=5", 80),
+        (b"Signal=5\r\n", 160),
+        (b"Signal=5\r\nDuration=0\r\n", 160),
+        (b"Signal=5\r\nDuration=long\r\n", 160),
+        (b"Signal=5\r\nDuration=-1\r\n", 160),
+        (b"Signal=5\r\nDuration=" + b"9" * 150, 6000),
+    ],
+)
+def test_a_digit_of_info_is_as_long_as_it_says(content: bytes, milliseconds: int) -> None:
+    pressed = digit_of(Body("application/dtmf-relay", content))
+    assert pressed == ("5", milliseconds)
+    assert digit_of(info_body(pressed)) == pressed
 
 
 @pytest.mark.parametrize(
