@@ -32,8 +32,8 @@ CANDIDATE_PACKETS = 4
 """Packets in a row that a source needs to be believed where no exact address is known (behind NAT)."""
 CANDIDATE_PACKETS_BESIDE_EXACT = 40
 CANDIDATE_SECONDS_BESIDE_EXACT = 0.8
-"""Likewise where the side named another port at the same address: that one is given so long to show itself, and only
-what goes on like the steady stream of a phone is believed instead."""
+"""Likewise where the side named another port at the same address, or has left this one for it: the one that it named is
+given so long to show itself, and only what goes on like the steady stream of a phone is believed instead."""
 MAXIMUM_CANDIDATES = 8
 MAXIMUM_DIGITS = 32
 """Digits waiting to be sent towards one side."""
@@ -91,7 +91,7 @@ class Candidate:
         self.sequence, self.ssrc = sequence, ssrc
 
     def believed(self, beside_exact: bool, now: float) -> bool:
-        """Whether it has shown itself long enough."""
+        """Whether it has shown itself long enough, `beside_exact` where the side is expected at another port."""
         if not beside_exact:
             return self.packets >= CANDIDATE_PACKETS
         return self.packets >= CANDIDATE_PACKETS_BESIDE_EXACT and now - self.since >= CANDIDATE_SECONDS_BESIDE_EXACT
@@ -127,6 +127,7 @@ class Endpoint:
         "early",
         "foreign",
         "is_rtcp",
+        "left",
         "locked",
         "networks",
         "offset",
@@ -167,6 +168,8 @@ class Endpoint:
         """Connected, but what came before that may still be in the queue."""
         self.previous: Address | None = None
         """Where it was locked to before it was unlocked."""
+        self.left: Address | None = None
+        """Where it was locked to before the side named another address: what still comes from there is late."""
         self.destination: Address | None = None
         """Where to send while it is not locked."""
         self.candidates: dict[Address, Candidate] = {}
@@ -202,11 +205,12 @@ class Endpoint:
         locked = configuration.rtcp_locked if self.is_rtcp else configuration.locked
         if self.locked is not None and unlock:
             self._unlock()
-        unchanged = known is not None and exact == (known.rtcp_exact if self.is_rtcp else known.exact)
-        if self.previous is not None and not self._accepts(self.previous[0]):
-            self.previous = None
+        if self.previous is not None:
+            moved = known is None or destination != (known.rtcp_destination if self.is_rtcp else known.destination)
+            if moved or not self._accepts(self.previous[0]):
+                self.left, self.previous = self.previous, None
         # The address that was learned is better than the one that was named, unless it named a new one.
-        self.destination = self.previous if unchanged and self.previous is not None else destination
+        self.destination = self.previous or destination
         if locked is not None:
             self.lock(locked, report=False)
 
@@ -300,7 +304,8 @@ class Endpoint:
             self.candidates[address] = Candidate(sequence, ssrc, now)
             return False
         candidate.again(sequence, ssrc, now)
-        if not candidate.believed(exact is not None and exact[0] == address[0], now):
+        elsewhere = address == self.left or (exact is not None and exact[0] == address[0])
+        if not candidate.believed(elsewhere, now):
             return False
         self.lock(address)
         return True
@@ -314,7 +319,7 @@ class Endpoint:
             self.dropped += 1
             return
         self.locked = address
-        self.previous = None
+        self.previous = self.left = None
         self.draining = True
         self.candidates.clear()
         self.refresh()
@@ -392,15 +397,16 @@ class Endpoint:
         """A packet of the locked side that is not simply the next one."""
         relay, session = self.relay, self.session
         buffer = relay.buffer
-        if size < 12 or size >= BUFFER_SIZE or buffer[0] >> 6 != 2:
+        second = buffer[1]
+        is_rtcp = 192 <= second <= 223
+        if size < (8 if is_rtcp else 12) or size >= BUFFER_SIZE or buffer[0] >> 6 != 2:
             # Keep-alives (RFC 6263) end here; DTLS of an encrypted call passes.
             if session.secure and is_handshake(buffer, size) and session.active:
                 self.peer.transmit(relay.views[size])
             else:
                 self.dropped += 1
             return
-        second = buffer[1]
-        if 192 <= second <= 223:
+        if is_rtcp:
             self.handle_rtcp(size)
             return
         head, timestamp, ssrc = _HEAD.unpack_from(buffer)

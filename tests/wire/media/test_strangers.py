@@ -105,6 +105,34 @@ def test_behind_nat_the_sip_address_is_learned_and_locked(network: LoopbackNetwo
     run(main())
 
 
+@pytest.mark.parametrize("behind_nat", [False, True], ids=["at its address", "behind nat"])
+def test_the_port_that_a_side_has_left_does_not_hold_it(network: LoopbackNetwork, behind_nat: bool) -> None:
+    """A phone names another port, and what it has sent from the one before still arrives."""
+
+    async def main() -> None:
+        relay = network.address(1)
+        async with media(relay, processes=0, first=FIRST, last=LAST) as (control, _, _):
+            phone, named = Phone(network.address(11)), "10.77.1.2" if behind_nat else ""
+            source = SideSettings(relay, sip_source=phone.address)
+            call = Call(control, relay, phone, Phone(network.address(12)), source)
+            call.negotiate(phone.sdp(host=named))
+            await call.connect()
+            before = Phone(phone.address, phone.ssrc)
+            call.caller, before = before, phone
+            call.negotiate(call.caller.sdp(host=named))
+            for _ in range(10):
+                before.say(call.caller_target)
+                await asyncio.sleep(0.005)
+            assert await heard_from(call, lambda: call.caller_target, 0.3) and await hears(call)
+            assert call.session.learned[0, False] == (phone.address, call.caller.port)
+            # One that goes on from there for good is heard after a moment, as from any port that was not named.
+            call.negotiate(before.sdp(host=named))
+            assert await heard_from(call, lambda: call.caller_target, 3)
+            call.close()
+
+    run(main())
+
+
 async def heard_from(call: Call, target: Callable[[], tuple[str, int]], seconds: float = 0.5) -> bool:
     """Whether what the caller says reaches the called side."""
     call.called.hear()
