@@ -271,13 +271,14 @@ class TrunkMedia:
     trunk_id: int
     relayed: int
     packets_per_second: float
+    """Both ways."""
     mos_worst: float
-    """1.0 to 4.5; 0 while not known, likewise the median."""
+    """1.0 to 4.5; 0 while not known, likewise the median. This and what follows is of the streams that it sends."""
     mos_median: float
     jitter_ms: float
-    """The worst of all streams."""
+    """The worst of these streams."""
     loss_percent: float
-    """The mean of all streams."""
+    """The mean of these streams."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,21 +307,28 @@ class Relays:
         return _figures([snapshot for rows in self._snapshots.values() for snapshot in rows], len(self._relays))
 
     def figures_of_trunks(self) -> tuple[TrunkMedia, ...]:
-        """The media gauges of each trunk that has relayed calls now."""
-        by_trunk: dict[int, list[StreamSnapshot]] = {}
+        """The media gauges of each trunk that has relayed calls now.
+
+        It is judged by what it sends: what the other side sends badly is not its fault. Packets count both ways.
+        """
+        sent: dict[int, list[StreamSnapshot]] = {}
         calls: dict[int, int] = {}
+        packets: dict[int, float] = {}
         for call_id, relay in self._relays.items():
-            for trunk_id in {relay.call.trunk_in, relay.call.trunk_out} - {0}:
+            trunks = {Side.CALLER: relay.call.trunk_in, Side.CALLED: relay.call.trunk_out}
+            snapshots = self._snapshots.get(call_id, ())
+            for trunk_id in set(trunks.values()) - {0}:
                 calls[trunk_id] = calls.get(trunk_id, 0) + 1
-                by_trunk.setdefault(trunk_id, []).extend(self._snapshots.get(call_id, ()))
+                packets[trunk_id] = packets.get(trunk_id, 0.0) + sum(each.packets_per_second for each in snapshots)
+                sent.setdefault(trunk_id, []).extend(each for each in snapshots if trunks[each.side] == trunk_id)
         result = []
         for trunk_id in sorted(calls):
-            figures = _figures(by_trunk[trunk_id], calls[trunk_id])
+            figures = _figures(sent[trunk_id], calls[trunk_id])
             result.append(
                 TrunkMedia(
                     trunk_id,
                     calls[trunk_id],
-                    figures["packets_per_second"],
+                    round(packets[trunk_id], 1),
                     figures["mos_worst"],
                     figures["mos_median"],
                     figures["jitter_ms"],

@@ -13,6 +13,7 @@ from simulation.test_calls import trunks
 
 from app.calls.call import MAXIMUM_AUDIO_STEPS
 from app.calls.leg_events import Body
+from app.events import TrunkMedia
 from app.media.control import ReceivedDigit, Side
 from app.sip.message import Request
 
@@ -636,6 +637,28 @@ def test_info_passes_as_info_where_neither_side_has_telephone_event() -> None:
     w.carrier.ok(info)
     w.advance()
     assert w.caller.statuses("INFO") == [200]
+    hang_up(w, up)
+    w.record()
+
+
+# --- figures ---
+
+
+def test_a_trunk_is_judged_by_what_it_sends() -> None:
+    """The caller's audio arrives badly: that is not the fault of the trunk that the call goes out by."""
+    w = relaying()
+    up, _ = talk(w)
+    (session,) = w.control.sessions.values()
+    (call,) = w.switch.calls.values()
+    report = session.report()
+    bad = report.caller._replace(packets=500, packets_per_second=45.0, recent_mos=3.4, recent_loss_percent=10.0)
+    good = report.called._replace(packets=500, packets_per_second=50.0, recent_mos=4.4, jitter_ms=2.0)
+    assert w.control.callbacks.on_statistics is not None
+    w.control.callbacks.on_statistics((bad, good))
+    carrier, callers = w.switch.relays.figures_of_trunks()
+    assert carrier == TrunkMedia(call.trunk_out, 1, 95.0, 4.4, 4.4, 2.0, 0.0)
+    assert callers == TrunkMedia(call.trunk_in, 1, 95.0, 3.4, 3.4, 0.0, 10.0)
+    assert w.switch.relays.figures()["mos_worst"] == 3.4
     hang_up(w, up)
     w.record()
 

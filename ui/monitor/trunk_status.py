@@ -40,7 +40,7 @@ def trunk_columns(media_of: Callable[[int], TrunkMedia | None]) -> list[Column[T
         Column("in", "In", lambda row: share_cell(row.active_in, row.max_in), "Incoming calls now, of the limit."),
         Column("out", "Out", lambda row: share_cell(row.active_out, row.max_out), "Outgoing calls now, of the limit."),
         Column("relayed", "Relayed", relayed, "Calls whose audio passes through here.", right=True),
-        Column("mos", "MOS", score, "How the worst of its relayed streams sounds now, from 1 to 4.5."),
+        Column("mos", "MOS", score, "How the worst of the relayed streams that it sends sounds now, from 1 to 4.5."),
         Column(
             "last_status",
             "Status",
