@@ -38,7 +38,7 @@ class StreamTotals(NamedTuple):
     reordered: int
     """Packets that came behind a later one."""
     gaps: int
-    """How often one or more packets were missing."""
+    """How many runs of one or more packets are missing."""
     jitter: float
     """Interarrival jitter in seconds (RFC 3550 6.4.1)."""
     sources: int
@@ -254,6 +254,9 @@ class StreamStatistics(ExpectedPacket):
             behind = 0x10000 - delta
             if self._history >> behind & 1:
                 return self._duplicate()
+            # With both neighbours there a gap is filled, with one it is smaller, with none there are two where one was.
+            newer, older = self._history >> (behind - 1) & 1, self._history >> (behind + 1) & 1
+            self._gaps += 1 - newer - older
             self._history |= 1 << behind
             self._reordered += 1
             self._base = min(self._base, self._highest - behind)

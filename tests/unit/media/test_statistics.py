@@ -73,7 +73,31 @@ def test_loss_reordering_and_duplicates() -> None:
     assert totals.lost == 2  # 8 and 9
     assert totals.duplicates == 2
     assert totals.reordered == 2
-    assert totals.gaps == 2
+    assert totals.gaps == 1  # the one that was never filled
+
+
+@pytest.mark.parametrize(
+    ("order", "gaps"),
+    [
+        ([0, 1, 2, 4, 3, 5], 0),
+        ([0, 4, 5], 1),
+        ([0, 4, 1, 5], 1),
+        ([0, 4, 3, 5], 1),
+        ([0, 4, 2, 5], 2),
+        ([0, 4, 2, 1, 3, 5], 0),
+        ([5, 4, 6], 0),
+        ([5, 3, 6], 1),
+        ([5, 3, 4, 6], 0),
+        ([5, 3, 2, 6], 1),
+        ([65_534, 65_535, 1, 0, 2], 0),
+        ([0, *range(2, 60), 1, *range(60, 70)], 0),
+    ],
+)
+def test_a_gap_is_one_no_longer_once_it_is_filled(order: list[int], gaps: int) -> None:
+    statistics = StreamStatistics()
+    for sequence in order:
+        feed(statistics, sequence, 160 * sequence, 0.0)
+    assert statistics.totals().gaps == gaps
 
 
 def test_a_packet_from_before_the_first() -> None:
