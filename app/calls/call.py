@@ -203,13 +203,15 @@ class Call:
         try:
             legs = dialler.dial(self, target, self._way)
         except RemoteError as error:
+            text = f"the session description cannot be used: {error.detail or error.reason}"
+            if error.status == 488 and self._next < len(self._targets):
+                # What this target may not be offered says nothing of the next one.
+                self._release_target()
+                self._note(target.name, target.called_number, self._began, error.status, text)
+                self._last_answer = self._last_answer or Failed(error.status, error.reason, FailureKind.LOCAL)
+                return False
             # The caller's offer cannot be relayed: no target would get anything usable.
-            self.refuse(
-                error.status,
-                error.reason,
-                EndCause.REJECTED,
-                f"the session description cannot be used: {error.detail or error.reason}",
-            )
+            self.refuse(error.status, error.reason, EndCause.REJECTED, text)
             return True
         if isinstance(legs, str):
             self._release_target()

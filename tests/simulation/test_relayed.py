@@ -468,6 +468,46 @@ def test_the_next_trunk_gets_an_offer_of_its_own() -> None:
     w.record()
 
 
+def filtering(**second: Any) -> RelayedWire:
+    """Trunk 1 may be offered PCMA only, its next trunk is trunk 2."""
+    document: dict[str, Any] = trunks(relay_media="yes", codecs=["PCMA"], next_trunk_id=2)
+    document["sip_trunks"][1] |= second
+    return RelayedWire(document)
+
+
+@pytest.mark.parametrize("relay", ["no", "yes"])
+def test_what_one_trunk_may_not_be_offered_the_next_one_gets(relay: str) -> None:
+    w = filtering(relay_media=relay)
+    up = w.caller.invite("135550", body=audio(CALLER, 4000, "9"))
+    w.advance()
+    assert not w.carrier.requests("INVITE")
+    down = w.backup.incoming()
+    assert ours(down.invite.body) is (relay == "yes")
+    assert formats(down.invite.body)[0] == "9"
+    down.respond(200, audio("192.0.2.9", 5000, "9"))
+    w.advance()
+    assert ours(up.answer.body) is (relay == "yes") and formats(up.answer.body) == ["9"]
+    up.ack()
+    w.advance()
+    up.request("BYE")
+    w.advance()
+    w.backup.ok(w.backup.requests("BYE")[-1])
+    first, second = w.record().attempts
+    assert (first.target, first.status, second.target, second.status) == ("trunk:1", 488, "trunk:2", 200)
+    assert "no common codec" in first.reason
+
+
+@pytest.mark.parametrize(("second", "status"), [({"codecs": ["PCMU"]}, 488), ({"max_outgoing_calls": 0}, 488)])
+def test_with_no_trunk_left_that_shares_a_codec_the_caller_gets_488(second: dict[str, Any], status: int) -> None:
+    w = filtering(relay_media="yes", **second)
+    w.caller.invite("135550", body=audio(CALLER, 4000, "9"))
+    w.advance()
+    assert w.caller.statuses() == [status]
+    assert not w.carrier.requests("INVITE") and not w.backup.requests("INVITE")
+    record = w.record()
+    assert (record.status, record.end_cause) == (status, "rejected")
+
+
 # --- relay only if it is needed ---------------------------------------------------------------------------------------
 
 
