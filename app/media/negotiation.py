@@ -26,6 +26,7 @@ from app.media.sdp import (
     SdpError,
     SessionDescription,
     audio_stream,
+    audio_streams,
     parse,
 )
 
@@ -238,17 +239,28 @@ class _Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to carry the audio of an offer, as it was sent on; most offers have no other one."""
+
+    stream: AudioStream
+    """As it was offered."""
+    sent: tuple[tuple[_Key, Format, int], ...]
+    """The codecs that were sent on: key, the format as offered (or made up by us), the number the other side got."""
+    added_event: _Key | None
+    """The telephone-event that we added of ourselves."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Offer:
     """An offer that was taken from one side and sent to the other."""
 
     from_side: Side
     description: SessionDescription
-    stream: AudioStream
+    streams: tuple[AudioStream, ...]
+    """As they were offered, see `app.media.sdp.audio_streams`."""
     sip_source: str | None
-    sent: tuple[tuple[_Key, Format, int], ...]
-    """The codecs that were sent on: key, the format as offered (or made up by us), the number the other side got."""
-    added_event: _Key | None
-    """The telephone-event that we added of ourselves."""
+    ways: tuple[_Way, ...]
+    """Those of the streams that were sent on; the answer takes one."""
     answered: bool = field(default=False)
 
 
@@ -291,14 +303,15 @@ class Negotiation:
         if self._offer is not None and not self._offer.answered and self._offer.from_side is not from_side:
             raise OfferPending
         description = parse(sdp)
-        stream = audio_stream(description)
-        if not stream.port and any(media.port for media in description.media):
+        streams = audio_streams(description)
+        if not streams[0].port and any(media.port for media in description.media):
             # A fax or a video in place of the audio: refused, the audio that there is goes on (RFC 3261 14.2).
             raise SdpError(488, "no audio stream in use beside the others")
-        self._check_codecs(stream, from_side)
+        usable = self._with_a_common_codec(streams, from_side)
         if self._offer is None or self._offer.answered:
             self._previous_offer = self._offer
-        return self._send_offer(from_side, description, stream, sip_source or self._settings[from_side].sip_source)
+        source = sip_source or self._settings[from_side].sip_source
+        return self._send_offer(_Offer(from_side, description, streams, source, self._ways(usable, from_side)))
 
     def answer(self, from_side: Side, sdp: bytes, branch: str = "", sip_source: str | None = None) -> bytes:
         """Take an answer; returns the one for the side that offered.
@@ -310,11 +323,11 @@ class Negotiation:
         if offer is None or offer.from_side is from_side:
             raise UnexpectedAnswer
         description = parse(sdp)
-        stream = _find_answer(description, offer.stream.index)
-        matched = self._match(offer, stream)
+        way, stream = _find_answer(description, offer.ways)
+        matched = self._match(way, stream)
         source = sip_source or self._settings[from_side].sip_source
-        sent = self._send_answer(offer, description, stream, matched)
-        self.media = self._agree(offer, stream, matched, source, branch)
+        sent = self._send_answer(offer, way, description, stream, matched)
+        self.media = self._agree(offer, way, stream, matched, source, branch)
         self._offer = replace(offer, answered=True)
         return sent
 
@@ -340,8 +353,8 @@ class Negotiation:
         if offer is None or offer.from_side is side:
             self._offer = self._previous_offer = None
             return None
-        self._check_codecs(offer.stream, offer.from_side)
-        return self._send_offer(offer.from_side, offer.description, offer.stream, offer.sip_source)
+        usable = self._with_a_common_codec(offer.streams, offer.from_side)
+        return self._send_offer(replace(offer, ways=self._ways(usable, offer.from_side), answered=False))
 
     def offer_at(self, side: Side, settings: SideSettings) -> bytes:
         """The offer that a side was sent last, as another place of it gets it. Nothing changes by it."""
@@ -374,10 +387,17 @@ class Negotiation:
 
     # --- offers -----------------------------------------------------------------------------------------------------
 
-    def _check_codecs(self, stream: AudioStream, from_side: Side) -> None:
-        if stream.port and not any(item.is_speech for item in self._usable(stream.formats, from_side)):
+    def _with_a_common_codec(self, streams: tuple[AudioStream, ...], from_side: Side) -> list[AudioStream]:
+        """The streams that the codec lists of both sides leave something to speak of; a refused one needs none."""
+        usable = [
+            stream
+            for stream in streams
+            if not stream.port or any(item.is_speech for item in self._usable(stream.formats, from_side))
+        ]
+        if not usable:
             allowed = self._settings[from_side].codecs or self._settings[from_side.other].codecs or ()
-            raise NoCommonCodec(tuple(str(item) for item in stream.formats), allowed)
+            raise NoCommonCodec(tuple(str(item) for item in streams[0].formats), allowed)
+        return usable
 
     def _usable(self, formats: tuple[Format, ...], from_side: Side) -> list[Format]:
         """The formats that the codec lists of both sides allow, in the order of the receiver's list, else the sender's.
@@ -392,12 +412,13 @@ class Negotiation:
         speech.sort(key=lambda item: _position(item, order))
         return speech + [item for item in formats if not item.is_speech]
 
-    def _send_offer(
-        self, from_side: Side, description: SessionDescription, stream: AudioStream, sip_source: str | None
-    ) -> bytes:
-        to_side = from_side.other
+    def _ways(self, streams: list[AudioStream], from_side: Side) -> tuple[_Way, ...]:
+        return tuple(self._way(stream, from_side) for stream in streams)
+
+    def _way(self, stream: AudioStream, from_side: Side) -> _Way:
+        """How a stream is sent on: with which codecs, under which numbers."""
         usable = self._usable(stream.formats, from_side) if stream.port else list(stream.formats)
-        own_numbers, numbers = self._numbers[from_side], self._numbers[to_side]
+        own_numbers, numbers = self._numbers[from_side], self._numbers[from_side.other]
         keys = {item.payload_type: key for key, item in _keys(stream.formats)}
         for number, key in keys.items():
             own_numbers.learn(key, number)
@@ -414,20 +435,24 @@ class Negotiation:
             if added is not None:
                 event = Format(0, TELEPHONE_EVENT, added[1], 1, "0-16", f"telephone-event/{added[1]}")
                 sent.append((added, event, numbers.number_for(added, 101)))
-        self._offer = _Offer(from_side, description, stream, sip_source, tuple(sent), added)
-        return self._send(to_side, self._offered(self._offer, self._settings[to_side]))
+        return _Way(stream, tuple(sent), added)
+
+    def _send_offer(self, offer: _Offer) -> bytes:
+        self._offer = offer
+        to_side = offer.from_side.other
+        return self._send(to_side, self._offered(offer, self._settings[to_side]))
 
     def _offered(self, offer: _Offer, place: SideSettings) -> _Content:
-        """An offer as a place of the other side gets it."""
-        to_side, stream = offer.from_side.other, offer.stream
-        media = []
-        for index, item in enumerate(offer.description.media):
-            if index != stream.index or not stream.port:
-                media.append(item.rejected())
-                continue
-            section = _Section(item, self._ports[to_side][place.local_address], stream.direction, stream.rtcp_mux)
-            formats = [(form.payload_type, number, form) for _, form, number in offer.sent]
-            media.append(section.build(formats, offer.added_event))
+        """An offer as a place of the other side gets it; all ways to carry the audio lead to the same port of ours."""
+        to_side = offer.from_side.other
+        media = [item.rejected() for item in offer.description.media]
+        for way in offer.ways:
+            stream = way.stream
+            if stream.port:
+                item = offer.description.media[stream.index]
+                section = _Section(item, self._ports[to_side][place.local_address], stream.direction, stream.rtcp_mux)
+                formats = [(form.payload_type, number, form) for _, form, number in way.sent]
+                media[stream.index] = section.build(formats, way.added_event)
         previous = self._sent[to_side].content
         if previous is not None and len(previous[1]) > len(media):
             # A dialog never loses an m= line (RFC 3264 section 8).
@@ -436,12 +461,12 @@ class Negotiation:
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
-    def _match(self, offer: _Offer, stream: AudioStream | None) -> list[tuple[_Key, Format, Format]]:
+    def _match(self, way: _Way, stream: AudioStream | None) -> list[tuple[_Key, Format, Format]]:
         """The codecs of an answer that were offered: (key, the format as offered, the format as answered)."""
-        if stream is None or not stream.port or not offer.stream.port:
+        if stream is None or not stream.port or not way.stream.port:
             return []
         matched: list[tuple[_Key, Format, Format]] = []
-        open_entries = list(offer.sent)
+        open_entries = list(way.sent)
         for answered in stream.formats:
             same = [entry for entry in open_entries if _same_codec(entry[1], answered, entry[2])]
             if not same:
@@ -451,7 +476,7 @@ class Negotiation:
             matched.append((chosen[0], chosen[1], answered))
         if not any(answered.is_speech for _, _, answered in matched):
             raise NoCommonCodec(
-                tuple(str(form) for _, form, _ in offer.sent if form.is_speech),
+                tuple(str(form) for _, form, _ in way.sent if form.is_speech),
                 tuple(str(form) for form in stream.formats),
             )
         return matched
@@ -459,6 +484,7 @@ class Negotiation:
     def _send_answer(
         self,
         offer: _Offer,
+        way: _Way,
         description: SessionDescription,
         stream: AudioStream | None,
         matched: list[tuple[_Key, Format, Format]],
@@ -467,30 +493,31 @@ class Negotiation:
         media = [item.rejected() for item in offer.description.media]
         if stream is not None and matched:
             source = description.media[stream.index]
-            direction = Direction(stream.direction & offer.stream.direction.reversed())
-            section = _Section(source, self.port(to_side), direction, offer.stream.rtcp_mux)
+            direction = Direction(stream.direction & way.stream.direction.reversed())
+            section = _Section(source, self.port(to_side), direction, way.stream.rtcp_mux)
             formats = [
                 (answered.payload_type, offered.payload_type, answered)
                 for key, offered, answered in matched
-                if key != offer.added_event
+                if key != way.added_event
             ]
             added = None
             if self._settings[to_side.other].dtmf_by_info and not any(
                 answered.is_telephone_event for _, _, answered in matched
             ):
                 # The answering side has no telephone-event, but takes INFO: keep the digits of the offering side.
-                offered_events = (form for key, form, _ in offer.sent if key != offer.added_event)
+                offered_events = (form for key, form, _ in way.sent if key != way.added_event)
                 wanted = next((form for form in offered_events if form.is_telephone_event), None)
-                if wanted is not None and not offer.stream.secure:
+                if wanted is not None and not way.stream.secure:
                     formats.append((-1, wanted.payload_type, wanted))
                     added = (wanted.name, wanted.clock_rate, wanted.channels, 0)
-            media[offer.stream.index] = section.build(formats, added)
+            media[way.stream.index] = section.build(formats, added)
         lines = _session_lines(description.lines, _network(self._settings[to_side]))
         return self._send(to_side, (lines, tuple(media)))
 
     def _agree(
         self,
         offer: _Offer,
+        way: _Way,
         stream: AudioStream | None,
         matched: list[tuple[_Key, Format, Format]],
         sip_source: str | None,
@@ -498,17 +525,17 @@ class Negotiation:
     ) -> NegotiatedMedia:
         offering, answering = offer.from_side, offer.from_side.other
         sides: list[SideMedia | None] = [None, None]
-        sides[offering] = self._side_media(offering, offer.stream, offer.sip_source, offer.stream.rtcp_mux)
-        mux = offer.stream.rtcp_mux and stream is not None and stream.rtcp_mux
+        sides[offering] = self._side_media(offering, way.stream, offer.sip_source, way.stream.rtcp_mux)
+        mux = way.stream.rtcp_mux and stream is not None and stream.rtcp_mux
         sides[answering] = self._side_media(answering, stream, sip_source, mux)
         # What is offered as an option, in AVP with keys, or refused against the rules, is as the answer has it.
-        secure = offer.stream.secure and stream is not None and stream.secure
-        rules, events = _rules(offer, matched, self._settings[answering].dtmf_by_info)
-        if not offer.stream.secure:
+        secure = way.stream.secure and stream is not None and stream.secure
+        rules, events = _rules(offer.from_side, way, matched, self._settings[answering].dtmf_by_info)
+        if not way.stream.secure:
             for key, _, answered in matched:
                 self._numbers[answering].learn(key, answered.payload_type)
         speech = next((answered for _, _, answered in matched if answered.is_speech), None)
-        packet_time = (stream.packet_time if stream else 0) or offer.stream.packet_time or 20
+        packet_time = (stream.packet_time if stream else 0) or way.stream.packet_time or 20
         caller, called = sides
         assert caller is not None and called is not None
         return NegotiatedMedia(
@@ -686,51 +713,57 @@ def _same_codec(offered: Format, answered: Format, sent_number: int) -> bool:
     return offered.name == answered.name and offered.clock_rate == answered.clock_rate
 
 
-def _find_answer(description: SessionDescription, index: int) -> AudioStream | None:
-    """The answer to the stream at `index`: the one at its place, or (a peer that lost lines) the first audio."""
-    if index < len(description.media):
-        media = description.media[index]
-        if media.media.lower() == "audio" and "RTP/" in media.protocol.upper():
-            return audio_stream(description, index)
+def _find_answer(description: SessionDescription, ways: tuple[_Way, ...]) -> tuple[_Way, AudioStream | None]:
+    """The way that an answer takes, and its stream: the first one in use at its place.
+
+    Of a peer that lost lines it is the first audio, as an answer to the way of its protocol.
+    """
+    media = description.media
+    if ways[-1].stream.index < len(media):
+        places = [(way, way.stream.index) for way in ways if media[way.stream.index].is_audio]
+        if places:
+            way, index = next((place for place in places if media[place[1]].port), places[0])
+            return way, audio_stream(description, index)
     try:
-        return audio_stream(description)
+        stream = audio_stream(description)
     except SdpError as error:
         if error.status == 488:
-            return None
+            return ways[0], None
         raise
+    return next((way for way in ways if way.stream.protocol == stream.protocol), ways[0]), stream
 
 
 def _rules(
-    offer: _Offer, matched: list[tuple[_Key, Format, Format]], answering_takes_info: bool
+    offering: Side, way: _Way, matched: list[tuple[_Key, Format, Format]], answering_takes_info: bool
 ) -> tuple[
     tuple[tuple[PayloadRule, ...], tuple[PayloadRule, ...]], tuple[tuple[int, int] | None, tuple[int, int] | None]
 ]:
     """The payload rules per sending side and the telephone-event payload type towards each side."""
-    told = {key: number for key, _, number in offer.sent}
+    told = {key: number for key, _, number in way.sent}
     by_side: list[dict[int, PayloadRule]] = [{}, {}]
     events: list[tuple[int, int] | None] = [None, None]
-    offering, answering = offer.from_side, offer.from_side.other
+    answering = offering.other
     # The answering side should send by the numbers of our offer; many send by their own.
     for by_own_number in (False, True):
         for key, offered, answered in matched:
             number = answered.payload_type if by_own_number else told[key]
-            outgoing = -1 if key == offer.added_event else offered.payload_type
-            by_side[answering].setdefault(number, _rule(number, outgoing, answered, offer.stream.secure))
+            outgoing = -1 if key == way.added_event else offered.payload_type
+            by_side[answering].setdefault(number, _rule(number, outgoing, answered, way.stream.secure))
     for key, offered, answered in matched:
         event = answered.is_telephone_event
         if event and events[answering] is None:
             events[answering] = (answered.payload_type, answered.clock_rate)
-        if key == offer.added_event:
+        if key == way.added_event:
             continue
         # The offering side sends by the numbers of our answer, which are its own.
         number = offered.payload_type
-        by_side[offering][number] = _rule(number, answered.payload_type, answered, offer.stream.secure)
+        by_side[offering][number] = _rule(number, answered.payload_type, answered, way.stream.secure)
         if event and events[offering] is None:
             events[offering] = (number, offered.clock_rate)
     if answering_takes_info and not any(answered.is_telephone_event for _, _, answered in matched):
-        for key, form, _ in offer.sent:
-            if form.is_telephone_event and key != offer.added_event:
-                by_side[offering][form.payload_type] = _rule(form.payload_type, -1, form, offer.stream.secure)
+        for key, form, _ in way.sent:
+            if form.is_telephone_event and key != way.added_event:
+                by_side[offering][form.payload_type] = _rule(form.payload_type, -1, form, way.stream.secure)
                 events[offering] = events[offering] or (form.payload_type, form.clock_rate)
     return (tuple(by_side[0].values()), tuple(by_side[1].values())), (events[0], events[1])
 

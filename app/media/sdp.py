@@ -121,6 +121,11 @@ class MediaDescription:
         port = str(self.port) if self.port_count == 1 else f"{self.port}/{self.port_count}"
         return " ".join((self.media, port, self.protocol, *self.formats))
 
+    @property
+    def is_audio(self) -> bool:
+        """Whether it is audio over RTP of any kind."""
+        return self.media.lower() == "audio" and "RTP/" in self.protocol.upper()
+
     def rejected(self) -> MediaDescription:
         """The same stream with port 0 (RFC 3264 section 6), without lines that could tell anything."""
         return MediaDescription(self.media, 0, 1, self.protocol, self.formats)
@@ -148,6 +153,8 @@ class AudioStream:
 
     index: int
     """The position of its m= line."""
+    protocol: str
+    """As its m= line has it, in capitals: RTP/AVP, RTP/SAVP, UDP/TLS/RTP/SAVPF ..."""
     host: str
     """Where its owner wants media: an IP address or a name; blank where media is on hold by address."""
     port: int
@@ -240,12 +247,28 @@ def audio_index(description: SessionDescription) -> int | None:
     """The m= line to relay: the first audio stream over RTP in use, else the first one at all, else None."""
     unused = None
     for index, media in enumerate(description.media):
-        if media.media.lower() == "audio" and "RTP/" in media.protocol.upper():
+        if media.is_audio:
             if media.port:
                 return index
             if unused is None:
                 unused = index
     return unused
+
+
+def audio_streams(description: SessionDescription) -> tuple[AudioStream, ...]:
+    """The stream that `audio_index` finds, then every further way in use to carry the same audio.
+
+    A phone that leaves the encryption to its peer mostly offers one audio stream twice, as RTP/SAVP and as RTP/AVP, for
+    one of them to be taken. No RFC says so, hence a second stream over the same protocol is another stream, not another
+    way. Raises `SdpError` as `audio_stream` does.
+    """
+    streams = [audio_stream(description)]
+    if streams[0].port:
+        for index in range(streams[0].index + 1, len(description.media)):
+            media = description.media[index]
+            if media.is_audio and media.port and all(media.protocol.upper() != each.protocol for each in streams):
+                streams.append(audio_stream(description, index))
+    return tuple(streams)
 
 
 def audio_stream(description: SessionDescription, index: int | None = None) -> AudioStream:
@@ -274,6 +297,7 @@ def audio_stream(description: SessionDescription, index: int | None = None) -> A
         host = ""
     return AudioStream(
         index=index,
+        protocol=media.protocol.upper(),
         host=host,
         port=media.port,
         rtcp_host=attributes.rtcp_host or host,

@@ -405,6 +405,93 @@ def test_encryption_that_is_an_option_is_as_the_answer_says(
     assert all(rule.incoming == rule.outgoing for rules in media.rules for rule in rules)
 
 
+KEYED = f"m=audio 4000 RTP/SAVP 0 8 96\na=rtpmap:96 telephone-event/8000\n{CRYPTO}"
+PLAIN = "m=audio 4000 RTP/AVP 0 8 96\na=rtpmap:96 telephone-event/8000\n"
+HEAD = "v=0\no=- 1 1 IN IP4 203.0.113.5\ns=-\nc=IN IP4 203.0.113.5\nt=0 0\n"
+
+
+def two_ways(*sections: str) -> bytes:
+    return (HEAD + "".join(sections)).replace("\n", "\r\n").encode()
+
+
+def media_lines(data: bytes) -> list[str]:
+    return [line for line in lines_of(data) if line.startswith("m=")]
+
+
+def test_audio_offered_with_and_without_encryption_is_passed_on_as_both() -> None:
+    negotiation = make()
+    sent = negotiation.offer(Side.CALLER, two_ways(KEYED, PLAIN, "m=audio 4002 RTP/AVP 0\n"))
+    assert media_lines(sent) == [
+        "m=audio 30002 RTP/SAVP 0 8 96",
+        "m=audio 30002 RTP/AVP 0 8 96",
+        "m=audio 0 RTP/AVP 0",  # another stream: only one is relayed
+    ]
+    assert lines_of(sent).count(CRYPTO.strip()) == 1
+
+
+ANSWERED_KEYED = KEYED.replace("4000", "5000")
+ANSWERED_PLAIN = PLAIN.replace("4000", "5002")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "secure", "port"),
+    [
+        (
+            ("m=audio 0 RTP/SAVP 0\n", ANSWERED_PLAIN),
+            ["m=audio 0 RTP/SAVP 0 8 96", "m=audio 30000 RTP/AVP 0 8 96"],
+            False,
+            5002,
+        ),
+        (
+            (ANSWERED_KEYED, "m=audio 0 RTP/AVP 0\n"),
+            ["m=audio 30000 RTP/SAVP 0 8 96", "m=audio 0 RTP/AVP 0 8 96"],
+            True,
+            5000,
+        ),
+        (
+            (ANSWERED_KEYED, ANSWERED_PLAIN),
+            ["m=audio 30000 RTP/SAVP 0 8 96", "m=audio 0 RTP/AVP 0 8 96"],
+            True,
+            5000,
+        ),
+        ((ANSWERED_PLAIN,), ["m=audio 0 RTP/SAVP 0 8 96", "m=audio 30000 RTP/AVP 0 8 96"], False, 5002),
+        ((ANSWERED_KEYED,), ["m=audio 30000 RTP/SAVP 0 8 96", "m=audio 0 RTP/AVP 0 8 96"], True, 5000),
+    ],
+    ids=["plain", "keyed", "both", "one line, plain", "one line, keyed"],
+)
+def test_one_way_is_answered(answer: tuple[str, ...], expected: list[str], secure: bool, port: int) -> None:
+    negotiation = make()
+    negotiation.offer(Side.CALLER, two_ways(KEYED, PLAIN.replace("4000", "4010")))
+    assert media_lines(negotiation.answer(Side.CALLED, two_ways(*answer))) == expected
+    media = negotiation.media
+    assert media is not None and media.active and media.secure is secure
+    assert [side.port for side in media.sides] == [4000 if secure else 4010, port]
+    assert media.events == ((None, None) if secure else ((96, 8000), (96, 8000)))
+
+
+def test_both_ways_refused_is_a_call_without_audio() -> None:
+    negotiation = make()
+    negotiation.offer(Side.CALLER, two_ways(KEYED, PLAIN))
+    sent = negotiation.answer(Side.CALLED, two_ways("m=audio 0 RTP/SAVP 0\n", "m=audio 0 RTP/AVP 0\n"))
+    assert media_lines(sent) == ["m=audio 0 RTP/SAVP 0 8 96", "m=audio 0 RTP/AVP 0 8 96"]
+    assert negotiation.media is not None and not negotiation.media.active
+
+
+def test_the_next_target_is_offered_both_ways_and_a_hold_keeps_the_one_taken() -> None:
+    negotiation = make()
+    negotiation.offer(Side.CALLER, two_ways(KEYED, PLAIN))
+    negotiation.answer(Side.CALLED, two_ways("m=audio 0 RTP/SAVP 0\n", ANSWERED_PLAIN), branch="early")
+    again = negotiation.redirect(Side.CALLED, SideSettings(US, codecs=("PCMA",)), {US: 30004}, 7)
+    assert again is not None
+    assert media_lines(again) == ["m=audio 30004 RTP/SAVP 8 96", "m=audio 30004 RTP/AVP 8 96"]
+    taken = ANSWERED_PLAIN.replace("AVP 0 8", "AVP 8")
+    negotiation.answer(Side.CALLED, two_ways("m=audio 0 RTP/SAVP 8\n", taken))
+    held = negotiation.offer(Side.CALLED, two_ways("m=audio 0 RTP/SAVP 8\n", f"{taken}a=sendonly\n"))
+    assert media_lines(held) == ["m=audio 0 RTP/SAVP 8", "m=audio 30000 RTP/AVP 8 96"]
+    negotiation.answer(Side.CALLER, two_ways("m=audio 0 RTP/SAVP 8\n", f"{PLAIN}a=recvonly\n"))
+    assert negotiation.media is not None and negotiation.media.held and negotiation.media.sides[1].port == 5002
+
+
 def test_two_sides_without_telephone_event_are_told_of_none() -> None:
     """What the relay offers of itself is not answered to a side that never offered it."""
     both = SideSettings(US, dtmf_by_info=True)
@@ -557,6 +644,7 @@ PIECES = st.lists(
             "m=video 1 RTP/AVP 31",
             "m=audio 0 RTP/AVP 0",
             "m=audio 7000 RTP/SAVP 96 97",
+            "m=audio 7000 RTP/SAVP 8 0",
             "m=image 9 udptl t38",
         ]
     ),
