@@ -241,7 +241,7 @@ class Call:
             failure = Failed(503, "", FailureKind.LOCAL)
             self.text = f"no target is left: {text}"
         else:
-            self.text = f"{failure.status} {failure.reason}".strip()
+            self.text = str(failure) if failure.kind is FailureKind.ANSWER else f"{failure.status} {failure}"
         target = self.target
         if failure.kind in UNHEARD and target is not None and target.kind is RouteType.LOCAL_USER:
             # A phone that is switched off, or behind a way that is gone, is no trouble of this server's.
@@ -381,9 +381,8 @@ class Call:
         target = self.target
         if target is None:
             return
-        reason = failure.reason if failure.kind is not FailureKind.ANSWER else f"{failure.status} {failure.reason}"
         status = failure.status if failure.kind is FailureKind.ANSWER else 0
-        self._note(target.name, target.called_number, self._began, status, reason + self._at_which_address(target))
+        self._note(target.name, target.called_number, self._began, status, f"{failure}{self._at_which_address(target)}")
         self._last_answer = failure
         self._dialler.outcome(target, failure)
         if self._rang and not (isinstance(target.record, OutgoingFields) and target.record.failover_after_ringing):

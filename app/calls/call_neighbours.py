@@ -88,6 +88,9 @@ class CallMedia(Protocol):
     def established(self) -> None:
         """The call is answered."""
 
+    def hears_called_side(self, within: float) -> bool:
+        """Whether audio came from the called side within the last so many seconds."""
+
     def press(self, to_caller: bool, pressed: PressedDigit) -> bool:
         """Put a digit into the audio of a side; False where it does not take digits there."""
 

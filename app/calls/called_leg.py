@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.calls.call_words import refusal_of
-from app.calls.challenges import is_stale, realms_of
+from app.calls.challenges import is_stale
 from app.calls.diversion import diversion_reason, redirected_to
 from app.calls.leg import AGAIN_SOON, CANCEL_PATIENCE, Authorize, Leg, LegOwner, body_headers, body_of
 from app.calls.leg_events import Answered, Body, EndCause, Failed, FailureKind, OfferRefused, Redirected, Ringing
 from app.calls.outgoing import USER_AGENT
 from app.calls.provisional import option_in
+from app.calls.refusals import explanation
 from app.calls.session_timer import agreed_as_client, asked_for, offer_as_client, wanted_minimum
 from app.sip.dialog import Dialog, DialogSet
 from app.sip.endpoint import Endpoint
@@ -345,15 +346,10 @@ class CalledLeg(Leg):
             why = diversion_reason(response, rang=self.rang)
             self._fail(Redirected(status, response.reason, redirected_to(response), why))
             return
-        reason = self._reason_of(response)
-        self._fail(Failed(status, reason, FailureKind.ANSWER, response.get("Retry-After") or ""))
-
-    def _reason_of(self, response: Response) -> str:
-        """The peer's words, with ours where it asks for a password in the name of somebody else."""
-        if response.status not in (401, 407) or self.authorize is None or self._challenged:
-            return response.reason
-        realms = ", ".join(sorted(realms_of(response)))[:80]
-        return f"{response.reason} (it gets no password: its realm {realms!r} is neither the line's domain nor known)"
+        words = explanation(
+            self.request, response, has_password=self.authorize is not None, gave_it=bool(self._challenged)
+        )
+        self._fail(Failed(status, response.reason, FailureKind.ANSWER, response.get("Retry-After") or "", words))
 
     def _try_again_with_password(self, response: Response) -> bool:
         """RFC 3261 22.2: the same INVITE with credentials.

@@ -105,6 +105,12 @@ class Failed(NamedTuple):
     reason: str
     kind: FailureKind
     retry_after: str = ""
+    explanation: str = ""
+    """What explains a peer's answer beside its status, in words for the administrator."""
+
+    def __str__(self) -> str:
+        words = self.reason if self.kind is not FailureKind.ANSWER else f"{self.status} {self.reason}".strip()
+        return f"{words} ({self.explanation})" if self.explanation else words
 
 
 class Redirected(NamedTuple):

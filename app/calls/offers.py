@@ -16,6 +16,7 @@ from app.calls.leg_events import (
     OfferRefused,
     Ringing,
 )
+from app.calls.ringback import Ringback
 from app.errors import RemoteError
 from app.events import CallState
 from app.sip.dialog import DialogRole
@@ -95,6 +96,7 @@ class Offers:
         "_offer",
         "_offerer",
         "_restoring",
+        "_ringback",
         "_state",
         "_tries",
         "_untold",
@@ -133,9 +135,12 @@ class Offers:
         """Who has been sent what the caller answered to its description."""
         self._tries = 0
         self._again: Deadline | None = None
+        self._ringback: Ringback | None = None
+        """Watches whether the audio comes that was announced before the answer; None before anybody rings."""
 
     def close(self) -> None:
         """The call is over."""
+        self._stop_ringback()
         self._stop_waiting()
         self._call = self._heard = self._offerer = self._joining = self._updated = self._newcomer = None
 
@@ -156,6 +161,7 @@ class Offers:
 
     def attempt(self) -> None:
         """Another target is tried, or another address of it: nothing is heard of the one before."""
+        self._stop_ringback()
         self._drop_exchange()
         if not self._of.caller.is_promised:
             self._heard = None
@@ -188,6 +194,14 @@ class Offers:
         if body is not None:
             self._heard, self._heard_dialog = leg, event.early_dialog
         caller.ring(event.status, event.reason, body)
+        if self._ringback is None:
+            self._ringback = Ringback(self._of)
+        self._ringback.passed_on(event.status, body)
+
+    def _stop_ringback(self) -> None:
+        if self._ringback is not None:
+            self._ringback.stop()
+            self._ringback = None
 
     def _preview(self, leg: CalledLeg, event: Ringing, body: Body) -> Body | None:
         """Early media: what the caller shall be told of a description that answers its offer."""
@@ -219,6 +233,7 @@ class Offers:
 
     def answered(self, leg: CalledLeg, body: Body | None) -> None:
         """The called side has answered: so is the caller, now or when what is under way allows it."""
+        self._stop_ringback()
         caller = self._of.caller
         tag = leg.dialog.id.remote_tag if leg.dialog is not None else ""
         if leg is self._joining and tag == self._joining_dialog:

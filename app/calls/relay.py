@@ -98,6 +98,10 @@ class CallRelay:
             self._reached_at(self.call.called)
         self.session.established()
 
+    def hears_called_side(self, within: float) -> bool:
+        """Whether audio came from the called side within the last so many seconds."""
+        return self.session.silent_for(Side.CALLED) <= within
+
     def press(self, to_caller: bool, pressed: PressedDigit) -> bool:
         """Put a digit that came by INFO into the audio of a side that takes telephone-event; False where none does."""
         side = Side.CALLER if to_caller else Side.CALLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -155,6 +156,11 @@ class MediaSession:
         self.learned = {key: address for key, address in self.learned.items() if key[0] != side}
         self._heard_from.pop(side, None)
         self._send((int(Command.PLACE), self.number, int(side), self._negotiation.ends(side)))
+
+    def silent_for(self, side: Side) -> float:
+        """Seconds since a side's newest packet, as far as the worker has told; infinite where none ever came."""
+        newest = self._packet_at[side]
+        return self._host.clock() - newest if newest >= 0 else math.inf
 
     @property
     def problems(self) -> tuple[Problem, Problem]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from simulation.raw import OTHER_SDP, Wire, hang_up
 from simulation.relayed import RelayedWire, audio
 from simulation.test_calls import trunks
 from simulation.test_relayed import ours
 from simulation.world import SDP
+
+from app.media.figures import EMPTY_ROW
 
 ONLY_RINGS = {"early_media": "ringing"}
 CARRIER_AUDIO = audio("203.0.113.9", 5000)
@@ -93,3 +97,74 @@ def test_relayed_audio_begins_with_the_answer() -> None:
     up.ack()
     hang_up(w, up)
     assert w.record().end_cause == "normal"
+
+
+def silent(fields: dict[str, str] | None = None) -> RelayedWire:
+    return RelayedWire(trunks(**{"relay_media": "yes", **(fields or {})}))
+
+
+@pytest.mark.parametrize("status", [183, 180])
+def test_a_caller_that_hears_nothing_is_told_that_it_rings(status: int) -> None:
+    """RFC 3960 3.2: audio was announced and none came; a 180 without description makes the phone ring of itself."""
+    w = silent()
+    up, down = w.call(body=audio("192.0.2.7", 4000))
+    down.respond(status, CARRIER_AUDIO)
+    w.advance(2.5)
+    assert bodies(w) == [(status, True)]
+    w.advance(1)
+    assert bodies(w) == [(status, True), (180, False)]
+    (call,) = w.switch.calls.values()
+    assert call.text == "ringing"
+    w.advance(30)
+    assert len(bodies(w)) == 2
+    down.respond(200, CARRIER_AUDIO)
+    w.advance()
+    assert up.answer.status == 200 and ours(up.answer.body)
+    up.ack()
+    hang_up(w, up)
+    (step,) = [step for step in w.record().trail if step.startswith("early media")]
+    assert step == (
+        "early media: trunk:1 announced audio before the answer, and none came within 3 s; "
+        "the caller is told that it rings"
+    )
+
+
+@pytest.mark.parametrize("what", ["audio", "ringing", "answer", "not relayed", "refused"])
+def test_no_ringing_is_made_up(what: str) -> None:
+    w = silent({"relay_media": "no"} if what == "not relayed" else None)
+    _, down = w.call(body=audio("192.0.2.7", 4000))
+    down.respond(183, CARRIER_AUDIO)
+    w.advance(1)
+    told = [(183, True)]
+    if what == "audio":
+        (session,) = w.control.sessions.values()
+        session.take_rows(EMPTY_ROW, EMPTY_ROW._replace(packets=50), w.world.clock.monotonic())
+    elif what == "ringing":
+        down.respond(180)
+        told.append((180, False))
+    elif what == "answer":
+        down.respond(200, CARRIER_AUDIO)
+    elif what == "refused":
+        down.respond(486)
+    w.advance(5)
+    assert bodies(w) == told
+
+
+def both_relay(document: dict[str, Any]) -> dict[str, object]:
+    return {"sip_trunks": [{**trunk, "relay_media": "yes"} for trunk in document["sip_trunks"]]}
+
+
+def test_the_next_trunk_is_watched_anew() -> None:
+    document = trunks(next_trunk_id=2, failover_after_ringing=True)
+    w = RelayedWire({**document, **both_relay(document)})
+    _, down = w.call(body=audio("192.0.2.7", 4000))
+    down.respond(183, CARRIER_AUDIO)
+    w.advance(2)
+    down.respond(503)
+    w.advance(2)
+    assert bodies(w) == [(183, True)]
+    w.backup.incoming().respond(183, CARRIER_AUDIO)
+    w.advance(2.5)
+    assert bodies(w) == [(183, True), (183, True)]
+    w.advance(1)
+    assert bodies(w) == [(183, True), (183, True), (180, False)]
