@@ -648,7 +648,21 @@ class Engine:
         if system is not meant.system:
             meant = replace(meant, system=system)
         plan, live = (switch.plan, switch.live) if switch is not None else (None, None)
-        return simulate(meant, source, caller_number, called_number, live, plan=plan, phone_of=self._phone_of, at=at)
+        return simulate(
+            meant,
+            source,
+            caller_number,
+            called_number,
+            live,
+            plan=plan,
+            phone_of=self._phone_of,
+            at=at,
+            addresses_of=self._addresses_of,
+        )
+
+    def _addresses_of(self, name: str) -> tuple[str, ...]:
+        """The addresses that a host name of a trunk or line is known to have now."""
+        return self._switch.destinations.addresses_of(name) if self._switch is not None else ()
 
     def _phone_of(self, number: str) -> tuple[str, Flow] | None:
         """The Contact of the phone that a user registered last, and the way to it."""

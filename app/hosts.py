@@ -30,3 +30,11 @@ def unbracketed(host: str) -> str:
 def format_host_port(host: str, port: int) -> str:
     """`192.0.2.8:5060`, with brackets around IPv6."""
     return f"{bracketed(host)}:{port}"
+
+
+def split_host_port(text: str, default_port: int = 5060) -> tuple[str, int]:
+    """The host, without brackets, and the port of `192.0.2.8:5060`, `[2001:db8::1]:5060` or a host alone."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal()) or not host or (":" in host and not host.endswith("]")):
+        return unbracketed(text), default_port
+    return unbracketed(host), int(port)

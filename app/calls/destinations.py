@@ -57,7 +57,7 @@ ServerKey = tuple[str, int, Transport]
 class _Server:
     """What is known of one server."""
 
-    __slots__ = ("error", "missed", "name", "places")
+    __slots__ = ("error", "is_awaited", "missed", "name", "places")
 
     def __init__(self, name: str | None) -> None:
         self.name = name
@@ -65,6 +65,8 @@ class _Server:
         self.places: tuple[Place, ...] = ()
         self.error = ""
         """Why its places are not known, or not known anew."""
+        self.is_awaited = False
+        """Whether its name is being looked up for the first time."""
         self.missed: dict[tuple[str, int], float] = {}
         """When which of several places did not answer (monotonic), the one that was missed last at the end."""
 
@@ -118,7 +120,13 @@ class Destinations:
         if self._lookup is None:
             server.error = f"names such as {host} cannot be looked up here"
             return
+        server.is_awaited = True
         self._look_up(key, server, self._found)
+
+    def awaits(self, record: OutgoingFields) -> bool:
+        """Whether the name of a record's server is being looked up for the first time: nothing is wrong with it yet."""
+        server = self._servers.get(_key(record))
+        return server is not None and server.is_awaited
 
     def _look_up(
         self, key: ServerKey, server: _Server, found: Callable[[ServerKey, _Server, tuple[Place, ...], str], bool]
@@ -150,6 +158,7 @@ class Destinations:
         if self._servers.get(key) is not server:
             # The record is gone, or came back meanwhile and is looked up by itself.
             return False
+        server.is_awaited = False
         if places:
             server.error = ""
             # Servers of one priority come in another order each time, which is no news to anybody but the next call.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from app.calls.address_rules import AddressRules
 from app.events import Ban
 from app.hosts import format_host_port
 from app.records import AddressAction, AddressList, Configuration
@@ -130,7 +130,7 @@ class Guard:
         self._phones = phones
         self._is_trusted: Callable[[str], bool] = lambda _host: False
         self._sources: dict[str, _Source] = {}
-        self._networks: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, AddressAction]] = []
+        self._rules = AddressRules()
         self._bans: dict[str, tuple[Ban, float]] = {}
         self._barred: dict[tuple[str, int], str] = {}
         """Single phones of an address, with what their bans are kept under."""
@@ -147,13 +147,7 @@ class Guard:
         self._rate = float(system.max_messages_per_second)
         self._ban_failures = system.ban_failures
         self._ban_seconds = float(system.ban_seconds)
-        self._networks = [
-            (ipaddress.ip_network(entry.network), entry.action)
-            for entry in configuration.records(AddressList)
-            if entry.enabled
-        ]
-        # The longest network decides.
-        self._networks.sort(key=lambda pair: -pair[0].prefixlen)
+        self._rules = AddressRules(configuration.records(AddressList))
         # Who was noticed stays so: a change of the configuration is no pardon.
         noticed = {
             host: source
@@ -176,13 +170,9 @@ class Guard:
             self._on_change()
 
     def _treatment(self, host: str) -> int:
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return _LIMITED
-        for network, action in self._networks:
-            if network.version == address.version and address in network:
-                return _EXEMPT if action is AddressAction.ACCEPT else _DROPPED
+        entry = self._rules.entry_for(host)
+        if entry is not None:
+            return _EXEMPT if entry.action is AddressAction.ACCEPT else _DROPPED
         return _EXEMPT if self._is_trusted(host) else _LIMITED
 
     def admit(self, host: str, port: int, now: float) -> bool:

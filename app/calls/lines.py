@@ -405,8 +405,8 @@ class Lines:
             watch.expires = 0
         self._plan(line_id, watch, delay)
         watch.until = self._clock.monotonic() + delay
-        if not watch.expires:
-            # One that only could not be refreshed still holds for a while.
+        if not watch.expires and not self._destinations.awaits(self._records[line_id]):
+            # One that only could not be refreshed still holds for a while; a name takes a moment to be looked up.
             self._tell_missed(line_id, watch, True, f"is not registered: {reason}")
         self.publish(line_id)
 

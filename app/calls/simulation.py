@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
+from app.calls.address_rules import AddressRules
 from app.calls.addresses import Addresses
 from app.calls.identity import CallerIdentity
 from app.calls.leg_events import Body
@@ -17,13 +19,14 @@ from app.calls.outgoing import (
     contact_user,
     make_invite,
 )
+from app.calls.sources import AddressesOf, Sources
 from app.dialplan.decide import decide
-from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision
+from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision, TrailStep
 from app.dialplan.live import IdleState, LiveState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
-from app.hosts import bracketed, is_address
-from app.records import Configuration, LocalUser, Transport
+from app.hosts import bracketed, is_address, split_host_port
+from app.records import AddressAction, AddressList, Configuration, ExternalLine, LocalUser, SipTrunk, Transport
 from app.sip.flow import DEFAULT_PORTS, Flow
 from app.sip.multipart import SESSION_TYPE
 from app.sip.transport.transports import local_address
@@ -39,6 +42,10 @@ ANYWHERE = "198.51.100.1"
 
 PhoneOf = Callable[[str], tuple[str, Flow] | None]
 """The Contact URI of a local user's phone and the way to it, None where none is registered."""
+
+
+def _no_names(_name: str) -> tuple[str, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +83,30 @@ def simulate(
     plan: DialPlan | None = None,
     phone_of: PhoneOf | None = None,
     at: datetime | None = None,
+    addresses_of: AddressesOf = _no_names,
 ) -> Simulation:
     """Decide about a call as if it came in now. Without `live` everybody is reachable and nothing is busy.
+
+    A call from an address is that of the trunk, line or user that the address belongs to; `addresses_of(name)` tells
+    what is known of the host names among them.
 
     `plan` is the configuration's dial plan where it is compiled already. `phone_of(number)` knows the Contact of a
     registered phone and the way to it; without it a place is made up. `at` is the local time for the business hours.
     """
+    known = None
+    if source.kind is SourceKind.ADDRESS:
+        known = _who_is_at(configuration, source.address, called_number, addresses_of)
+        source = known.source or source
     if not caller_number and source.kind is SourceKind.LOCAL_USER:
         caller_number = source.number
     request = CallRequest(source, caller_number, called_number, False, draw, at)
-    decision = decide(
+    decision: RouteDecision = decide(
         request, plan if plan is not None else DialPlan(configuration), live if live is not None else IdleState()
     )
+    if known is not None:
+        if known.source is None and isinstance(decision, Reject):
+            decision = replace(decision, text=known.words)
+        decision = replace(decision, trail=(TrailStep("address", known.words), *decision.trail))
     targets: tuple[SimulatedTarget, ...] = ()
     refusals = tuple(f"{skipped.name}: {skipped.reason}" for skipped in decision.skipped)
     if isinstance(decision, Dial):
@@ -96,6 +115,36 @@ def simulate(
     elif isinstance(decision, Reject):
         refusals = (*refusals, f"{decision.status} {decision.reason}: {decision.text}")
     return Simulation(decision, targets, refusals)
+
+
+class _Known(NamedTuple):
+    """Who an address is."""
+
+    source: Source | None
+    words: str
+
+
+def _who_is_at(configuration: Configuration, place: str, called: str, addresses_of: AddressesOf) -> _Known:
+    """Who a call from an address comes from, as `app.calls.authentication` finds it before any password."""
+    host, port = split_host_port(place)
+    entry = AddressRules(configuration.records(AddressList)).entry_for(host)
+    if entry is not None and entry.action is AddressAction.DROP:
+        return _Known(
+            None, f"address list entry {entry.id} ({entry.network}) drops whatever comes from {host}, without an answer"
+        )
+    sources = Sources(configuration, addresses_of)
+    source = sources.identify(host, port, (called,))
+    if source is None:
+        return _Known(None, f"{sources.why_unknown(host)}; only a local user with its password may call from there")
+    return _Known(source, f"{place} belongs to {_words_of(configuration, source)}")
+
+
+def _words_of(configuration: Configuration, source: Source) -> str:
+    if source.kind is SourceKind.LOCAL_USER:
+        return f"local user {source.number}"
+    kind = SipTrunk if source.kind is SourceKind.SIP_TRUNK else ExternalLine
+    record = configuration.get(kind, source.id)
+    return f"{kind.title} {record.caption() if record is not None else source.id}"
 
 
 def _own_host(configuration: Configuration, server: str) -> str:

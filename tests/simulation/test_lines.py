@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from simulation.world import Peer, Plan, World
 
+from app.calls.destinations import Place
 from app.calls.switch import Switch
 from app.events import Alarm, LineState, Severity
 from app.records import Configuration
 from app.records.document import read_document
 from app.sip.auth import AuthOutcome, DigestServer
 from app.sip.endpoint import new_tag
-from app.sip.flow import Flow
+from app.sip.flow import Flow, TransportName
 from app.sip.message import Request, Response
 from app.sip.transaction import Key
 
@@ -228,6 +229,31 @@ def test_a_line_that_is_lost_is_said_once_and_so_is_its_return() -> None:
     assert [alarm.cleared for alarm in alarms] == [False, True]
     assert alarms[1].text == "External line 1 - line1@carrier.test is registered again"
     assert provider.registered
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["found", "not found"])
+def test_a_name_that_is_being_looked_up_is_no_alarm(is_known: bool) -> None:
+    world = World()
+    Provider(world)
+
+    def lookup(
+        name: str, port: int | None, transport: TransportName, done: Callable[[tuple[Place, ...], str], bool]
+    ) -> None:
+        places = (Place("udp", PROVIDER, 5060),) if is_known else ()
+        world.at(2.0, lambda: bool(done(places, "" if is_known else "there is no such name")))
+
+    world.lookup = lookup
+    alarms: list[Alarm] = []
+    world.events.subscribe(Alarm, alarms.append)
+    switch = world.switch(document(server_address="carrier.test"))
+    world.advance(1.9)
+    assert not alarms
+    world.advance(20)
+    if is_known:
+        assert not alarms and state_of(switch) is LineState.REGISTERED
+    else:
+        (alarm,) = alarms
+        assert "DNS: there is no such name" in alarm.text
 
 
 @pytest.mark.parametrize("change", [None, {"enabled": False}], ids=["deleted", "disabled"])

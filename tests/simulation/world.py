@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
 from app.calls.challenges import answer_challenge
+from app.calls.destinations import Lookup
 from app.calls.leg import Leg
 from app.calls.leg_events import (
     Answered,
@@ -85,6 +86,8 @@ class World:
         self.log: list[tuple[float, Flow, bytes]] = []
         self.keep_log = False
         self.ways: dict[tuple[str, int], DatagramWays] = {}
+        self.lookup: Lookup | None = None
+        """What switches that are made from now on ask for the addresses of names."""
         """The transports of each switch, by its address."""
 
     def send(self, flow: Flow, data: bytes) -> None:
@@ -135,7 +138,7 @@ class World:
             send=self.send,
             ways=self.ways.setdefault((host, port), DatagramWays(host, port)),
             local_address_towards=lambda _host: host,
-            lookup=None,
+            lookup=self.lookup,
             events=self.events,
             recorder=self.recorder,
             node="simulation",

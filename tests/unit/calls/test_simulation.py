@@ -97,3 +97,67 @@ def test_a_phone_is_a_target_as_well() -> None:
     (target,) = simulation.targets
     assert target.name == "user:100"
     assert target.invite.startswith("INVITE sip:100@phone.invalid SIP/2.0\r\n")
+
+
+SEVERAL_PEERS: dict[str, Any] = {
+    "sip_trunks": [
+        {"id": 1, "server_address": "192.0.2.1"},
+        {"id": 2, "server_address": "192.0.2.1", "server_port": 5070},
+        {"id": 3, "server_address": "192.0.2.3", "trusted_networks": ["198.51.100.0/24"]},
+        {"id": 4, "server_address": "192.0.2.4", "trusted_networks": ["198.51.100.128/25", "2001:db8::/64"]},
+        {"id": 5, "server_address": "192.0.2.5", "enabled": False},
+        {"id": 6, "server_address": "carrier.test"},
+    ],
+    "external_lines": [
+        {"id": 1, "account": "4930", "server_address": "192.0.2.9", "local_user": "100"},
+        {"id": 2, "account": "4940", "server_address": "192.0.2.9", "local_user": "100"},
+    ],
+    "local_users": [{"number": "100", "password": "p", "trusted_address": "192.0.2.100"}],
+    "address_lists": [
+        {"network": "203.0.113.0/24", "action": "drop"},
+        {"network": "203.0.113.8/32", "action": "accept"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "called", "source"),
+    [
+        ("192.0.2.1:5060", "100", "SIP trunk 1"),
+        ("192.0.2.1:5070", "100", "SIP trunk 2"),
+        ("192.0.2.1:9999", "100", "SIP trunk 1"),
+        ("192.0.2.1", "100", "SIP trunk 1"),
+        ("198.51.100.7:5060", "100", "SIP trunk 3"),
+        ("198.51.100.200:5060", "100", "SIP trunk 4"),
+        ("[2001:db8::9]:5060", "100", "SIP trunk 4"),
+        ("2001:db8::9", "100", "SIP trunk 4"),
+        ("192.0.2.66:5060", "100", "SIP trunk 6"),
+        ("192.0.2.9:5060", "4940", "external line 2"),
+        ("192.0.2.100:5060", "100", "local user 100"),
+    ],
+)
+def test_a_call_from_an_address_is_that_of_whom_it_belongs_to(place: str, called: str, source: str) -> None:
+    """As design section 6 has it: exact address and port, the address alone, the longest network, and so on."""
+    configuration = configured(**SEVERAL_PEERS)
+    simulation = simulate(
+        configuration, Source.parse(f"address:{place}"), "", called, addresses_of=lambda _name: ("192.0.2.66",)
+    )
+    assert isinstance(simulation.decision, Dial)
+    assert str(simulation.decision.trail[0]).startswith(f"address: {place} belongs to {source}")
+    assert simulation.decision.trail[1].text.startswith(source)
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("192.0.2.5", "SIP trunk 5 is disabled"),
+        ("192.0.2.77", "no SIP trunk, external line or trusted user has this address"),
+        ("203.0.113.7", "address list entry 1 (203.0.113.0/24) drops whatever comes from 203.0.113.7"),
+        ("203.0.113.8", "no SIP trunk, external line or trusted user has this address"),
+        ("192.0.2.9", "external lines 1 and 2 have this address, and it named the account of none of them"),
+    ],
+)
+def test_why_a_call_from_an_address_is_nobodys(host: str, why: str) -> None:
+    simulation = simulate(configured(**SEVERAL_PEERS), Source.parse(f"address:{host}:5060"), "", "100")
+    assert isinstance(simulation.decision, Reject) and simulation.decision.status == 403
+    assert simulation.decision.text.startswith(why)
