@@ -377,6 +377,22 @@ def test_a_pasted_list_of_addresses_is_server_and_trusted_networks(person: Perso
     assert trunk.trusted_networks == ("192.0.2.64/29", "198.51.100.7")
 
 
+def test_what_is_encrypted_is_said_with_the_transport(person: Person) -> None:
+    """A carrier that insists on SRTP, or on none, answers 488: what stands in the form tells beforehand."""
+    person.press("next")
+    assert person.said("encryption").startswith("Neither the calls nor their audio are encrypted")
+    transport = person.wizard.currentPage().findChild(QComboBox, "transport")
+    port = person.wizard.currentPage().findChild(QSpinBox, "server_port")
+    transport.setCurrentIndex(transport.findData("tls"))
+    assert port.value() in (5060, 5061)
+    port.setValue(5060)
+    assert person.said("encryption").startswith("Port 5060 is mostly that of UDP and TCP, 5061 that of TLS. The calls")
+    port.setValue(5061)
+    assert person.said("encryption").startswith("The calls are encrypted on the way, their audio only where the phones")
+    transport.setCurrentIndex(transport.findData("udp"))
+    assert person.said("encryption").startswith("Port 5061 is mostly that of TLS")
+
+
 def test_going_back_to_another_template_begins_anew(person: Person) -> None:
     choose_template(person, "fr_ovhcloud")
     person.press("next")

@@ -11,6 +11,7 @@ from app.errors import RecordError, RecordErrors
 from app.records import SipTrunk, fields_of
 from ui.records.field_words import field_path_words
 from ui.records.record_form import MARK, RecordForm
+from ui.wizard.encryption import encryption_words
 from ui.wizard.page import WizardPage
 from ui.wizard.plan import TrunkPlan
 from ui.wizard.templates import Template
@@ -27,7 +28,9 @@ class PeerPage(WizardPage):
         self._words = self.note("template.words")
         self._problem = self.note("problem")
         self._layout = QVBoxLayout(self)
+        self._encryption = self.note("encryption")
         self._layout.addWidget(self._words)
+        self._layout.addWidget(self._encryption)
         self._layout.addWidget(self._problem)
 
     def initializePage(self) -> None:
@@ -63,6 +66,7 @@ class PeerPage(WizardPage):
         self._spread_addresses(self.form)
         self.plan.peer = self.form.values()
         self._mark()
+        self._encryption.setText(encryption_words(self.plan.peer))
         errors = self._mistakes()
         self.form.show_errors([each for each in errors if each.path.partition("[")[0] in self.form.touched])
         first = f"{field_path_words(self.plan.kind, errors[0].path)} {errors[0].message}" if errors else ""
