@@ -64,6 +64,8 @@ def address_to_server(target: DialTarget, own_host: str) -> Addressed:
     host = server
     from_host = own_host
     from_user = target.caller_number
+    if isinstance(record, SipTrunk):
+        from_host = bracketed(record.from_domain) or own_host
     if isinstance(record, ExternalLine):
         # The provider knows its own domain; RFC 3261 8.1.1.1 puts it into the Request-URI, the packet goes to the
         # server's address all the same.

@@ -282,6 +282,18 @@ class SipTrunk(OutgoingFields):
             column=False,
         ),
     ] = 0
+    from_domain: Annotated[
+        Host,
+        Shown(
+            "Domain in Fro&m",
+            "For carriers that accept a caller only under a domain of theirs: it follows the number in From and in the "
+            "caller ID headers.",
+            tab=OUTGOING,
+            blank="this server",
+            example="carrier.example",
+            column=False,
+        ),
+    ] = ""
 
 
 class ExternalLine(OutgoingFields):

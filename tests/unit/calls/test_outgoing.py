@@ -149,3 +149,15 @@ def test_an_invite_that_asks_for_an_offer_takes_it_before_the_answer(session: in
 def test_a_user_is_no_server() -> None:
     with pytest.raises(TypeError):
         address_to_server(target("user"), "x")
+
+
+@pytest.mark.parametrize(("domain", "host"), [("", "pbx.test"), ("carrier.test", "carrier.test")])
+def test_a_trunk_may_want_its_own_domain_in_from(domain: str, host: str) -> None:
+    """Where the caller is asserted it is under the same domain; the Request-URI and Contact stay as they are."""
+    sent = invite(target("trunk", from_domain=domain, caller_id_headers=["P-Asserted-Identity"]))
+    assert sent.get("From") == f'"Anna" <sip:100@{host}>;tag=t'
+    assert sent.get("P-Asserted-Identity") == f'"Anna" <sip:100@{host}>'
+    assert sent.uri_text == "sip:135550@192.0.2.8:5060"
+    assert sent.get("Contact") == "<sip:100@10.0.0.5:5060>"
+    private = invite(target("trunk", from_domain=domain), CallerIdentity("100", "Anna", True))
+    assert private.get("From") == f"{ANONYMOUS};tag=t"
