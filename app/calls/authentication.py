@@ -10,6 +10,7 @@ from app.calls.challenge_choice import ChallengeChoice
 from app.calls.guard import Guard
 from app.calls.identity import called_by, number_of
 from app.calls.leg import Leg
+from app.calls.meddling import MEDDLING
 from app.calls.registrar import Registrar
 from app.calls.rejected import RejectedSources
 from app.calls.sources import Sources
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
     from app.sip.transaction import Key
 
 DEFAULT_REALM = "trunkline"
+_REFUSED = {
+    AuthOutcome.FAILED: ("a wrong password", "wrong user name or password"),
+    AuthOutcome.MISDIRECTED: (
+        "a password for another request",
+        f"the password is right, but was given for another Request-URI than this one: {MEDDLING}",
+    ),
+}
+"""What counts towards a ban, and what the administrator reads; the peer cannot tell one from the other."""
 
 
 class Authentication:
@@ -147,9 +156,10 @@ class Authentication:
             if result.outcome is AuthOutcome.OK:
                 self._guard.vouch(host, now)
                 return result.username.partition("@")[0]
-            if result.outcome is AuthOutcome.FAILED:
-                self._guard.failed(host, source.remote_port, "a wrong password", now)
-                self.turn_away(key, request, source, "wrong user name or password", always_answer=True)
+            if result.outcome in _REFUSED:
+                what, reason = _REFUSED[result.outcome]
+                self._guard.failed(host, source.remote_port, what, now)
+                self.turn_away(key, request, source, reason, always_answer=True)
                 return None
             stale = stale or result.outcome is AuthOutcome.STALE
         user_agent = request.get("User-Agent") or ""

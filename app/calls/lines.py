@@ -11,6 +11,7 @@ from app.calls.challenges import answer_challenge, is_stale, realms_of
 from app.calls.counters import CallCounters, Counted
 from app.calls.destinations import Destinations
 from app.calls.diversion import redirected_to
+from app.calls.meddling import MEDDLING
 from app.calls.outgoing import USER_AGENT, host_port_of
 from app.errors import RemoteError
 from app.events import Alarm, EventBus, LineChanged, LineRow, LineState
@@ -49,7 +50,6 @@ KEEP_UDP_ALIVE, KEEP_STREAM_ALIVE = 27.0, 110.0
 """Seconds between two keep-alives to a provider: shorter than a NAT's memory (RFC 5626 4.4.1, 4.4.2)."""
 AFTER_A_LOST_CONNECTION = 5.0
 """Seconds, at most, until a line whose connection ended registers again."""
-MEDDLING = "something on the way changes SIP messages: switch off the SIP ALG of the router, or use TLS"
 PATIENCE = 8.0
 """Seconds after which a REGISTER without an answer has failed and another address or a later time is tried."""
 

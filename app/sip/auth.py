@@ -97,6 +97,9 @@ class AuthOutcome(IntEnum):
     """The user is unknown or the password wrong; which of the two cannot be told."""
     OTHER = 3
     """Not an answer to a challenge of this server (another scheme, realm or algorithm): challenge."""
+    MISDIRECTED = 4
+    """The password is right, but for another Request-URI (RFC 7616 3.4.6): this one was changed on the way, or the
+    credentials are somebody else's. To be answered as FAILED is."""
 
 
 class AuthResult(NamedTuple):
@@ -425,7 +428,7 @@ class DigestServer:
         if not (right and password):
             return AuthResult(AuthOutcome.FAILED, credentials.username, "unknown user or wrong password")
         if not _same_target(credentials.uri, uri_text):
-            return AuthResult(AuthOutcome.FAILED, credentials.username, "the credentials are for another request")
+            return AuthResult(AuthOutcome.MISDIRECTED, credentials.username, "the credentials are for another request")
         self._use_nonce(credentials, now)
         return AuthResult(AuthOutcome.OK, credentials.username)
 

@@ -335,6 +335,25 @@ def test_who_answers_the_challenge_is_not_listed_and_a_wrong_answer_once() -> No
     assert (row.reason, row.count) == ("wrong user name or password", 1)
 
 
+def test_a_request_that_was_rewritten_on_the_way_is_told_from_a_wrong_password() -> None:
+    """SIP ALG: the phone's digest is for the Request-URI that it sent, and that is not the one that arrived."""
+    answers = []
+    for host, password in (("10.0.0.5", "wrong"), ("router.test", "secret100")):
+        door = Door(ban_failures=0)
+        call_id = new_call_id()
+        first = door.ask("REGISTER", call_id=call_id, from_user="100", to="100")
+        meant = Request("REGISTER", f"sip:{host}", first.headers, b"")
+        credentials = answer_challenge(meant, door.answer(), "100", password)
+        assert credentials is not None
+        door.ask("REGISTER", call_id=call_id, from_user="100", to="100", headers=(credentials,))
+        answers.append(door.answer())
+        (row,) = door.wire.switch.rejected.rows()
+    assert row.reason.startswith("the password is right, but was given for another Request-URI")
+    assert "SIP ALG" in row.reason
+    assert shape(answers[0]) == shape(answers[1])
+    assert [each.status for each in answers] == [403, 403]
+
+
 def test_a_challenge_that_is_repeated_counts_once() -> None:
     door = Door()
     for _ in range(3):

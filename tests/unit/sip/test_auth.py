@@ -231,6 +231,14 @@ def test_whatever_is_changed_is_noticed(pattern: str, text: str) -> None:
     assert check(server, altered).outcome is AuthOutcome.FAILED
 
 
+def test_a_right_password_for_another_request_uri_is_told_apart() -> None:
+    """RFC 7616 3.4.6: what a router has rewritten on the way is no wrong password, and not let in either."""
+    server = make_server()
+    value = credentials_for(server.challenge(1000.0)[0])
+    assert check(server, value, uri="sip:router.test").outcome is AuthOutcome.MISDIRECTED
+    assert check(server, value).outcome is AuthOutcome.OK
+
+
 def test_another_method_is_noticed() -> None:
     server = make_server()
     value = credentials_for(server.challenge(1000.0)[0])
