@@ -25,7 +25,7 @@ from app.media.control import (
 )
 from app.media.media_session import MediaSession
 from app.media.monitoring import Problem
-from app.media.negotiation import Side, SideSettings
+from app.media.negotiation import NegotiatedMedia, Side, SideSettings
 from app.records import Configuration, ExternalLine, LocalUser, RelayMedia, SipTrunk
 from app.records.trunks import OutgoingFields
 from app.sip.uri import Uri
@@ -97,6 +97,9 @@ class CallRelay:
         if self.call.called is not None:
             self._reached_at(self.call.called)
         self.session.established()
+        words = digit_words(self.session.media)
+        if words:
+            self.call.trail.append(f"digits: {words}")
 
     def hears_called_side(self, within: float) -> bool:
         """Whether audio came from the called side within the last so many seconds."""
@@ -402,6 +405,17 @@ def judged(snapshot: StreamSnapshot) -> StreamSnapshot:
 
 
 _WORDS = {Side.CALLER: "caller", Side.CALLED: "called side"}
+
+
+def digit_words(media: NegotiatedMedia | None) -> str:
+    """What becomes of digits where telephone-event was not agreed on with both sides; blank where it was, or for SRTP,
+    which passes as it is."""
+    if media is None or not media.active or media.secure:
+        return ""
+    without = [side for side in Side if media.events[side] is None]
+    if len(without) == len(Side):
+        return "neither side has telephone-event: digits pass as SIP INFO, or as tones in the audio"
+    return f"the {_WORDS[without[0]]} has no telephone-event: digits go to it as SIP INFO" if without else ""
 
 
 def problem_words(problems: Sequence[Problem]) -> str:

@@ -77,6 +77,22 @@ def test_both_sides_see_only_our_address_and_their_own_payload_types() -> None:
     assert w.record().end_cause == "normal"
 
 
+@pytest.mark.parametrize(
+    ("offered", "answered", "words"),
+    [
+        ("8 101", "8 96", ""),
+        ("8 101", "8", "the called side has no telephone-event: digits go to it as SIP INFO"),
+        ("8", "8 96", "the caller has no telephone-event: digits go to it as SIP INFO"),
+        ("8", "8", "neither side has telephone-event: digits pass as SIP INFO, or as tones in the audio"),
+    ],
+)
+def test_the_trail_says_what_becomes_of_digits(offered: str, answered: str, words: str) -> None:
+    w = relaying()
+    up, _ = talk(w, audio(CALLER, 4000, offered), audio(CARRIER, 5000, answered))
+    hang_up(w, up)
+    assert [step for step in w.record().trail if step.startswith("digits")] == ([f"digits: {words}"] if words else [])
+
+
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @pytest.mark.parametrize("from_caller", [True, False], ids=["caller", "carrier"])
 @pytest.mark.parametrize(
