@@ -35,7 +35,7 @@ def refused(status: int, *headers: tuple[str, str], body: bytes = PLAIN, has_pas
         ([("Reason", 'Q.850;cause=1;text="gone"'), ("Warning", '399 a "gone"')], "gone"),
         ([("Warning", '399 a "one"'), ("Reason", 'Q.850;cause=1;text="two"')], "one; two"),
         ([("Warning", "rubbish"), ("Reason", "rubbish")], ""),
-        ([("Reason", 'Q.850;cause=1;text="a\x07b\x1b[31m"')], "a b[31m"),
+        ([("Reason", 'Q.850;cause=1;text="a\x07b\x1b[31m"')], "a b [31m"),
         ([], ""),
     ],
 )
