@@ -265,7 +265,7 @@ class SipTrunk(OutgoingFields):
     trusted_networks: Annotated[
         Networks,
         Shown(
-            "Trusted &networks",
+            "Trusted net&works",
             "Calls from these networks, too, come in through this trunk.",
             blank="the server only",
             column=False,

@@ -10,6 +10,7 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QDialog, QLabel, QLineEdit, QMessageBox, QPushButton, QSpinBox, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
+from support.letters import underlined_letters
 
 from app.events import EngineChanged
 from app.records import Configuration
@@ -38,6 +39,8 @@ def test_every_page_opens(window: MainWindow, screenshot: Screenshot, qtbot: QtB
         if entry.name == "simulator":
             page.fill("user:100", "", "0108888")
         qtbot.wait(30)
+        letters = underlined_letters(window)
+        assert letters == sorted(set(letters)), entry.name
         screenshot(window, f"{mode}-{entry.name}")
 
 
@@ -56,6 +59,8 @@ def test_every_form_opens(window: MainWindow, screenshot: Screenshot, qtbot: QtB
         for place in range(tabs.count()):
             tabs.setCurrentIndex(place)
             qtbot.wait(10)
+            letters = underlined_letters(dialog)
+            assert letters == sorted(set(letters)), (entry.name, place)
             screenshot(dialog, f"{mode}-dialog-{entry.name}-{place}")
         dialog.reject()
 

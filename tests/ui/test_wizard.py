@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
+from support.letters import underlined_letters
 from support.office import office
 
 from app.dialplan.request import Source
@@ -466,3 +467,27 @@ def test_an_empty_table_offers_the_wizard(window: MainWindow, engine: FakeEngine
     page.reload()
     page.view.empty_hint.findChild(QPushButton, "empty_wizard").click()
     assert window.findChild(QDialog, "dialog.trunk_wizard").isVisible()
+
+
+def test_it_can_be_gone_through_by_keys_alone(person: Person, window: MainWindow, qtbot: QtBot) -> None:
+    """Each page begins with the focus where something is typed or chosen; no letter stands for two things."""
+
+    def press(key: Qt.Key) -> None:
+        qtbot.keyClick(person.wizard.focusWidget(), key)
+
+    def type_there(text: str) -> None:
+        qtbot.keyClicks(person.wizard.focusWidget(), text)
+
+    tree = person.wizard.findChild(QTreeWidget, "template")
+    chosen = tree.selectionModel()
+    assert [index.column() for index in chosen.selectedIndexes()] == [0, 1, 2]
+    for name, text in (("template", ""), ("server_address", "192.0.2.60"), ("prefix", "77")):
+        assert person.wizard.focusWidget().objectName() == name
+        letters = underlined_letters(person.wizard)
+        assert letters == sorted(set(letters))
+        type_there(text)
+        press(Qt.Key.Key_Return)
+    assert person.said("state")
+    press(Qt.Key.Key_Return)
+    assert not person.wizard.isVisible()
+    assert window.workspace.configuration.records(SipTrunk)[-1].server_address == "192.0.2.60"

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelectionModel, Qt
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QRadioButton, QTreeWidget, QTreeWidgetItem, QVBoxLayout
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QRadioButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.records import ExternalLine, Record, SipTrunk
 from ui.wizard.page import WizardPage
@@ -58,6 +66,10 @@ class KindPage(WizardPage):
         layout.addWidget(self.words)
         self._show(plan.template)
 
+    def first_widget(self) -> QWidget:
+        """The list: its row says the kind, too."""
+        return self.list
+
     @staticmethod
     def _template_of(item: QTreeWidgetItem) -> Template:
         return templates()[item.data(0, Qt.ItemDataRole.UserRole)]
@@ -76,5 +88,5 @@ class KindPage(WizardPage):
         for place in range(self.list.topLevelItemCount()):
             item = self.list.topLevelItem(place)
             if item is not None and self._template_of(item) is template and self.list.currentItem() is not item:
-                self.list.setCurrentItem(item, 0, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+                self.list.setCurrentItem(item)
         self.words.setText(template.words())

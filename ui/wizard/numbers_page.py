@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QVBoxLayout
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.errors import TrunklineError, UserFacingError
 from app.records import LocalUser, SipTrunk
@@ -46,7 +46,7 @@ class NumbersPage(WizardPage):
         self.form.addRow("", self.second_choice)
         self.form.addRow("", self.stripped)
         self.form.addRow(field_label("&Try a number", self.sample), self.sample)
-        self.form.addRow(field_label("Must be sent &as", self.sent), self.sent)
+        self.form.addRow(field_label("&Must be sent as", self.sent), self.sent)
         self.form.addRow("", self.rewrite)
         self.form.addRow("", self.result)
         self.form.addRow(field_label("&Called from there", self.incoming), self.incoming)
@@ -86,7 +86,10 @@ class NumbersPage(WizardPage):
             f"as {self.plan.template.title} expects it, e.g. {example}" if example else "the same"
         )
         self._edited()
-        self.prefix.setFocus()
+
+    def first_widget(self) -> QWidget:
+        """The prefix."""
+        return self.prefix
 
     def _edited(self) -> None:
         plan, configuration = self.plan, self.workspace.configuration

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWizardPage
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QWidget, QWizardPage
 
 from ui.plain_text import PlainLabel
 from ui.wizard.plan import TrunkPlan
@@ -20,6 +21,17 @@ class WizardPage(QWizardPage):
         self.setSubTitle(words)
         self.workspace = workspace
         self.plan = plan
+
+    def first_widget(self) -> QWidget | None:
+        """Where one begins to type or choose; None where there is nothing but to read."""
+        return None
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """The focus goes where one begins; a page that is still out of sight cannot take it."""
+        super().showEvent(event)
+        widget = self.first_widget()
+        if widget is not None:
+            widget.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def note(self, name: str, role: str = "muted") -> PlainLabel:
         """A label for words of the page."""

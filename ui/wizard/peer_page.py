@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QVBoxLayout
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.errors import RecordError, RecordErrors
 from app.records import SipTrunk, fields_of
@@ -38,8 +38,13 @@ class PeerPage(WizardPage):
         if self.form is None or self._shown is not self.plan.template:
             self.form = self._make_form()
         self._edited()
+
+    def first_widget(self) -> QWidget | None:
+        """The first field that has to be filled in."""
+        if self.form is None:
+            return None
         unfilled = (name for name in ("server_address", "account") if not self.form.values().get(name, "-"))
-        self.form.focus_field(next(unfilled, "server_address"))
+        return self.form.rows[next(unfilled, "server_address")].editor.widget
 
     def _make_form(self) -> RecordForm:
         if self.form is not None:
