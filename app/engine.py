@@ -67,6 +67,13 @@ from app.storage.errors import StorageDamaged
 from app.storage.thread import DatabaseThread
 
 _log = logging.getLogger(__name__)
+_alarm_log = logging.getLogger("app.alarms")
+"""Of what goes on around the server, so that a log that keeps warnings only has it, too."""
+_LOG_LEVELS = {
+    Severity.INFORMATION: logging.INFO,
+    Severity.WARNING: logging.WARNING,
+    Severity.ERROR: logging.ERROR,
+}
 
 COALESCE_SECONDS = 0.025
 """Deadlines this close together are served by one waking, which costs as much as some ten deadlines. No timer of SIP is
@@ -556,7 +563,7 @@ class Engine:
 
     def _deliver_alarm(self, alarm: Alarm) -> None:
         """Write it into the log, too: whoever reads it up later sees what went wrong beside what was said of it."""
-        _log.info("%s: %s", "over" if alarm.cleared else "alarm", alarm.text)
+        _alarm_log.log(_LOG_LEVELS[alarm.severity], "%s: %s", "over" if alarm.cleared else "alarm", alarm.text)
         if self._alarm_delivery is not None:
             self._alarm_delivery.take(alarm)
 

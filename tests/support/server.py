@@ -22,6 +22,8 @@ from app.storage.export import as_json
 from app.storage.journal import journal_path, remove
 
 ROOT = Path(__file__).resolve().parents[2]
+ALARM = re.compile(r"^\S+ (WARNING|ERROR) app\.alarms: ")
+"""What a server tells of the world around it is no trouble of its own."""
 TROUBLE = re.compile(r"Traceback|\bWARNING\b|\bERROR\b|\bCRITICAL\b|Warning:|Fatal Python error")
 
 
@@ -178,7 +180,8 @@ class RunningServer:
         return [
             line
             for line in self.log().splitlines()
-            if TROUBLE.search(line) and not any(re.search(pattern, line) for pattern in self.expected)
+            if TROUBLE.search(line) and not ALARM.search(line)
+            if not any(re.search(pattern, line) for pattern in self.expected)
         ]
 
     def stop(self, seconds: float = 20.0) -> None:
