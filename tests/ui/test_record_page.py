@@ -136,6 +136,21 @@ def test_phones_are_shown_as_registered_ringing_and_talking(open_page: Open, eng
     assert cell(page, 4, "live_contacts") == "sip:103@10.0.0.9"
 
 
+def test_a_column_has_room_for_what_is_to_come(open_page: Open, engine: FakeEngine, qtbot: QtBot) -> None:
+    """A new server is opened with every phone offline; what it says of them later is not cut."""
+    for number, row in engine.user_rows.items():
+        engine.user_rows[number] = replace(row, state=UserState.OFFLINE, contacts=())
+    page = open_page("local_users")
+    state, phone = map(page.model.column_index, ("live_state", "live_contacts"))
+    qtbot.waitUntil(lambda: page.view.columnWidth(state) > page.view.horizontalHeader().sectionSizeHint(state))
+    engine.events.publish(
+        UserChanged(UserRow("100", "", UserState.REGISTERED, ("sip:100@192.168.100.20:5060",), "x", 0.0, 0))
+    )
+    qtbot.waitUntil(lambda: cell(page, 1, "live_state") == "registered")
+    for place in (state, phone):
+        assert page.view.columnWidth(place) >= page.view.sizeHintForColumn(place)
+
+
 def test_a_change_elsewhere_is_shown_and_the_selection_stays(open_page: Open, engine: FakeEngine, qtbot: QtBot) -> None:
     page = open_page("sip_trunks")
     page.view.select_keys([3])

@@ -36,8 +36,13 @@ def _state(alarm: Alarm) -> Cell:
 
 ALARM_COLUMNS: list[Column[PastAlarm]] = [
     Column("at", "Time", lambda row: time_cell(row.alarm.at)),
-    Column("state", "State", lambda row: _state(row.alarm)),
-    Column("subject", "About", lambda row: text_cell(SUBJECTS.get(row.alarm.code, row.alarm.code.replace("_", " ")))),
+    Column("state", "State", lambda row: _state(row.alarm), sample="information"),
+    Column(
+        "subject",
+        "About",
+        lambda row: text_cell(SUBJECTS.get(row.alarm.code, row.alarm.code.replace("_", " "))),
+        sample=max(SUBJECTS.values(), key=len),
+    ),
     Column("text", "What happened", lambda row: text_cell(row.alarm.text, tip=row.alarm.text)),
 ]
 

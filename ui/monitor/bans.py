@@ -7,7 +7,7 @@ import time
 from app.events import Ban
 from app.records import Configuration
 from ui.monitor.live_page import LivePage
-from ui.tables.cells import Cell, Column, text_cell, time_cell
+from ui.tables.cells import ADDRESS_SAMPLE, Cell, Column, text_cell, time_cell
 from ui.tables.table_page import Needs
 from ui.words import address_key, duration, full_time, name_words
 from ui.workspace import Workspace
@@ -38,7 +38,10 @@ class BansPage(LivePage[Ban]):
             workspace,
             "bans",
             "Bans",
-            [Column("address", "Who", lambda row: _who(row, workspace.configuration)), *BAN_COLUMNS],
+            [
+                Column("address", "Who", lambda row: _who(row, workspace.configuration), sample=ADDRESS_SAMPLE),
+                *BAN_COLUMNS,
+            ],
             lambda row: row.address,
             workspace.engine.bans,
             "Nobody is banned. An address that fails to authenticate several times within a minute is ignored for a "

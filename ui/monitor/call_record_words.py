@@ -8,7 +8,17 @@ from html import escape
 from app.events import CallRecord
 from app.records import Configuration
 from ui.monitor.record_audio import NOT_MEASURED, audio_account
-from ui.tables.cells import Cell, Column, blank_cell, number_cell, state_cell, status_cell, text_cell, time_cell
+from ui.tables.cells import (
+    NUMBER_SAMPLE,
+    Cell,
+    Column,
+    blank_cell,
+    number_cell,
+    state_cell,
+    status_cell,
+    text_cell,
+    time_cell,
+)
 from ui.theme import Colours, Tone
 from ui.words import duration, full_time, name_words
 
@@ -54,9 +64,9 @@ def record_columns(configuration: Callable[[], Configuration]) -> list[Column[Ca
 
     return [
         Column("started", "Started", lambda row: time_cell(row.started)),
-        Column("caller_number", "From", lambda row: text_cell(row.caller_number)),
-        Column("called_number", "To", lambda row: text_cell(row.called_number)),
-        Column("end_cause", "Outcome", outcome_cell),
+        Column("caller_number", "From", lambda row: text_cell(row.caller_number), sample=NUMBER_SAMPLE),
+        Column("called_number", "To", lambda row: text_cell(row.called_number), sample=NUMBER_SAMPLE),
+        Column("end_cause", "Outcome", outcome_cell, sample=CAUSE_WORDS["trunk_failed"]),
         Column(
             "talk_seconds",
             "Talk",

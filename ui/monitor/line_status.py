@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.events import LineRow
 from ui.monitor.live_page import LivePage
-from ui.monitor.state_words import line_state_cell
+from ui.monitor.state_words import LINE_SAMPLE, line_state_cell
 from ui.tables.cells import Column, number_cell, share_cell, status_cell, text_cell
 from ui.tables.table_page import Needs
 from ui.workspace import Workspace
@@ -12,7 +12,7 @@ from ui.workspace import Workspace
 LINE_COLUMNS: list[Column[LineRow]] = [
     Column("id", "ID", lambda row: number_cell(row.id)),
     Column("name", "Line", lambda row: text_cell(row.name)),
-    Column("state", "State", line_state_cell, "The registration at the provider."),
+    Column("state", "State", line_state_cell, "The registration at the provider.", sample=LINE_SAMPLE),
     Column("in", "In", lambda row: number_cell(row.active_in), "Incoming calls now.", right=True),
     Column("out", "Out", lambda row: share_cell(row.active_out, row.max_out), "Outgoing calls now, of the limit."),
     Column(

@@ -13,9 +13,19 @@ from app.records import Configuration
 from ui.messages import CANCEL, Choice, Role, ask
 from ui.monitor.ladder import LadderDialog
 from ui.monitor.live_page import LivePage
-from ui.monitor.state_words import call_state_cell
+from ui.monitor.state_words import CALL_SAMPLE, call_state_cell
 from ui.monitor.streams_pane import StreamsPane
-from ui.tables.cells import Cell, Column, blank_cell, duration_cell, number_cell, status_cell, text_cell, time_cell
+from ui.tables.cells import (
+    NUMBER_SAMPLE,
+    Cell,
+    Column,
+    blank_cell,
+    duration_cell,
+    number_cell,
+    status_cell,
+    text_cell,
+    time_cell,
+)
 from ui.tables.table_page import Needs
 from ui.theme import Tone
 from ui.words import duration, name_words, natural_key, plural
@@ -23,6 +33,7 @@ from ui.workspace import Workspace
 
 _SPLITTER = "live_calls/splitter"
 _SHOWN = "live_calls/audio"
+_TRUNK_SAMPLE = "SIP trunk 1 - Carrier A"
 
 
 def _trunk_cell(trunk_id: int, configuration: Configuration) -> Cell:
@@ -51,11 +62,23 @@ def call_columns(configuration: Callable[[], Configuration]) -> list[Column[Call
         return Cell(row.text, natural_key(row.text), Tone.WARNING, row.problem, None, True)
 
     return [
-        Column("state", "State", lambda row: call_state_cell(row.state, row.problem)),
-        Column("from", "From", lambda row: text_cell(row.caller_number, tip=row.source), "The caller's number."),
-        Column("to", "To", lambda row: text_cell(row.called_number, tip=row.target), "The number that was dialled."),
-        Column("trunk_in", "In trunk", lambda row: _trunk_cell(row.trunk_in, configuration())),
-        Column("trunk_out", "Out trunk", lambda row: _trunk_cell(row.trunk_out, configuration())),
+        Column("state", "State", lambda row: call_state_cell(row.state, row.problem), sample=CALL_SAMPLE),
+        Column(
+            "from",
+            "From",
+            lambda row: text_cell(row.caller_number, tip=row.source),
+            "The caller's number.",
+            sample=NUMBER_SAMPLE,
+        ),
+        Column(
+            "to",
+            "To",
+            lambda row: text_cell(row.called_number, tip=row.target),
+            "The number that was dialled.",
+            sample=NUMBER_SAMPLE,
+        ),
+        Column("trunk_in", "In trunk", lambda row: _trunk_cell(row.trunk_in, configuration()), sample=_TRUNK_SAMPLE),
+        Column("trunk_out", "Out trunk", lambda row: _trunk_cell(row.trunk_out, configuration()), sample=_TRUNK_SAMPLE),
         Column("duration", "Duration", lasted, "Since the call came in.", right=True),
         Column("talk", "Talking", talked, "Since the answer.", shown=False, right=True),
         Column(

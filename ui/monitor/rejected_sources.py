@@ -12,19 +12,19 @@ from ui.messages import tell
 from ui.monitor.live_page import LivePage
 from ui.records.changes import new_values
 from ui.records.record_dialog import RecordDialog
-from ui.tables.cells import Column, address_cell, number_cell, text_cell, time_cell
+from ui.tables.cells import ADDRESS_SAMPLE, NUMBER_SAMPLE, Column, address_cell, number_cell, text_cell, time_cell
 from ui.tables.table_page import Needs
 from ui.workspace import Workspace
 
 SOURCE_COLUMNS: list[Column[RejectedSource]] = [
-    Column("address", "Address", lambda row: address_cell(row.address)),
+    Column("address", "Address", lambda row: address_cell(row.address), sample=ADDRESS_SAMPLE),
     Column("port", "Port", lambda row: number_cell(row.port), shown=False, right=True),
     Column("transport", "Transport", lambda row: text_cell(row.transport.upper()), shown=False),
     Column("count", "Times", lambda row: number_cell(row.count), right=True),
     Column("last", "Last", lambda row: time_cell(row.last)),
     Column("first", "First", lambda row: time_cell(row.first), shown=False),
-    Column("method", "Method", lambda row: text_cell(row.method)),
-    Column("called_number", "Called number", lambda row: text_cell(row.called_number)),
+    Column("method", "Method", lambda row: text_cell(row.method), sample="REGISTER"),
+    Column("called_number", "Called number", lambda row: text_cell(row.called_number), sample=NUMBER_SAMPLE),
     Column("reason", "Why", lambda row: text_cell(row.reason)),
     Column("user_agent", "User agent", lambda row: text_cell(row.user_agent)),
 ]

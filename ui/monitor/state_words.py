@@ -48,6 +48,12 @@ ENGINE_TONES = {
     EngineState.FAILED: Tone.BAD,
 }
 
+CALL_SAMPLE = max((state.value for state in CALL_TONES), key=len)
+TRUNK_SAMPLE = max((state.value for state in TRUNK_TONES), key=len)
+LINE_SAMPLE = "registered (expires in 59:59)"
+USER_SAMPLE = max((state.value for state in USER_TONES), key=len)
+"""The longest words of each: a column has room for them, whatever it shows at first."""
+
 _CALL_ORDER = {state: place for place, state in enumerate(CALL_TONES)}
 _TRUNK_ORDER = {state: place for place, state in enumerate(TRUNK_TONES)}
 _LINE_ORDER = {state: place for place, state in enumerate(LINE_TONES)}

@@ -9,7 +9,7 @@ from PySide6.QtGui import QShowEvent
 from app.events import GaugeSample, TrunkMedia, TrunkRow
 from ui.monitor.audio_words import score_cell, score_words
 from ui.monitor.live_page import LivePage
-from ui.monitor.state_words import trunk_state_cell
+from ui.monitor.state_words import TRUNK_SAMPLE, trunk_state_cell
 from ui.tables.cells import Cell, Column, number_cell, share_cell, status_cell, text_cell, time_cell
 from ui.workspace import Workspace
 
@@ -36,11 +36,17 @@ def trunk_columns(media_of: Callable[[int], TrunkMedia | None]) -> list[Column[T
     return [
         Column("id", "ID", lambda row: number_cell(row.id), shown=False),
         Column("name", "Trunk", lambda row: text_cell(row.name)),
-        Column("state", "State", trunk_state_cell, "What the trunk can do now."),
+        Column("state", "State", trunk_state_cell, "What the trunk can do now.", sample=TRUNK_SAMPLE),
         Column("in", "In", lambda row: share_cell(row.active_in, row.max_in), "Incoming calls now, of the limit."),
         Column("out", "Out", lambda row: share_cell(row.active_out, row.max_out), "Outgoing calls now, of the limit."),
         Column("relayed", "Relayed", relayed, "Calls whose audio passes through here.", right=True),
-        Column("mos", "MOS", score, "How the worst of the relayed streams that it sends sounds now, from 1 to 4.5."),
+        Column(
+            "mos",
+            "MOS",
+            score,
+            "How the worst of the relayed streams that it sends sounds now, from 1 to 4.5.",
+            sample="4.41 excellent",
+        ),
         Column(
             "last_status",
             "Status",

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 from app.events import LineRow, Severity, TrunkRow, UserRow
 from app.records import Configuration, ExternalLine, LocalUser, Record, SipTrunk, fields_of
 from app.records.base import RecordField
-from ui.monitor.state_words import line_state_cell, trunk_state_cell, user_state_cell
+from ui.monitor.state_words import (
+    LINE_SAMPLE,
+    TRUNK_SAMPLE,
+    USER_SAMPLE,
+    line_state_cell,
+    trunk_state_cell,
+    user_state_cell,
+)
 from ui.records.field_words import field_cell
-from ui.tables.cells import Cell, Column, blank_cell, share_cell, text_cell
+from ui.tables.cells import ADDRESS_SAMPLE, Cell, Column, blank_cell, share_cell, text_cell
 from ui.theme import Tone
 
 if TYPE_CHECKING:
@@ -76,18 +83,21 @@ def _live(make: Callable[[Any], Cell], absent: Cell = _NO_CELL) -> Callable[[Rec
 
 LIVE_COLUMNS: dict[type[Record], tuple[RecordColumn, ...]] = {
     SipTrunk: (
-        Column("live_state", "State", _live(trunk_state_cell), "What the trunk can do now."),
+        Column("live_state", "State", _live(trunk_state_cell), "What the trunk can do now.", sample=TRUNK_SAMPLE),
         Column("live_in", "In", _live(lambda row: share_cell(row.active_in, row.max_in)), "Incoming calls now"),
         Column("live_out", "Out", _live(lambda row: share_cell(row.active_out, row.max_out)), "Outgoing calls now"),
     ),
-    ExternalLine: (Column("live_state", "State", _live(line_state_cell), "The registration of the line."),),
+    ExternalLine: (
+        Column("live_state", "State", _live(line_state_cell), "The registration of the line.", sample=LINE_SAMPLE),
+    ),
     LocalUser: (
-        Column("live_state", "State", _live(user_state_cell), "What the phone is doing."),
+        Column("live_state", "State", _live(user_state_cell), "What the phone is doing.", sample=USER_SAMPLE),
         Column(
             "live_contacts",
             "Phone",
             _live(lambda row: text_cell(", ".join(row.contacts), tip=row.user_agent), blank_cell()),
             "Where the phone is registered.",
+            sample=f"sip:1000@{ADDRESS_SAMPLE}:5060",
         ),
     ),
 }

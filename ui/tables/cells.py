@@ -43,7 +43,12 @@ class Column(Generic[Row]):
     searched: bool = True
     """Whether the filter looks at it."""
     sample: str = ""
-    """A long text of it, for rows that are still blank when the column is fitted."""
+    """A long text of it, for rows that come, or change, after the column was fitted to the first ones."""
+
+
+NUMBER_SAMPLE = "+4930123456789"
+ADDRESS_SAMPLE = "192.168.100.200"
+"""What columns of telephone numbers and of IPv4 addresses have room for from the start."""
 
 
 def text_cell(text: str, tone: Tone = Tone.PLAIN, tip: str = "") -> Cell:
