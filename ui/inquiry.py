@@ -1,10 +1,11 @@
-"""A pure question about a configuration: answered at once where it is small, in a thread where it is large."""
+"""Pure questions about a configuration: answered at once where they are small, in a thread where they are large."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QThreadPool, Signal
 
@@ -12,6 +13,48 @@ from app.records import Configuration
 
 SMALL = 400
 """Up to so many records a question takes a few milliseconds; 5,000 would stop calls and window for 70."""
+
+
+Answer = TypeVar("Answer")
+
+
+class Errand(QObject):
+    """One question that may have no answer, such as what a text of rows would change; only one at a time."""
+
+    _done = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.running = False
+        """Whether a thread is at work."""
+        self._done.connect(lambda finish: finish())
+
+    def ask(
+        self, question: Callable[[], Answer], answered: Callable[[Callable[[], Answer]], None], *, large: bool
+    ) -> None:
+        """Give `answered` a function that returns the answer or raises what the question has raised.
+
+        A `large` question is asked in a thread, and must not touch what changes meanwhile.
+        """
+        if not large:
+            answered(question)
+            return
+        self.running = True
+        QThreadPool.globalInstance().start(lambda: self._work(question, answered))
+
+    def _work(self, question: Callable[[], Answer], answered: Callable[[Callable[[], Answer]], None]) -> None:
+        outcome: Future[Answer] = Future()
+        try:
+            outcome.set_result(question())
+        except Exception as error:  # raised again where the answer is taken
+            outcome.set_exception(error)
+
+        def finish() -> None:
+            self.running = False
+            answered(outcome.result)
+
+        with contextlib.suppress(RuntimeError):  # the window has gone meanwhile
+            self._done.emit(finish)
 
 
 class Inquiry(QObject):

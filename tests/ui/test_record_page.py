@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QThread
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QLineEdit, QMenu, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
 from app.events import TrunkState, UserChanged, UserRow, UserState
-from app.records import TABLES, AnalyzeCalledNumber, Change, Configuration, LocalUser, SipTrunk, System
+from app.records import TABLES, AnalyzeCalledNumber, Change, Configuration, LocalUser, NumberList, SipTrunk, System
 from ui.main_window import MainWindow
+from ui.records import record_page
+from ui.records.cell_editing import RecordModel
 from ui.records.record_page import RecordPage
+from ui.records.record_text import read_table
 from ui.tables.row_model import MARK_ROLE, SHARE_ROLE, TONE_ROLE
 from ui.theme import Tone
 from ui.transfer import MOST_BYTES
@@ -348,6 +351,53 @@ def test_pasting_prefixes_from_a_spreadsheet(open_page: Open, engine: FakeEngine
     trigger(page, "paste")
     assert len(engine.configuration.table("analyze_called_numbers")) == 304
     assert page.workspace.history.stack.undoText() == "Paste 300 called number records"
+
+
+def test_many_rows_are_read_beside_the_calls(
+    open_page: Open, engine: FakeEngine, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is changed meanwhile stays, and the mistakes are told as those of a few rows are."""
+    page = open_page("analyze_called_numbers")
+    threads: list[bool] = []
+
+    def read(*arguments: Any, **options: Any) -> list[Change]:
+        threads.append(QThread.isMainThread())
+        return read_table(*arguments, **options)
+
+    monkeypatch.setattr(record_page, "read_table", read)
+    lines = ["Prefix\tRoute type\tTarget", *(f"44{number:06}\tsip_trunk\t1" for number in range(2000))]
+    QGuiApplication.clipboard().setText("\n".join(lines))
+    trigger(page, "paste")
+    trigger(page, "paste")
+    engine.change_elsewhere(
+        Change(page.name, None, AnalyzeCalledNumber(id=5, prefix="5", route_type="sip_trunk", target_id=1))
+    )
+    qtbot.waitUntil(lambda: page.model.rowCount() == 2005)
+    assert threads == [False, False]
+    assert len(page.view.selected_keys()) == 2000
+    trigger(page, "paste")
+    qtbot.waitUntil(lambda: page.findChild(QMessageBox, "dialog.message") is not None)
+    box = page.findChild(QMessageBox, "dialog.message")
+    assert "Row 2, Prefix: 44000000 is already" in box.informativeText()
+    assert page.model.rowCount() == 2005
+    box.close()
+
+
+def test_all_of_many_rows_are_selected_without_asking_about_each(
+    open_page: Open, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.change_elsewhere(
+        *(Change("number_lists", None, NumberList(id=each, called_prefix=str(each))) for each in range(1000, 4000))
+    )
+    page = open_page("number_lists")
+    asked: list[int] = []
+    flags = RecordModel.flags
+    monkeypatch.setattr(RecordModel, "flags", lambda model, index: asked.append(index.row()) or flags(model, index))
+    page.view.selectAll()
+    assert len(page.view.selected_keys()) == page.model.rowCount() > 3000
+    assert page.commands["delete"].isEnabled()
+    assert not page.commands["duplicate"].isEnabled()
+    assert len(asked) < 1000
 
 
 def test_a_mistake_in_pasted_rows_takes_nothing_and_is_told(

@@ -14,6 +14,7 @@ from app.events import LineChanged, TrunkChanged, UserChanged
 from app.records import TABLES, Change, Configuration, ExternalLine, LocalUser, Record, SipTrunk, System, fields_of
 from app.records.base import field_of
 from ui.face import Problem
+from ui.inquiry import Errand
 from ui.messages import CANCEL, Choice, Role, ask, choose_file, save_text, tell
 from ui.records.bulk_dialog import BulkDialog
 from ui.records.cell_editing import RecordDelegate, RecordModel, cell_words, mistake
@@ -36,6 +37,8 @@ JSON_TYPE = "application/json"
 """The format of whole records on the clipboard, beside the text for spreadsheets."""
 MOST_PASTED = 4 * 1024 * 1024
 """Characters. More would stop the window, and the calls, for seconds."""
+SMALL_TEXT = 20_000
+"""Bytes of rows that are read within some 20 ms."""
 _MOST_NAMED = 12
 """A question names at most this many records, and counts the rest."""
 
@@ -57,6 +60,7 @@ class RecordPage(TablePage):
         super().__init__(workspace, record.table, record.plural, model, record.introduction)
         self.single = record is System
         self._shown: Configuration | None = None
+        self._reading = Errand(self)
         self._references = [
             field.name
             for field in fields_of(record)
@@ -348,13 +352,16 @@ class RecordPage(TablePage):
         if len(text) > MOST_PASTED:
             self.workspace.notice("That is too much for the clipboard: File / Import reads larger files.")
         elif text.lstrip().startswith(("{", "[")):
-            self._take("Paste", lambda: read_json(self.record_type, text, self.workspace.configuration))
+            self._take("Paste", lambda configuration: read_json(self.record_type, text, configuration), len(text))
         elif not text.strip():
             self.workspace.notice("There are no rows on the clipboard.")
         else:
             shown = [self.model.columns[place].name for place in self.view.visible_columns()]
-            configuration = self.workspace.configuration
-            self._take("Paste", lambda: read_table(self.record_type, from_tsv(text), configuration, shown, new=True))
+            self._take(
+                "Paste",
+                lambda configuration: read_table(self.record_type, from_tsv(text), configuration, shown, new=True),
+                len(text),
+            )
 
     def export_csv(self) -> None:
         """Write every record that is shown into a file that `import_csv` reads back; passwords are left out."""
@@ -376,20 +383,46 @@ class RecordPage(TablePage):
     def import_file(self, path: Any) -> None:
         """Read one CSV file."""
 
-        def read() -> list[Change]:
-            if path.stat().st_size > MOST_BYTES:
-                raise UserFacingError(f"{path.name} is too large to be a table of records.")
+        def read(configuration: Configuration) -> list[Change]:
             rows = from_csv(path.read_text(encoding="utf-8-sig"))
             names = [field.name for field in fields_of(self.record_type)]
-            return read_table(self.record_type, rows, self.workspace.configuration, names, new=False)
+            return read_table(self.record_type, rows, configuration, names, new=False)
 
-        self._take("Import", read)
-
-    def _take(self, words: str, read: Callable[[], list[Change]]) -> None:
         try:
-            changes = read()
+            size = path.stat().st_size
+            if size > MOST_BYTES:
+                raise UserFacingError(f"{path.name} is too large to be a table of records.")
+        except (UserFacingError, OSError) as error:
+            self._tell_mistakes(error)
+            return
+        self._take("Import", read, size)
+
+    def _take(self, words: str, read: Callable[[Configuration], list[Change]], size: int) -> None:
+        """Do what rows of text ask for. Reading some thousands of them takes most of a second: calls go on meanwhile,
+        and what was changed until then is read against anew."""
+        if self._reading.running:
+            self.workspace.notice("The rows that were taken before are still being read.")
+            return
+        configuration = self.workspace.configuration
+
+        def answered(answer: Callable[[], list[Change]]) -> None:
+            if configuration is self.workspace.configuration:
+                self._perform_read(words, answer)
+            else:
+                self._take(words, read, size)
+
+        if size > SMALL_TEXT:
+            self.workspace.notice("Reading the rows ...")
+        self._reading.ask(lambda: read(configuration), answered, large=size > SMALL_TEXT)
+
+    def _tell_mistakes(self, error: Exception) -> None:
+        tell(self, self.title, "Nothing was taken, because of these mistakes:", more=str(error))
+
+    def _perform_read(self, words: str, answer: Callable[[], list[Change]]) -> None:
+        try:
+            changes = answer()
         except (UserFacingError, OSError, ValueError) as error:
-            tell(self, self.title, "Nothing was taken, because of these mistakes:", more=str(error))
+            self._tell_mistakes(error)
             return
         records = [cast(Record, change.after) for change in changes]
         if not records:

@@ -136,7 +136,7 @@ class TablePage(QWidget):
 
     def refresh_commands(self) -> None:
         """Enable what can be done with the selection."""
-        count = len(self.view.selectionModel().selectedRows())
+        count = len(self.view.selected_positions())
         for name, needs in self._needs.items():
             fits = needs is Needs.NOTHING or (count == 1 if needs is Needs.ONE else count > 0)
             self.commands[name].setEnabled(fits and self.allows(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 from zlib import crc32
 
@@ -200,9 +200,15 @@ class RowTableView(QTableView):
 
     # --- selection -----------------------------------------------------------------------------------------------
 
+    def selected_positions(self) -> list[int]:
+        """Where the selected rows are, from top to bottom."""
+        # By the ranges: Qt's own selectedRows() asks the model about each cell, seconds for some thousands of rows.
+        spans = self.selectionModel().selection()
+        return sorted({row for span in spans for row in range(span.top(), span.bottom() + 1)})
+
     def selected_keys(self) -> list[Hashable]:
         """The keys of the selected rows, from top to bottom."""
-        return [self.rows.key_at(row) for row in sorted(index.row() for index in self.selectionModel().selectedRows())]
+        return [self.rows.key_at(row) for row in self.selected_positions()]
 
     def current_key(self) -> Hashable | None:
         """The key of the row with the focus."""
@@ -214,8 +220,8 @@ class RowTableView(QTableView):
         positions = sorted(position for position in map(self.rows.position, keys) if position >= 0)
         selection = QItemSelection()
         last = self.rows.columnCount() - 1
-        for position in positions:
-            selection.select(self.rows.index(position, 0), self.rows.index(position, last))
+        for first, end in _spans(positions):
+            selection.select(self.rows.index(first, 0), self.rows.index(end, last))
         model = self.selectionModel()
         place = self.rows.position(current) if current is not None else positions[0] if positions else -1
         if place >= 0:
@@ -309,6 +315,13 @@ class RowTableView(QTableView):
         return [
             place for place in order if not header.isSectionHidden(place) and not self.rows.columns[place].icon_only
         ]
+
+
+def _spans(positions: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of each run of neighbours."""
+    for _, run in groupby(enumerate(positions), lambda each: each[1] - each[0]):
+        places = [position for _, position in run]
+        yield places[0], places[-1]
 
 
 class EmptyHint(QWidget):
