@@ -190,7 +190,9 @@ class Actions:
     def show_server_state(self, state: EngineState) -> None:
         """Offer to stop the server while it runs, to start it while it does not, and nothing in between."""
         action = self.all["tools.server"]
-        action.setText("&Stop the server..." if state is EngineState.RUNNING else "&Start the server")
+        runs = state is EngineState.RUNNING
+        action.setText("&Stop the server..." if runs else "&Start the server")
+        action.setIconText("Stop" if runs else "Start")
         action.setEnabled(state in (EngineState.RUNNING, EngineState.STOPPED, EngineState.FAILED))
 
     # --- the page in front ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The toolbar of the window: what the page in front can do, DNS, the simulator, and the search."""
+"""The toolbar of the window: the server, what the page in front can do, DNS, the simulator, and the search."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from ui.search_box import SearchBox
 from ui.tool_bar import ToolBar
 from ui.workspace import Workspace
 
-BUTTONS = {
-    "edit.add": "Add",
-    "edit.edit": "Edit",
-    "edit.duplicate": "Duplicate",
-    "edit.delete": "Delete",
-    "edit.toggle": "Enable/Disable",
-    "": "",
-    "tools.refresh_dns": "Refresh DNS",
-    "dial_plan.simulator": "Simulator",
-}
+BUTTONS = (
+    ("tools.server", "Stop"),
+    ("", ""),
+    ("edit.add", "Add"),
+    ("edit.edit", "Edit"),
+    ("edit.duplicate", "Duplicate"),
+    ("edit.delete", "Delete"),
+    ("edit.toggle", "Enable/Disable"),
+    ("", ""),
+    ("tools.refresh_dns", "Refresh DNS"),
+    ("dial_plan.simulator", "Simulator"),
+)
 """The actions of the menus that are in the toolbar, and their words there; they follow the page as in the menus."""
 
 
@@ -48,7 +50,7 @@ class MainToolBar(ToolBar):
 
     def fill(self, actions: Mapping[str, QAction]) -> None:
         """Put the actions of the menus before the search, once."""
-        for name, words in BUTTONS.items():
+        for name, words in BUTTONS:
             if not name:
                 self.insertSeparator(self._space)
                 continue

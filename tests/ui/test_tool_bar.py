@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
 from app.calls.destinations import LookedUp
+from app.events import EngineState
 from app.records import AnalyzeCalledNumber, Change, Configuration, System
 from ui.finding import MOST_FOUND, Found, find
 from ui.inquiry import SMALL, Inquiry
@@ -36,11 +37,21 @@ def test_every_button_has_an_icon_and_words(window: MainWindow) -> None:
     bar = window.findChild(QToolBar, "toolbar")
     assert bar.toolButtonStyle() is Qt.ToolButtonStyle.ToolButtonTextBesideIcon
     names = ("edit.add", "edit.edit", "edit.duplicate", "edit.delete", "edit.toggle")
-    for name in (*names, "tools.refresh_dns", "dial_plan.simulator"):
+    for name in ("tools.server", *names, "tools.refresh_dns", "dial_plan.simulator"):
         each = button(window, name)
         assert not each.icon().isNull(), name
         assert each.text(), name
         assert "\t" not in each.text() + each.toolTip(), name
+
+
+def test_the_server_is_stopped_and_started_by_its_button(window: MainWindow, engine: FakeEngine, qtbot: QtBot) -> None:
+    assert button(window, "tools.server").text() == "Stop"
+    press(window, "tools.server", qtbot)
+    box = window.findChild(QDialog, "dialog.stop")
+    assert box is not None
+    box.reject()
+    window.menus.show_server_state(EngineState.STOPPED)
+    assert button(window, "tools.server").text() == "Start"
 
 
 def test_the_buttons_follow_the_page_and_its_selection(window: MainWindow) -> None:

@@ -114,7 +114,8 @@ def _windows_owner(protocol: str, port: int) -> str:
     for row in range(count):
         words = struct.unpack_from(f"<{row_words}I", table.raw, 4 + row * row_words * 4)
         if (words[port_at] & 0xFF) << 8 | (words[port_at] >> 8) & 0xFF == port:
-            return _windows_process_name(words[process_at])
+            # The process 0 is none: the system keeps the port itself.
+            return _windows_process_name(words[process_at]) if words[process_at] else ""
     return ""
 
 
