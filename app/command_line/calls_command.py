@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterable
 
 from app.command_line.databases import open_database
-from app.command_line.output import say, show, table
+from app.command_line.output import say, show, show_pieces, table
 from app.events import CallRecord
 from app.storage.calls import CallQuery
 from app.storage.export import as_json, time_text
@@ -20,8 +19,7 @@ def run(options: Namespace) -> int:
     with open_database(options.data) as database:
         database.close_interrupted()
         if options.json:
-            for piece in as_json(database.all_calls(limit=options.limit)):
-                sys.stdout.write(piece)
+            show_pieces(as_json(database.all_calls(limit=options.limit)))
             return 0
         limit = options.limit or SHOWN_BY_DEFAULT
         records = list(database.all_calls(CallQuery(limit=min(limit, 1000)), limit))

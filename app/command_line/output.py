@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
+from collections.abc import Iterable
 
 from app.errors import UserFacingError
 from app.text import printable
@@ -30,13 +32,25 @@ def say(text: str) -> None:
 
 
 def show(text: str) -> None:
-    """A result, on standard output, where a program may read it. UserFacingError where that takes no more."""
+    """A result, on standard output, where a program may read it. For the errors see `show_pieces`."""
+    show_pieces((text, "\n"))
+
+
+def show_pieces(pieces: Iterable[str]) -> None:
+    """A result that is too long to be held at once.
+
+    Raises `UserFacingError` where standard output takes no more, `BrokenPipeError` where nobody reads it any more.
+    """
     try:
-        sys.stdout.write(text + "\n")
+        for piece in pieces:
+            sys.stdout.write(piece)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
+        if sys.platform == "win32" and error.errno == errno.EINVAL:
+            # What Windows says of a pipe that nobody reads.
+            raise BrokenPipeError from None
         forget_output()
         raise UserFacingError(f"The result could not be written: {error.strerror or error}.") from None
 

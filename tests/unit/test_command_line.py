@@ -692,11 +692,13 @@ def test_a_traceback_is_indented() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
-def test_a_result_that_cannot_be_written_is_told_in_words(data: Path) -> None:
+@pytest.mark.parametrize("command", [["export"], ["calls"], ["calls", "--json"]], ids=" ".join)
+def test_a_result_that_cannot_be_written_is_told_in_words(data: Path, command: list[str]) -> None:
     """Not a traceback, not a second complaint at the end of Python, and not the code of success."""
+    _write_calls(data, 1)
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
-            [sys.executable, "-m", "app", "export", "--data", str(data)],
+            [sys.executable, "-m", "app", *command, "--data", str(data)],
             cwd=ROOT,
             stdout=full,
             stderr=subprocess.PIPE,
