@@ -252,9 +252,9 @@ class MediaControl:
                         fresh.free.remove(port)
                 self._ports[address] = fresh
                 self._release_ahead(old)
-        if settings.urgent:
+        if settings.urgent and not before.urgent:
             self._put_first()
-        elif before.urgent:
+        elif before.urgent and not settings.urgent:
             for link in self._links():
                 put_back(link.pid)
         self._top_up()
