@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import simulation.test_transfer as transfers
+import simulation.office as transfers
 from simulation.crowd import BAD_WEATHER, Crowd, crowd_document, make_crowd, random_call
 from simulation.raw import SERVER, Wire
 from simulation.relayed import PaperControl
