@@ -1,4 +1,4 @@
-"""How the host of an address is written: IPv6 in brackets where a port or a URI follows; which hosts mean all."""
+"""How host and port of an address are written: IPv6 in brackets where a port or a URI follows; which hosts mean all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ipaddress
 
 WILDCARDS = ("0.0.0.0", "::")
 """To listen on these is to listen on every address of their family."""
+DEFAULT_PORTS: dict[str, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}
+"""The port of each transport where none is named (RFC 3261 19.1.2)."""
 
 
 def is_address(host: str) -> bool:
@@ -32,7 +34,7 @@ def format_host_port(host: str, port: int) -> str:
     return f"{bracketed(host)}:{port}"
 
 
-def split_host_port(text: str, default_port: int = 5060) -> tuple[str, int]:
+def split_host_port(text: str, default_port: int = DEFAULT_PORTS["udp"]) -> tuple[str, int]:
     """The host, without brackets, and the port of `192.0.2.8:5060`, `[2001:db8::1]:5060` or a host alone."""
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal()) or not host or (":" in host and not host.endswith("]")):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from app.hosts import is_address
+from app.hosts import DEFAULT_PORTS, is_address
 from app.records import Configuration, ExternalLine, SipTrunk, Transport
 from app.records.trunks import OutgoingFields
-from app.sip.flow import DEFAULT_PORTS, Flow, TransportName
+from app.sip.flow import Flow, TransportName
 
 MAXIMUM_WAYS = 8
 """So many addresses of one server are tried in one call; all of them are known as the server's."""

@@ -15,10 +15,9 @@ from app.calls.meddling import MEDDLING
 from app.calls.outgoing import USER_AGENT, host_port_of
 from app.errors import RemoteError
 from app.events import Alarm, EventBus, LineChanged, LineRow, LineState
-from app.hosts import bracketed
+from app.hosts import DEFAULT_PORTS, bracketed
 from app.records import Configuration, ExternalLine
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
-from app.sip.flow import DEFAULT_PORTS
 from app.sip.message import Message, Request, Response, parse_seconds
 from app.sip.uri import NameAddr, escape_user
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from app.sip.flow import DEFAULT_PORTS
+from app.hosts import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from app.sip.flow import Flow

@@ -9,11 +9,10 @@ from app.calls.identity import CallerIdentity, identity_headers
 from app.calls.leg_events import Body
 from app.calls.session_timer import offer_as_client
 from app.dialplan.decision import DialTarget
-from app.hosts import bracketed
+from app.hosts import DEFAULT_PORTS, bracketed
 from app.records import ExternalLine, LocalUser, SipTrunk, Transport
 from app.records.trunks import OutgoingFields
 from app.sip.endpoint import ALLOW
-from app.sip.flow import DEFAULT_PORTS
 from app.sip.message import Request
 from app.sip.uri import escape_user, quote_display_name
 

@@ -25,9 +25,9 @@ from app.dialplan.decision import Dial, DialTarget, Reject, RouteDecision, Trail
 from app.dialplan.live import IdleState, LiveState
 from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
-from app.hosts import bracketed, is_address, split_host_port
+from app.hosts import DEFAULT_PORTS, bracketed, is_address, split_host_port
 from app.records import AddressAction, AddressList, Configuration, ExternalLine, LocalUser, SipTrunk, Transport
-from app.sip.flow import DEFAULT_PORTS, Flow
+from app.sip.flow import Flow
 from app.sip.multipart import SESSION_TYPE
 from app.sip.transport.transports import local_address
 from app.sip.uri import MAGIC_COOKIE, escape_user

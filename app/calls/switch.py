@@ -45,10 +45,10 @@ from app.dialplan.plan import DialPlan
 from app.dialplan.request import CallRequest, Source, SourceKind
 from app.errors import RemoteError
 from app.events import Alarm, Ban, BansChanged, CallChanged, CallRecord, CallRecorded, EventBus, GaugeSample, Severity
+from app.hosts import DEFAULT_PORTS
 from app.records import Configuration, ExternalLine, LocalUser, RouteType
 from app.records.trunks import OutgoingFields
 from app.sip.endpoint import ALLOW, Endpoint, new_tag
-from app.sip.flow import DEFAULT_PORTS
 from app.sip.random_text import random_hex
 from app.sip.uri import escape_user
 from app.sip.validation import ACCEPT

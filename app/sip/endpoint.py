@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from app.clock import Deadline, DeadlineHeap
 from app.errors import RemoteError
-from app.sip.flow import DEFAULT_PORTS, Flow
+from app.hosts import DEFAULT_PORTS
+from app.sip.flow import Flow
 from app.sip.message import MessageError, Request, Response, parse
 from app.sip.random_text import random_hex
 from app.sip.reaching import LARGEST_DATAGRAM, Streams, living_flow, port_of_answer, port_of_next_hop

@@ -7,8 +7,6 @@ from typing import Literal, NamedTuple
 from app.hosts import format_host_port
 
 TransportName = Literal["udp", "tcp", "tls"]
-DEFAULT_PORTS: dict[str, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}
-"""The port of each transport where none is named (RFC 3261 19.1.2)."""
 
 
 class Flow(NamedTuple):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-from app.hosts import is_address, unbracketed
-from app.sip.flow import DEFAULT_PORTS, TransportName
+from app.hosts import DEFAULT_PORTS, is_address, unbracketed
+from app.sip.flow import TransportName
 
 SUPPORTED: tuple[TransportName, ...] = ("udp", "tcp", "tls")
 _SRV_PREFIXES: dict[TransportName, str] = {"udp": "_sip._udp.", "tcp": "_sip._tcp.", "tls": "_sips._tcp."}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from app.errors import RemoteError
-from app.sip.flow import DEFAULT_PORTS, Flow
+from app.hosts import DEFAULT_PORTS
+from app.sip.flow import Flow
 from app.sip.message import Request
 from app.sip.transaction import Key
 

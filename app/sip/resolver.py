@@ -23,7 +23,8 @@ import dns.rdatatype
 import dns.resolver
 
 from app.errors import UserFacingError
-from app.sip.flow import DEFAULT_PORTS, TransportName
+from app.hosts import DEFAULT_PORTS
+from app.sip.flow import TransportName
 from app.sip.locating import (
     ADDRESS_TYPES,
     SUPPORTED,

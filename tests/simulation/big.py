@@ -44,13 +44,14 @@ from app.calls.counters import Counted, CounterKey, Hold
 from app.calls.switch import Switch
 from app.clock import Clock
 from app.events import CallRecord
+from app.hosts import DEFAULT_PORTS
 from app.media import control as media_control
 from app.media import ports as media_ports
 from app.media.control import MediaSettings
 from app.records import Configuration
 from app.records.document import read_document
 from app.sip import random_text, validation
-from app.sip.flow import DEFAULT_PORTS, Flow, TransportName
+from app.sip.flow import Flow, TransportName
 
 ROOT = Path(__file__).resolve().parents[2]
 CARRIERS = ("192.0.2.1", "192.0.2.2", "192.0.2.3")

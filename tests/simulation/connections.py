@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from simulation.world import DatagramWays, World
 
-from app.sip.flow import DEFAULT_PORTS, Flow, TransportName
+from app.hosts import DEFAULT_PORTS
+from app.sip.flow import Flow, TransportName
 
 CONNECT_TIMEOUT = 10.0
 UNACKNOWLEDGED_TIMEOUT = 25.0

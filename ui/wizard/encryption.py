@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.hosts import DEFAULT_PORTS
 from app.records import Transport
 
-TLS_PORT = 5061
-PLAIN_PORT = 5060
+TLS_PORT, PLAIN_PORT = DEFAULT_PORTS[Transport.TLS], DEFAULT_PORTS[Transport.UDP]
 PLAIN = (
     "Neither the calls nor their audio are encrypted on the way. A side that asks for encrypted audio (SRTP) mostly "
     "wants TLS, too, and refuses calls without them with 488."
