@@ -1,6 +1,6 @@
 """What a flood from one address costs, how soon it is cut off, and whether others can call meanwhile.
 
-    python tests/bench/guard [--seconds 10] [--rate 5000] [KIND ...]
+    python -m tests.bench.guard [--seconds 10] [--rate 5000] [KIND ...]
 
 For each kind of flood one address sends so many messages per second to a server of its own, which has the settings that
 it comes with. A caller on a trunk makes a call each second meanwhile. The row says how many messages were answered and

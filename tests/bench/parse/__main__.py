@@ -1,6 +1,6 @@
 """Measure what the SIP message core costs: microseconds per parse, check, answer and serialisation, and ratios.
 
-Run it from the repository root: `python tests/bench/parse`. The unit of the last column is what Python needs for a
+Run it from the repository root: `python -m tests.bench.parse`. The unit of the last column is what Python needs for a
 bare split of the same text into its header names and values, the least that any parser written in it must do.
 """
 
