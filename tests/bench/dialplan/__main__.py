@@ -1,6 +1,6 @@
 """Measure the dial plan: the longest prefix among many, a whole decision, its words, compiling and checking a plan.
 
-Run it from the repository root: `python -m tests.bench.dialplan`. The prefix lookup is compared with a tree that has one
+From the repository root: `python -m tests.bench.dialplan`. The prefix lookup is compared with a tree that has one
 dictionary per digit, the usual way to build one in Python. Figures are the best of several rounds, in microseconds per
 call unless they say otherwise.
 """

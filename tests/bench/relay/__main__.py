@@ -1,11 +1,11 @@
 """Measures relayed audio: `python -m tests.bench.relay [--calls 50,200,500] [--seconds 4] [--rounds 3] [--json]`.
 
-For each number of two-way G.711 calls (two streams of 50 packets a second each) it runs our worker, rtpengine and a
-plain C epoll forwarder one after the other, several times over, and prints the median of CPU time per million packets,
-loss and added delay, and how ours compares; `urgent` is ours as it runs beside a window, in real time where that is
-allowed. What is missing on this machine is left out with the reason. Figures from a machine that is busy with other
-programs, or whose processors are taken away for other machines (last columns), say little: one stolen hundredth is a
-p99 of many milliseconds.
+For each number of two-way G.711 calls (two streams of 50 packets a second each) it runs our worker, rtpengine, a plain
+C epoll forwarder and the design's prototype (the same in Python) one after the other, several times over, and prints
+the median of CPU time per million packets, loss and added delay, and how ours compares; `urgent` is ours as it runs
+beside a window, in real time where that is allowed. What is missing on this machine is left out with the reason.
+Figures from a machine that is busy with other programs, or whose processors are taken away for other machines (last
+columns), say little: one stolen hundredth is a p99 of many milliseconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The relays that are compared: ours, rtpengine and a plain C forwarder. Each sets up calls and names its processes."""
+"""The relays that are compared: ours, rtpengine, plain forwarders. Each sets up calls and names its processes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,17 +101,15 @@ async def our_worker(calls: int, processes: int = 1, urgent: bool = False) -> As
 
 
 @asynccontextmanager
-async def c_forwarder(calls: int, processes: int = 1) -> AsyncIterator[Running]:
-    """The same sockets in C without anything else: what the system itself costs."""
-    program = compiled(HERE / "forwarder.c")
+async def plain_forwarder(calls: int, *program: str) -> AsyncIterator[Running]:
+    """A program that forwards by the arguments of `forwarder.c` and does nothing else. Raises `Unavailable`."""
     relay, first = f"{NETWORK}.2", 30_000
-    process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs meanwhile
-        [str(program), str(calls), relay, str(first), CALLER, CALLED, str(CLIENT_PORT)], stdout=subprocess.PIPE
-    )
+    arguments = [str(calls), relay, str(first), CALLER, CALLED, str(CLIENT_PORT)]
+    process = subprocess.Popen([*program, *arguments], stdout=subprocess.PIPE)  # noqa: ASYNC220 - nothing else runs
     try:
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
-            raise Unavailable("the C forwarder does not start")
+            raise Unavailable(f"{Path(program[-1]).name} does not start")
         lines = []
         for index in range(calls):
             port = CLIENT_PORT + 2 * index
@@ -120,6 +119,16 @@ async def c_forwarder(calls: int, processes: int = 1) -> AsyncIterator[Running]:
     finally:
         process.kill()
         process.communicate()
+
+
+def c_forwarder(calls: int, processes: int = 1) -> AbstractAsyncContextManager[Running]:
+    """The same sockets in C without anything else: what the system itself costs."""
+    return plain_forwarder(calls, str(compiled(HERE / "forwarder.c")))
+
+
+def prototype(calls: int, processes: int = 1) -> AbstractAsyncContextManager[Running]:
+    """The same in Python without anything else: what the goals were set by."""
+    return plain_forwarder(calls, sys.executable, str(HERE / "prototype.py"))
 
 
 def _bencode(value: object) -> bytes:
@@ -200,4 +209,5 @@ SUBJECTS = {
     "urgent": functools.partial(our_worker, urgent=True),
     "rtpengine": rtpengine,
     "c": c_forwarder,
+    "prototype": prototype,
 }

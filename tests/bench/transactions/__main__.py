@@ -1,6 +1,6 @@
 """Measure what the transaction layer costs: microseconds for the transactions of one call through the B2BUA.
 
-Run it from the repository root: `python -m tests.bench.transactions`. One call is a server INVITE, a client INVITE and a
+From the repository root: `python -m tests.bench.transactions`. One call is a server INVITE, a client INVITE and a
 BYE on each side, with 100, 180 and 200, all timers fired at the end. Messages are built and read before the clock
 starts; one row counts their serialisation and one leaves it out.
 """

@@ -1,6 +1,6 @@
 """Measure what receiving costs: processor time per datagram and loss, for each way of reading on each event loop.
 
-Run it from the repository root: `python -m tests.bench.transport`. Each row is a fresh process that gets datagrams of 900
+From the repository root: `python -m tests.bench.transport`. Each row is a fresh process that gets datagrams of 900
 bytes at a fixed rate and answers every one. "bare" is a plain blocking loop of recvfrom and sendto, the least that
 Python can do, and the unit of the last column; "endpoint" is asyncio's own datagram endpoint. With `--stall 60` the
 loop is kept busy for 60 ms four times a second, as a window does when it repaints, and with `--buffer 106496` the
