@@ -11,13 +11,17 @@ from app.calls.call_words import (
     GLOBAL_FAILURES,
     STATUS_OF_AN_END,
     UNHEARD,
+    UNUSABLE_REASON,
     PressedDigit,
+    at_which_address,
     better_failure,
     cause_of_failure,
     cause_of_rejection,
     digit_of,
     info_body,
     may_fail_over,
+    words_of_end,
+    words_of_failover,
 )
 from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
@@ -279,7 +283,6 @@ class Call:
         try:
             _HANDLERS[type(event)](self, leg, event)
         except RemoteError as error:
-            # A session description that no relay can use ends the call: nobody would hear anything.
             self._unusable(leg, error)
         except Exception:
             self.break_off()
@@ -290,9 +293,13 @@ class Call:
         self.hang_up(EndCause.ERROR, "an error in this server ended the call")
 
     def _unusable(self, leg: Leg, error: RemoteError) -> None:
-        by = self.side_of(leg)
+        """A session description that no relay can use ends the call, or its attempt: nobody would hear anything."""
+        text = f"the {self.side_of(leg)} side's session description cannot be used: {error.detail or error.reason}"
+        if isinstance(leg, CalledLeg) and not self.caller.answered:
+            self._attempt_unusable(leg, text)
+            return
         self.status = self.status if self.answered else error.status
-        self.text = f"the {by} side's session description cannot be used: {error.detail or error.reason}"
+        self.text = text
         self._drop_forks("")
         if self.called is not None:
             self.called.hang_up()
@@ -301,6 +308,22 @@ class Call:
         else:
             self.caller.refuse(error.status, error.reason)
         self._end(EndCause.REJECTED, SERVER)
+
+    def _attempt_unusable(self, leg: CalledLeg, text: str) -> None:
+        """A called side has given nonsense for its session: to the caller, whose INVITE was fine, we are a gateway that
+        got an invalid response (RFC 3261 21.5.3). The attempt fails so; one that was answered counts as one that rang.
+        """
+        leg.hang_up(UNUSABLE_REASON)
+        failure = Failed(502, text, FailureKind.LOCAL)
+        if self.called is leg:
+            self.called, self.answered = None, 0.0
+            self.attempts.pop()
+            failure = failure._replace(reason=f"it answered with 200, but {text}")
+        self._rang = True
+        others = [each for each in self.forks if each is not leg]
+        if self.target is not None and self._next < len(self._targets) and not others:
+            self.trail.append(words_of_failover(self.target, self._targets[self._next], failure))
+        self._on_failed(leg, failure)
 
     def _on_ringing(self, leg: Leg, event: Ringing) -> None:
         self._rang = True
@@ -382,7 +405,13 @@ class Call:
         if target is None:
             return
         status = failure.status if failure.kind is FailureKind.ANSWER else 0
-        self._note(target.name, target.called_number, self._began, status, f"{failure}{self._at_which_address(target)}")
+        self._note(
+            target.name,
+            target.called_number,
+            self._began,
+            status,
+            f"{failure}{at_which_address(target, self.ways, self._way)}",
+        )
         self._last_answer = failure
         self._dialler.outcome(target, failure)
         if self._rang and not (isinstance(target.record, OutgoingFields) and target.record.failover_after_ringing):
@@ -400,13 +429,6 @@ class Call:
             self._dial_next()
         else:
             self._give_up()
-
-    def _at_which_address(self, target: DialTarget) -> str:
-        """The address that was tried, in words, where the target's server has several."""
-        if target.kind is RouteType.LOCAL_USER or len(self.ways) < 2 or self._way >= len(self.ways):
-            return ""
-        way = self.ways[self._way]
-        return f" (at {way.remote_host}:{way.remote_port})"
 
     def _on_no_answer(self, _now: float) -> None:
         """Nobody answered in time: the attempt ends as if the target had said 408."""
@@ -517,15 +539,7 @@ class Call:
             return
         by = self.side_of(leg)
         early = leg is self.caller and self.caller.status != 200
-        unacknowledged = "a provisional answer: no PRACK" if early else "the answer: no ACK"
-        texts = {
-            EndCause.REJECTED: f"the {by} side acknowledged an offer without an answer to it",
-            EndCause.ACK_MISSING: f"the {by} side never acknowledged {unacknowledged} came to {leg.contact}, as that "
-            "asks for (a firewall in between, or a wrong external signalling address?)",
-            EndCause.ERROR: f"the {by} side is gone",
-            EndCause.SESSION_EXPIRED: f"the {by} side did not refresh the session",
-        }
-        self.text = texts.get(event.cause, f"the {by} side hung up")
+        self.text = words_of_end(event.cause, by, leg.contact, early=early)
         other = self.other(leg)
         if other is not None:
             other.hang_up(event.reason)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.calls.leg import passed_on
 from app.calls.leg_events import Body, EndCause, Failed, FailureKind
@@ -10,12 +11,18 @@ from app.dialplan.decision import DialTarget
 from app.errors import RemoteError
 from app.media.sdp import Direction, audio_stream
 from app.media.sdp import parse as session_description
+from app.records import RouteType
 from app.records.trunks import OutgoingFields
 from app.sip.multipart import SESSION_TYPE
+
+if TYPE_CHECKING:
+    from app.sip.flow import Flow
 
 STATUS_OF_AN_END = {EndCause.CANCELLED: 487, EndCause.SHUTDOWN: 503, EndCause.ERROR: 500, EndCause.REJECTED: 488}
 UNHEARD = (FailureKind.TIMEOUT, FailureKind.TRANSPORT)
 GLOBAL_FAILURES = range(600, 700)
+UNUSABLE_REASON = 'SIP;cause=488;text="Session description cannot be used"'
+"""What a called side is told whose session description no relay can use (RFC 3326)."""
 FORWARDED = "redirected"
 """The reason of an attempt at a phone that sent the call elsewhere: from there on it is that user's call."""
 
@@ -37,6 +44,38 @@ def may_fail_over(target: DialTarget, failure: Failed) -> bool:
         return True
     record = target.record
     return isinstance(record, OutgoingFields) and failure.status in record.failover_statuses
+
+
+def words_of_failover(target: DialTarget, following: DialTarget, failure: Failed) -> str:
+    """Why the target after one that rang or answered, and failed on this side all the same, is tried or is not."""
+    record = target.record
+    if not (isinstance(record, OutgoingFields) and record.failover_after_ringing):
+        why = f"{target.name} had rung or answered already, and its record allows no failover after ringing"
+    elif not may_fail_over(target, failure):
+        why = f"this counts as {failure.status}, which is no failover status of {target.name}"
+    else:
+        return f"failover: {following.name} is tried, as the record of {target.name} allows failover after ringing"
+    return f"failover: {following.name} is not tried: {why}"
+
+
+def at_which_address(target: DialTarget, ways: Sequence[Flow], tried: int) -> str:
+    """The address that was tried, in words, where the target's server has several; `tried` counts those before it."""
+    if target.kind is RouteType.LOCAL_USER or len(ways) < 2 or tried >= len(ways):
+        return ""
+    return f" (at {ways[tried].remote_host}:{ways[tried].remote_port})"
+
+
+def words_of_end(cause: EndCause, by: str, contact: str, *, early: bool) -> str:
+    """How a side has ended the call. `contact`: ours towards it; `early`: it never got our answer."""
+    unacknowledged = "a provisional answer: no PRACK" if early else "the answer: no ACK"
+    texts = {
+        EndCause.REJECTED: f"the {by} side acknowledged an offer without an answer to it",
+        EndCause.ACK_MISSING: f"the {by} side never acknowledged {unacknowledged} came to {contact}, as that asks for "
+        "(a firewall in between, or a wrong external signalling address?)",
+        EndCause.ERROR: f"the {by} side is gone",
+        EndCause.SESSION_EXPIRED: f"the {by} side did not refresh the session",
+    }
+    return texts.get(cause, f"the {by} side hung up")
 
 
 def cause_of_failure(status: int, kind: FailureKind) -> EndCause:

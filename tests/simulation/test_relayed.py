@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from typing import Any
 
@@ -304,113 +303,6 @@ def test_a_reinvite_with_nothing_in_common_gets_488_and_the_call_goes_on(method:
         w.advance()
     hang_up(w, down)
     assert w.record().end_cause == "normal"
-
-
-# --- broken descriptions ----------------------------------------------------------------------------------------------
-
-BROKEN = {
-    "no description": b"nonsense",
-    "no medium": b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n",
-    "no connection": b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n",
-    "no port": CALLER_AUDIO.content.replace(b"m=audio 4000", b"m=audio x"),
-    "port above 65535": CALLER_AUDIO.content.replace(b"m=audio 4000", b"m=audio 70000"),
-    "no format": CALLER_AUDIO.content.replace(b"RTP/AVP 8 101", b"RTP/AVP"),
-    "another network": CALLER_AUDIO.content.replace(b"c=IN IP4", b"c=ATM IP4"),
-    "zeros": b"\0" * 200,
-    "only video": CALLER_AUDIO.content.replace(b"m=audio", b"m=video"),
-}
-
-
-@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
-def test_a_broken_offer_is_refused(body: bytes) -> None:
-    w = relaying()
-    w.caller.invite("135550", body=Body("application/sdp", body))
-    w.advance()
-    assert w.caller.statuses()[0] in (400, 488)
-    record = w.record()
-    assert record.status in (400, 488)
-    assert "session description" in record.trail[-1]
-
-
-@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
-@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_a_broken_offer_within_the_call_is_refused_and_the_call_goes_on(method: str, body: bytes) -> None:
-    w = relaying()
-    up, down = talk(w)
-    up.request(method, Body("application/sdp", body))
-    w.advance()
-    assert w.caller.statuses(method)[-1] in (400, 488)
-    if method == "INVITE":
-        up.ack_failure()
-        w.advance()
-    assert len(w.switch.calls) == 1
-    hang_up(w, down)
-    assert w.record().end_cause == "normal"
-
-
-WITHOUT_AUDIO = ("no medium", "only video")
-
-
-@pytest.mark.parametrize("kind", WITHOUT_AUDIO)
-def test_an_answer_without_audio_refuses_the_audio(kind: str) -> None:
-    w = relaying()
-    up, down = w.call(body=CALLER_AUDIO)
-    down.respond(200, Body("application/sdp", BROKEN[kind]))
-    w.advance()
-    assert streams(up.answer.body) == [("audio", 0)]
-    up.ack()
-    w.advance()
-    hang_up(w, up)
-    w.record()
-
-
-@pytest.mark.parametrize("kind", [kind for kind in BROKEN if kind not in WITHOUT_AUDIO])
-def test_a_broken_answer_ends_the_call_in_order(kind: str) -> None:
-    w = relaying()
-    _, down = w.call(body=CALLER_AUDIO)
-    down.respond(200, Body("application/sdp", BROKEN[kind]))
-    w.advance(1)
-    assert w.carrier.requests("ACK") and w.carrier.requests("BYE")
-    w.carrier.ok(w.carrier.requests("BYE")[0])
-    w.advance()
-    assert w.caller.statuses()[0] in (400, 488)
-    assert "session description" in w.record().trail[-1]
-
-
-def test_mutated_descriptions_never_break_anything() -> None:
-    """Any bytes for a description, in each place where one can stand: every call ends, and nothing is left."""
-    chance = random.Random(8)
-    w = relaying()
-    for number in range(150):
-        broken = bytearray(CALLER_AUDIO.content if number % 2 else CARRIER_AUDIO.content)
-        for _ in range(chance.randrange(1, 6)):
-            place = chance.randrange(len(broken))
-            match chance.randrange(3):
-                case 0:
-                    broken[place] = chance.randrange(256)
-                case 1:
-                    del broken[place : place + chance.randrange(1, 12)]
-                case _:
-                    broken[place:place] = bytes(chance.randrange(256) for _ in range(chance.randrange(1, 8)))
-        body = Body("application/sdp", bytes(broken))
-        calls = len(w.carrier.requests("INVITE"))
-        up = w.caller.invite("135550", body=body if number % 3 == 0 else CALLER_AUDIO)
-        w.advance()
-        if len(w.carrier.requests("INVITE")) > calls:
-            down = w.carrier.incoming()
-            down.respond(200, body if number % 3 == 1 else CARRIER_AUDIO)
-            w.advance()
-            if up.answer.status == 200:
-                up.ack()
-                w.advance()
-                up.request("INVITE", body if number % 3 == 2 else None)
-                w.advance()
-                up.request("BYE")
-        w.advance(40)
-    w.world.advance(100)
-    assert not w.switch.calls and not w.control.sessions
-    assert len(w.world.recorder.ended) == 150
-    assert "error" not in {record.end_cause for record in w.world.recorder.ended if record.status != 200}
 
 
 # --- ports ------------------------------------------------------------------------------------------------------------
