@@ -347,7 +347,7 @@ class Call:
         target = self.target
         if target is not None:
             self._note(target.name, target.called_number, self._began, 200, "200 OK")
-            self._dialler.outcome(target, None)
+            self._dialler.outcome(self, target, None)
             self._target_holds.extend(self._dialler.talks(self, target))
         self.state = CallState.TALKING
         self.status = 200
@@ -413,7 +413,7 @@ class Call:
             f"{failure}{at_which_address(target, self.ways, self._way)}",
         )
         self._last_answer = failure
-        self._dialler.outcome(target, failure)
+        self._dialler.outcome(self, target, failure)
         if self._rang and not (isinstance(target.record, OutgoingFields) and target.record.failover_after_ringing):
             self._release_target()
             self._give_up()
@@ -452,7 +452,7 @@ class Call:
             decision = self._elsewhere.sent(self, target, event, self._dialler.redirect)
             if decision is not None:
                 self._stop_no_answer()
-                self._dialler.outcome(target, failure)
+                self._dialler.outcome(self, target, failure)
                 self.forks = []
                 self._note(target.name, target.called_number, self._began, event.status, FORWARDED)
                 self._release_target()

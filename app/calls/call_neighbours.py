@@ -57,7 +57,7 @@ class Dialler(Protocol):
     def refer(self, call: Call, leg: Leg, event: Referred) -> None:
         """A side wants the other one to talk to somebody else."""
 
-    def outcome(self, target: DialTarget, failure: Failed | None) -> None:
+    def outcome(self, call: Call, target: DialTarget, failure: Failed | None) -> None:
         """What became of an attempt: None when the target answered the call."""
 
     def changed(self, call: Call) -> None:

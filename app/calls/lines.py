@@ -13,6 +13,7 @@ from app.calls.destinations import Destinations
 from app.calls.diversion import redirected_to
 from app.calls.meddling import MEDDLING
 from app.calls.outgoing import USER_AGENT, host_port_of
+from app.calls.resting import Resting
 from app.errors import RemoteError
 from app.events import Alarm, EventBus, LineChanged, LineRow, LineState
 from app.hosts import DEFAULT_PORTS, bracketed
@@ -107,6 +108,7 @@ class Lines:
         self._records: dict[int, ExternalLine] = {}
         self._watches: dict[int, _Watch] = {}
         self._asking: dict[Key, int] = {}
+        self._resting = Resting(clock, endpoint.schedule, self.publish)
 
     def configure(self, configuration: Configuration) -> None:
         """Take a changed configuration: changed lines register anew at once, deleted ones unregister."""
@@ -114,12 +116,14 @@ class Lines:
         for line_id in [number for number in self._records if number not in records]:
             self._leave(line_id)
             self._tell_missed(line_id, self._watches[line_id], False, "is deleted")
+            self._resting.end(line_id)
             row = self._row_of(self._records.pop(line_id), self._watches.pop(line_id))
             self._events.publish(LineChanged(row, gone=True))
         for line_id, record in records.items():
             old = self._records.get(line_id)
             if old == record:
                 continue
+            self._resting.end(line_id)
             if old is not None and _account_of(old) == _account_of(record):
                 self._records[line_id] = record
                 self.publish(line_id)
@@ -147,6 +151,7 @@ class Lines:
 
     def stop(self) -> None:
         """Unregister every line: the provider shall not send calls to a server that is gone."""
+        self._resting.stop()
         for line_id in tuple(self._records):
             self._leave(line_id)
 
@@ -160,6 +165,20 @@ class Lines:
         if watch.state is LineState.REGISTERED or self._is_refreshing(watch):
             return ""
         return f"not registered: {watch.reason}"
+
+    def rests(self, line_id: int) -> str:
+        """Until when a line rests and why, in words; blank while it does not."""
+        return self._resting.words(line_id) if self._resting else ""
+
+    def rest(self, line_id: int, retry_after: str) -> str:
+        """The provider answered a call with 503 and this Retry-After: what `rests` says then."""
+        return self._resting.begin(line_id, retry_after) if line_id in self._records else ""
+
+    def heard(self, line_id: int, status: int) -> None:
+        """The provider answered a call."""
+        if 200 <= status < 300 and self.rests(line_id):
+            self._resting.end(line_id)
+            self.publish(line_id)
 
     def _is_refreshing(self, watch: _Watch) -> bool:
         """Whether a registration still holds while it is being renewed."""
@@ -205,7 +224,7 @@ class Lines:
             id=record.id,
             name=record.caption(),
             state=watch.state,
-            reason=watch.reason,
+            reason=(watch.state is LineState.REGISTERED and self.rests(record.id)) or watch.reason,
             last_status=watch.last_status,
             expires_at=until,
             active_in=self._counters.count(Counted.LINE_IN, record.id),

@@ -55,6 +55,9 @@ class Live:
     def trunk_down(self, trunk_id: int) -> str:
         return self._trunks.down(trunk_id)
 
+    def trunk_rests(self, trunk_id: int) -> str:
+        return self._trunks.rests(trunk_id)
+
     def trunk_rate_full(self, trunk_id: int) -> bool:
         return self._trunks.rate_full(trunk_id)
 
@@ -66,6 +69,9 @@ class Live:
 
     def line_down(self, line_id: int) -> str:
         return self._lines.down(line_id)
+
+    def line_rests(self, line_id: int) -> str:
+        return self._lines.rests(line_id)
 
     def line_rate_full(self, line_id: int) -> bool:
         rate = self._line_rates.get(line_id)

@@ -419,15 +419,22 @@ class Switch:
         """A side wants the other one to talk to somebody else."""
         self.transfers.refer(call, leg, event.referral)
 
-    def outcome(self, target: DialTarget, failure: Failed | None) -> None:
-        """What became of an attempt: a trunk that was heard is up, one that was not may be in trouble."""
-        if target.kind is not RouteType.SIP_TRUNK:
+    def outcome(self, call: Call, target: DialTarget, failure: Failed | None) -> None:
+        """What became of an attempt: a trunk that was heard is up, one that was not may be in trouble.
+
+        RFC 3261 21.5.4: who answers 503 with Retry-After gets no calls for so long, if there is anybody else.
+        """
+        if target.kind is RouteType.LOCAL_USER:
             return
+        peers = self.trunks if target.kind is RouteType.SIP_TRUNK else self.lines
         if failure is None:
-            self.trunks.heard(target.target_id, 200)
+            peers.heard(target.target_id, 200)
         elif failure.kind is FailureKind.ANSWER:
-            self.trunks.heard(target.target_id, failure.status)
-        elif failure.kind is not FailureKind.LOCAL:
+            peers.heard(target.target_id, failure.status)
+            rest = peers.rest(target.target_id, failure.retry_after) if failure.status == 503 else ""
+            if rest:
+                call.trail.append(f"{target.name} {rest}")
+        elif failure.kind is not FailureKind.LOCAL and peers is self.trunks:
             self.trunks.silent(target.target_id, f"a call got {failure.reason}")
 
     def changed(self, call: Call) -> None:

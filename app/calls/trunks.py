@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from app.calls.counters import CallCounters, Counted, RateLimit
 from app.calls.destinations import Destinations
 from app.calls.outgoing import USER_AGENT, host_port_of
+from app.calls.resting import Resting
 from app.events import Alarm, EventBus, TrunkChanged, TrunkRow, TrunkState
 from app.records import Configuration, SipTrunk
 from app.sip.endpoint import Endpoint, new_call_id, new_tag
@@ -71,6 +72,7 @@ class Trunks:
         self._watches: dict[int, _Watch] = {}
         self._rates: dict[int, RateLimit] = {}
         self._asking: dict[Key, int] = {}
+        self._resting = Resting(clock, endpoint.schedule, self.publish)
 
     def configure(self, configuration: Configuration) -> None:
         """Take a changed configuration: new trunks are watched, changed ones anew, deleted ones no longer."""
@@ -78,6 +80,7 @@ class Trunks:
         for trunk_id in [number for number in self._records if number not in records]:
             self._clear_alarm(trunk_id)
             self._stop(self._watches.pop(trunk_id))
+            self._resting.end(trunk_id)
             self._rates.pop(trunk_id, None)
             self._events.publish(TrunkChanged(self._row_of(self._records.pop(trunk_id), _Watch()), gone=True))
         for trunk_id, record in records.items():
@@ -85,6 +88,7 @@ class Trunks:
             if old == record:
                 continue
             self._records[trunk_id] = record
+            self._resting.end(trunk_id)
             watch = self._watches.get(trunk_id)
             if watch is None or old is None or _peer_of(old) != _peer_of(record):
                 if watch is not None:
@@ -98,6 +102,7 @@ class Trunks:
 
     def stop(self) -> None:
         """Probe no more."""
+        self._resting.stop()
         for watch in self._watches.values():
             self._stop(watch)
 
@@ -107,6 +112,10 @@ class Trunks:
         """Why a trunk is known down, blank when it may be tried."""
         watch = self._watches.get(trunk_id)
         return watch.reason if watch is not None and watch.state is TrunkState.DOWN else ""
+
+    def rests(self, trunk_id: int) -> str:
+        """Until when a trunk rests and why, in words; blank while it does not."""
+        return self._resting.words(trunk_id) if self._resting else ""
 
     def rate_full(self, trunk_id: int) -> bool:
         """Whether the trunk has had its calls of this second."""
@@ -144,6 +153,8 @@ class Trunks:
             state, reason = TrunkState.DISABLED, "disabled in its record"
         elif state is not TrunkState.DOWN and active_out >= record.max_outgoing_calls > 0:
             state, reason = TrunkState.FULL, f"{active_out} of {record.max_outgoing_calls} outgoing calls"
+        elif state is not TrunkState.DOWN and self.rests(record.id):
+            state, reason = TrunkState.DEGRADED, self.rests(record.id)
         return TrunkRow(
             id=record.id,
             name=record.caption(),
@@ -168,9 +179,16 @@ class Trunks:
             return
         if status:
             watch.last_status = status
+        if 200 <= status < 300 and self.rests(trunk_id):
+            self._resting.end(trunk_id)
+            self.publish(trunk_id)
         # A trunk that probes found down comes back by probe only, so that calls are not spent on trying it.
         if watch.state is TrunkState.UNKNOWN or (watch.state is TrunkState.DEGRADED and not record.options_interval):
             self._enter(trunk_id, watch, TrunkState.UP, "it answered a call" if status else "a call came from it")
+
+    def rest(self, trunk_id: int, retry_after: str) -> str:
+        """The peer answered a call with 503 and this Retry-After: what `rests` says then."""
+        return self._resting.begin(trunk_id, retry_after) if trunk_id in self._records else ""
 
     def silent(self, trunk_id: int, reason: str) -> None:
         """A call got no answer from the peer."""
@@ -275,6 +293,7 @@ class Trunks:
             self._probe_failed(trunk_id, f"it answers {response.status} {response.reason} to OPTIONS")
             return
         watch.failed_probes = 0
+        self._resting.end(trunk_id)
         if watch.flow is not None:
             self._destinations.heard(self._records[trunk_id], watch.flow)
         watch.round_trip_ms = round((self._clock.monotonic() - watch.asked_at) * 1000.0, 1)

@@ -30,6 +30,9 @@ class LiveState(Protocol):
     def trunk_down(self, trunk_id: int) -> str:
         """Why the trunk is known down, in words; blank when it may be tried."""
 
+    def trunk_rests(self, trunk_id: int) -> str:
+        """Until when the trunk wants no calls and why, in words (`rests until ...`); blank while it takes them."""
+
     def trunk_rate_full(self, trunk_id: int) -> bool:
         """Whether the trunk has had its calls of this second."""
 
@@ -41,6 +44,9 @@ class LiveState(Protocol):
 
     def line_down(self, line_id: int) -> str:
         """Why nothing can go out through the line, in words (`not registered: 403 Forbidden`); blank when it can."""
+
+    def line_rests(self, line_id: int) -> str:
+        """Until when the line wants no calls and why, in words; blank while it takes them."""
 
     def line_rate_full(self, line_id: int) -> bool:
         """Whether the line has had its calls of this second."""
@@ -78,6 +84,8 @@ class IdleState:
     users_out: Mapping[str, int] = field(default_factory=dict)
     turns: Mapping[int, int] = field(default_factory=dict)
     external: Mapping[str, ExternalUse] = field(default_factory=dict)
+    trunks_resting: Mapping[int, str] = field(default_factory=dict)
+    lines_resting: Mapping[int, str] = field(default_factory=dict)
 
     def trunk_active_in(self, trunk_id: int) -> int:
         return self.trunks_in.get(trunk_id, 0)
@@ -87,6 +95,9 @@ class IdleState:
 
     def trunk_down(self, trunk_id: int) -> str:
         return self.trunks_down.get(trunk_id, "")
+
+    def trunk_rests(self, trunk_id: int) -> str:
+        return self.trunks_resting.get(trunk_id, "")
 
     def trunk_rate_full(self, trunk_id: int) -> bool:
         return trunk_id in self.trunks_rate_full
@@ -99,6 +110,9 @@ class IdleState:
 
     def line_down(self, line_id: int) -> str:
         return self.lines_down.get(line_id, "")
+
+    def line_rests(self, line_id: int) -> str:
+        return self.lines_resting.get(line_id, "")
 
     def line_rate_full(self, line_id: int) -> bool:
         return line_id in self.lines_rate_full

@@ -155,11 +155,14 @@ def dial_any_line(progress: Progress) -> RouteDecision:
         progress.skipped.append(Skipped(f"line:{user.external_line_id}", "does not exist"))
     best: ExternalLine | None = None
     fewest = 0
+    best_rests = ""
     others: list[tuple[ExternalLine, int]] = []
     failed: list[ExternalLine] = []
     for line in plan.shared_lines:
         active = progress.live.line_active_out(line.id)
-        if best is not None and active >= fewest:
+        rest = progress.live.line_rests(line.id)
+        # One that wants no calls for now is taken only where there is no other one.
+        if best is not None and (bool(rest), active) >= (bool(best_rests), fewest):
             others.append((line, active))
             continue
         trouble = line_trouble(progress, line, active)
@@ -170,7 +173,7 @@ def dial_any_line(progress: Progress) -> RouteDecision:
             continue
         if best is not None:
             others.append((best, fewest))
-        best, fewest = line, active
+        best, fewest, best_rests = line, active, rest
     if best is None:
         unusable = [line for line in plan.lines.values() if not (line.shared and line.enabled)]
         arguments_of_none = (progress.source_name,)
@@ -188,7 +191,7 @@ def dial_any_line(progress: Progress) -> RouteDecision:
             words.shared_line,
             best,
             [line for line, _ in others],
-            (best, fewest, {line.id: active for line, active in others}),
+            (best, fewest, {line.id: progress.live.line_rests(line.id) or active for line, active in others}),
             why_not_this_line,
         )
     )
@@ -200,9 +203,14 @@ def dial_any_line(progress: Progress) -> RouteDecision:
 
 
 def why_not_this_line(winner: Record | None, loser: Record, arguments: tuple[Any, ...]) -> str:
-    """Why an external line was not chosen; beside a winner, `arguments` end with the calls of each line by id."""
+    """Why an external line was not chosen; beside a winner, `arguments` end with the calls of each line by id.
+
+    Of one that rests they have the words of that instead.
+    """
     if winner is not None:
         active = arguments[-1][loser.id]
+        if isinstance(active, str):
+            return f"it {active}"
         return f"{active} calls" if active > arguments[1] else f"{active} calls, too, with a higher ID"
     return "not shared" if loser.enabled else "disabled"
 
@@ -295,6 +303,7 @@ def follow_next_trunks(progress: Progress, origins: Iterable[SipTrunk | External
 def dial(progress: Progress, ways: list[Way], group_id: int = 0) -> RouteDecision:
     """The decision to dial the ways in order, each with its own numbers; 503 when there are none."""
     targets: list[DialTarget] = []
+    ways = resting_last(progress, ways)
     for kind, name, record in ways[:MAX_TARGETS]:
         caller, called = refined(progress, name, record)
         if not called:
@@ -320,6 +329,27 @@ def dial(progress: Progress, ways: list[Way], group_id: int = 0) -> RouteDecisio
     ready = tuple(targets)
     trail.append(TrailStep("decision", words.dial, arguments=(ready, max(0, len(ways) - MAX_TARGETS))))
     return Dial(ready, skipped, tuple(trail), group_id, is_bounded)
+
+
+def resting_last(progress: Progress, ways: list[Way]) -> list[Way]:
+    """The ways with those at the end that want no calls for now: they are tried where nobody else takes the call.
+
+    RFC 3261 21.5.4: who answers 503 with Retry-After gets no further requests for so long.
+    """
+    resting = [(way, why) for way in ways if (why := rests(progress, way[0], way[2].id))]
+    if not resting:
+        return ways
+    names = {way[1] for way, _ in resting}
+    others = [way for way in ways if way[1] not in names]
+    arguments = (tuple((way[1], why) for way, why in resting), bool(others))
+    progress.trail.append(TrailStep("resting", words.resting, arguments=arguments))
+    return others + [way for way, _ in resting]
+
+
+def rests(progress: Progress, kind: RouteType, record_id: int) -> str:
+    """Until when a trunk or line wants no calls and why, in words; blank while it takes them."""
+    live = progress.live
+    return live.trunk_rests(record_id) if kind is RouteType.SIP_TRUNK else live.line_rests(record_id)
 
 
 def refined(progress: Progress, name: str, record: SipTrunk | ExternalLine) -> tuple[str, str]:

@@ -189,7 +189,7 @@ def own_line_missing(user: LocalUser, line_id: int) -> str:
     return f"the own line of local user {user.number}, external line {line_id}, does not exist; a shared one is taken"
 
 
-def shared_line(line: Record, active: int, _others: Mapping[int, int]) -> str:
+def shared_line(line: Record, active: int, _others: Mapping[int, int | str]) -> str:
     """The free shared line with the fewest calls."""
     return f"{called(line)} is the free shared line with the fewest calls: {active}"
 
@@ -228,6 +228,12 @@ def next_trunks(origin: Record, followers: Sequence[int], end: int) -> str:
 def passed_over(skipped: Sequence[Skipped]) -> str:
     """The targets that cannot take the call now."""
     return "cannot take the call now: " + listed([f"{each.name} ({each.reason})" for each in skipped])
+
+
+def resting(resting: Sequence[tuple[str, str]], others: bool) -> str:
+    """The targets that want no calls for now. `others`: there are some that take the call."""
+    names = "; ".join(f"{name} {why}" for name, why in resting)
+    return f"{names}: " + ("tried only if the others fail" if others else "tried anyway, as there is no other choice")
 
 
 def hairpin(name: str) -> str:
