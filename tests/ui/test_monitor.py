@@ -385,6 +385,23 @@ def test_figures_and_plots_follow_the_samples(overview: OverviewPage, engine: Fa
     assert "all 77" in overview.calls_plot.findChild(QLabel, "values").text()
 
 
+@pytest.mark.parametrize("width", [760, 1024, 1600])
+def test_the_key_of_the_curves_is_never_cut_and_stands_over_no_curve(
+    overview: OverviewPage, window: MainWindow, qtbot: QtBot, width: int
+) -> None:
+    window.resize(width, 700)
+    key = overview.calls_plot.key
+    assert key is not None
+    qtbot.waitUntil(lambda: window.width() == width and key.isVisible())
+    qtbot.wait(50)
+    places = key.places()
+    assert len(places) == len(overview.calls_plot._series) > 5
+    assert all(key.rect().toRectF().adjusted(0, 0, 1, 1).contains(place) for place in places)
+    assert key.geometry().bottom() < overview.calls_plot.plot.geometry().top()
+    assert overview.rate_plot.key is not None
+    assert not overview.rate_plot.key.isVisible(), "one curve needs no key"
+
+
 def test_plots_out_of_sight_are_not_drawn_and_catch_up(
     overview: OverviewPage, engine: FakeEngine, window: MainWindow, qtbot: QtBot
 ) -> None:

@@ -35,9 +35,7 @@ class AudioPlots(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("audio_plots")
-        self.mos = TimePlot(
-            theme, "mos", "MOS, from 1 (bad) to 4.5 (excellent)", "", 5, fixed=True, bottom=LEAST_SCORE, legend="bottom"
-        )
+        self.mos = TimePlot(theme, "mos", "MOS, from 1 (bad) to 4.5 (excellent)", "", 5, fixed=True, bottom=LEAST_SCORE)
         self.packets = TimePlot(theme, "packets_per_second", "Packets per second", "", 100)
         self.relayed = TimePlot(theme, "relayed", "Relayed calls", "", 5, whole=True)
         self.jitter = TimePlot(theme, "jitter_ms", "Worst jitter, ms", " ms", 10)

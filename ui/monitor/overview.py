@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QActionGroup, QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QActionGroup, QPainter, QPaintEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -142,6 +142,9 @@ class OverviewPage(QWidget):
         plots.addWidget(self.calls_plot, 0, 0, 2, 1)
         plots.addWidget(self.rate_plot, 0, 1)
         plots.addWidget(self.ratio_plot, 1, 1)
+        for plot in (self.calls_plot, self.rate_plot, self.ratio_plot):
+            # Lower, the numbers of an axis would stand over each other; the gauges are scrolled then.
+            plot.plot.setMinimumHeight(self.fontMetrics().height() * 7)
         plots.setColumnStretch(0, 3)
         plots.setColumnStretch(1, 2)
         calls = self._add_view(self._figures.values())
@@ -337,6 +340,22 @@ def _media_texts(sample: GaugeSample, trunk_id: int) -> list[str]:
     return [str(media.relayed), f"{media.packets_per_second:g}", *(str(each) if flows else "" for each in quality)]
 
 
+class ShortenedLabel(QLabel):
+    """In a small window its words end in an ellipsis, rather than the window is kept wide."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - it is small, and painted whole
+        """As many words as there is room for."""
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+        painter.end()
+
+
 class Figure(QFrame):
     """`figure.<name>`: one number, large, with its words."""
 
@@ -352,10 +371,8 @@ class Figure(QFrame):
         self._value.setFont(font)
         self._title = title
         self.setToolTip(title)
-        self._words = QLabel(title)
+        self._words = ShortenedLabel(title)
         self._words.setProperty("role", "muted")
-        # In a small window words are cut rather than the window kept wide.
-        self._words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._value.setAccessibleName(title)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 8, 14, 8)

@@ -277,8 +277,8 @@ class StreamsPane(QWidget):
 def _make_plots(theme: Theme) -> dict[str, TimePlot]:
     """The plots of one call, by the name of their figure in `StreamCurves`."""
     return {
-        "mos": TimePlot(theme, "stream.mos", "MOS", "", 5, fixed=True, bottom=LEAST_SCORE, legend="none"),
-        "loss_percent": TimePlot(theme, "stream.loss", "Loss, %", " %", 2, legend="none"),
-        "jitter_ms": TimePlot(theme, "stream.jitter", "Jitter, ms", " ms", 10, legend="none"),
-        "packets_per_second": TimePlot(theme, "stream.packets", "Packets/s", "", 60, legend="none"),
+        "mos": TimePlot(theme, "stream.mos", "MOS", "", 5, fixed=True, bottom=LEAST_SCORE, key=False),
+        "loss_percent": TimePlot(theme, "stream.loss", "Loss, %", " %", 2, key=False),
+        "jitter_ms": TimePlot(theme, "stream.jitter", "Jitter, ms", " ms", 10, key=False),
+        "packets_per_second": TimePlot(theme, "stream.packets", "Packets/s", "", 60, key=False),
     }

@@ -7,19 +7,17 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from copy import deepcopy
 from math import isnan
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pyqtgraph
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
+from ui.monitor.curve_key import CurveKey, Entry
 from ui.theme import Theme
 
 pyqtgraph.setConfigOptions(antialias=True)
-
-
-Legend = Literal["top", "bottom", "none"]
 
 
 class Series(NamedTuple):
@@ -76,10 +74,10 @@ class TimePlot(QFrame):
         fixed: bool = False,
         whole: bool = False,
         bottom: float = 0.0,
-        legend: Legend = "top",
+        key: bool = True,
     ) -> None:
         """`top` is the least value that the axis reaches to; `fixed` when it never reaches higher,
-        `whole` when it counts. It begins at `bottom`. Where `legend` is none, something else tells the curves apart.
+        `whole` when it counts. It begins at `bottom`. Without a `key` something else tells the curves apart.
         """
         super().__init__()
         self.setObjectName(f"plot.{name}")
@@ -113,9 +111,7 @@ class TimePlot(QFrame):
         self._top = top
         self._fixed = fixed
         self._bottom = bottom
-        self._with_legend = legend != "none"
-        offset = (8, -8) if legend == "bottom" else (8, 4)
-        self._legend = self.plot.addLegend(offset=offset, colCount=4, labelTextSize="8pt")
+        self.key = CurveKey() if key else None
         self._line = pyqtgraph.InfiniteLine(angle=90, movable=False)
         self._line.hide()
         self.plot.addItem(self._line, ignoreBounds=True)
@@ -130,6 +126,8 @@ class TimePlot(QFrame):
         layout.setContentsMargins(10, 8, 8, 8)
         layout.setSpacing(2)
         layout.addLayout(head)
+        if self.key is not None:
+            layout.addWidget(self.key)
         layout.addWidget(self.plot, 1)
         theme.changed.connect(self._colour)
         self._colour()
@@ -155,12 +153,10 @@ class TimePlot(QFrame):
     def _make_curves(self) -> None:
         for item in (*self._curves.values(), *self._dots.values()):
             self.plot.removeItem(item)
-        self._legend.clear()
-        self._curves = {each.name: self.plot.plot(name=each.name) for each in self._series}
+        self._curves = {each.name: self.plot.plot() for each in self._series}
         self._dots = {each.name: pyqtgraph.ScatterPlotItem(size=5, pen=None) for each in self._series}
         for dots in self._dots.values():
             self.plot.addItem(dots)
-        self._legend.setVisible(self._with_legend and len(self._series) > 1)
         self._colour()
 
     def _colour(self) -> None:
@@ -172,9 +168,10 @@ class TimePlot(QFrame):
             axis.setTextPen(colours.muted)
         self.plot.showGrid(x=False, y=True, alpha=0.25)
         self._line.setPen(pyqtgraph.mkPen(colours.muted, width=1))
-        self._legend.setLabelTextColor(colours.text)
+        entries: list[Entry] = []
         for each in self._series:
             text = colours.text if each.colour < 0 else colours.series[each.colour % len(colours.series)]
+            entries.append(Entry(each.name, text, each.dashed))
             style = Qt.PenStyle.DashLine if each.dashed else Qt.PenStyle.SolidLine
             curve = self._curves[each.name]
             curve.setPen(pyqtgraph.mkPen(text, width=2, style=style))
@@ -184,9 +181,8 @@ class TimePlot(QFrame):
                 shade.setAlpha(40)
                 curve.setFillLevel(0)
                 curve.setBrush(shade)
-        for sample, label in self._legend.items:
-            label.setText(label.text, color=colours.text)
-            sample.update()
+        if self.key is not None:
+            self.key.show_entries(entries, colours.text)
 
     def _point(self, position: QPointF) -> None:
         """Move the crosshair to the pointer and read the values there."""
