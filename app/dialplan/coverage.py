@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.dialplan.coverage_external import check_external
 from app.dialplan.coverage_numbers import check_numbers
+from app.dialplan.coverage_passwords import check_passwords
 from app.dialplan.coverage_peers import check_peers
 from app.dialplan.coverage_references import check_references
 from app.dialplan.next_trunks import cycle_through, cycle_words, cycles
@@ -26,5 +27,6 @@ def problems(configuration: Configuration, plan: DialPlan | None = None) -> tupl
     """
     plan = plan or DialPlan(configuration)
     found = [*check_references(configuration), *check_numbers(plan), *check_peers(plan), *check_external(plan)]
+    found += check_passwords(configuration)
     found.sort(key=lambda each: (_SEVERITY_ORDER[each.severity], _TABLE_ORDER[each.table], each.record_id))
     return tuple(found)

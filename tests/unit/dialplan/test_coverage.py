@@ -13,7 +13,7 @@ ERROR, WARNING, INFORMATION = Severity.ERROR, Severity.WARNING, Severity.INFORMA
 
 SOUND: dict[str, list[dict[str, Any]]] = {
     "local_users": [
-        {"id": 1, "number": "100", "password": "x", "call_levels": [2], "max_external_calls_per_hour": 20},
+        {"id": 1, "number": "100", "password": "k7-Weide", "call_levels": [2], "max_external_calls_per_hour": 20},
         {"id": 2, "number": "101", "trusted_address": "192.0.2.50", "max_external_minutes_per_day": 60},
     ],
     "external_lines": [
@@ -488,8 +488,8 @@ def test_a_user_led_to_by_a_record_is_reached(scene: Any) -> None:
 
 UNBOUNDED = {
     "local_users": [
-        {"id": 1, "number": "100", "password": "x", "call_levels": [2]},
-        {"id": 2, "number": "101", "password": "y"},
+        {"id": 1, "number": "100", "password": "k7-Weide", "call_levels": [2]},
+        {"id": 2, "number": "101", "password": "m3-Birke"},
     ]
 }
 
@@ -534,3 +534,28 @@ def test_business_hours_and_levels_outside_them_need_each_other(scene: Any) -> N
     ]
     assert [each[:4] for each in found(scene, **hours)] == [(INFORMATION, "system", 1, "business_hours")]
     assert found(scene, **level, **hours) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"password": ""}, "neither register nor call"),
+        ({"password": "100"}, "the password is the number"),
+        ({"password": "100100"}, "the password is the number"),
+        ({"password": "PassWord"}, "strangers try first"),
+        ({"password": "123456789"}, "strangers try first"),
+        ({"password": "4711"}, "only 4 digits"),
+        ({"password": "593817"}, "only 6 digits"),
+        ({"password": "k7-W"}, "only 4 characters"),
+        ({"password": "x"}, "only 1 character "),
+        ({"password": "59381742"}, ""),
+        ({"password": "k7-Weide"}, ""),
+        ({"password": "", "trusted_address": "192.0.2.60"}, ""),
+        ({"password": "100", "enabled": False}, ""),
+    ],
+)
+def test_a_password_that_strangers_guess_is_a_warning(scene: Any, values: dict[str, Any], words: str) -> None:
+    users = with_record("local_users", id=1, **values)
+    mine = [each for each in found(scene, **users) if each[3] == "password"]
+    assert [each[:3] for each in mine] == ([(WARNING, "local_users", 1)] if words else [])
+    assert not mine or words in mine[0][4]
