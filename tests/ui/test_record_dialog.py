@@ -314,6 +314,20 @@ def test_a_record_added_meanwhile_appears_in_the_open_list(user: User, engine: F
     user.close_dialogs()
 
 
+def test_the_boxes_of_a_member_are_not_cut(user: User, qtbot: QtBot) -> None:
+    dialog = user.dialog("routing_groups", "edit", 1)
+    dialog.findChild(QToolButton, "members.add").click()
+    table = dialog.findChild(QTableWidget, "members.table")
+    qtbot.wait(50)
+    for place in range(4):
+        for column in range(table.columnCount()):
+            box = table.cellWidget(place, column)
+            assert table.rowHeight(place) > box.height() >= box.sizeHint().height(), box.objectName()
+            assert box.width() >= box.minimumSizeHint().width(), box.objectName()
+    target = table.cellWidget(0, 1)
+    assert target.width() > target.fontMetrics().horizontalAdvance(target.currentText()) + 30
+
+
 def test_members_of_a_group_are_added_changed_moved_and_removed(user: User, engine: FakeEngine) -> None:
     dialog = user.dialog("routing_groups", "edit", 1)
     table = dialog.findChild(QTableWidget, "members.table")

@@ -42,8 +42,11 @@ class EntriesEditor(Editor):
             self.table.horizontalHeaderItem(place).setToolTip(each.shown.help)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        # By itself a row would be as high as words are, lower than the boxes that stand in it.
+        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.table.setMinimumHeight(self.table.fontMetrics().height() * 12)
+        # So that a target is read with its address.
+        self.table.setMinimumWidth(self.table.fontMetrics().averageCharWidth() * 88)
         buttons = QHBoxLayout()
         for name, text, slot in (
             ("add", "Add", self.add),
@@ -143,6 +146,15 @@ class EntriesEditor(Editor):
                 editor.set_value(entry[name])
                 editor.widget.blockSignals(blocked)
         self.refill(self._configuration, {})
+        self._give_room()
+
+    def _give_room(self) -> None:
+        """Rows as high as their boxes; columns as wide, of which the one that names a record takes what is left."""
+        for place, row in enumerate(self._rows):
+            height = max(editor.widget.sizeHint().height() for editor in row.values()) + 3
+            self.table.setRowHeight(place, height)
+            for editor in row.values():
+                editor.widget.setMinimumHeight(height - 1)
         self.table.resizeColumnsToContents()
         for place, each in enumerate(self._fields):
             if each.shown.refers_to or each.shown.refers_by:
