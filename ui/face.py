@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.calls.destinations import LookedUp
+from app.calls.destinations import DNS_TROUBLE, LookedUp
 from app.calls.simulation import Simulation
 from app.command_line.documents import parse_json
 from app.command_line.serve_command import read_sip_address
@@ -23,6 +23,7 @@ from app.storage.calls import SORTABLE, CallQuery
 from app.storage.export import as_csv, as_json
 
 __all__ = [
+    "DNS_TROUBLE",
     "SORTABLE",
     "CallQuery",
     "Dial",

@@ -12,6 +12,8 @@ from app.sip.flow import Flow, TransportName
 
 MAXIMUM_WAYS = 8
 """So many addresses of one server are tried in one call; all of them are known as the server's."""
+DNS_TROUBLE = "DNS: "
+"""What the reason begins with where a server cannot be reached because its name has no address."""
 MISSED_FOR = 60.0
 """Seconds for which an address that did not answer is tried after the others of its server."""
 
@@ -158,7 +160,7 @@ class Destinations:
         if self._servers.get(key) is not server:
             # The record is gone, or came back meanwhile and is looked up by itself.
             return False
-        server.is_awaited = False
+        first, server.is_awaited = server.is_awaited, False
         if places:
             server.error = ""
             # Servers of one priority come in another order each time, which is no news to anybody but the next call.
@@ -168,7 +170,10 @@ class Destinations:
                 self._on_change()
         else:
             # What was known stays in use: an old address is better than none.
-            server.error = f"DNS: {error}"
+            server.error = f"{DNS_TROUBLE}{error}"
+            if first:
+                # Whoever waits for the address hears at once that there is none.
+                self._on_change()
         return True
 
     def addresses_of(self, name: str) -> tuple[str, ...]:

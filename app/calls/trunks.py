@@ -249,7 +249,13 @@ class Trunks:
         ways = self._destinations.ways_to(record)
         if isinstance(ways, str):
             watch.nowhere = True
-            self._probe_failed(trunk_id, ways)
+            if self._destinations.awaits(record):
+                # Nothing is wrong yet; `addresses_changed` follows, whatever comes out.
+                if watch.state is TrunkState.UNKNOWN:
+                    self._enter(trunk_id, watch, TrunkState.UNKNOWN, ways)
+                self._plan_probe(trunk_id, record, watch)
+            else:
+                self._probe_failed(trunk_id, ways)
             return
         watch.nowhere = False
         flow = watch.flow = ways[0]

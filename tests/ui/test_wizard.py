@@ -145,6 +145,20 @@ def test_the_test_says_what_the_other_side_answers(person: Person, engine: FakeE
     assert person.said("state").startswith("Up")
 
 
+def test_a_server_name_that_does_not_exist_is_said_to_be_unknown(person: Person, engine: FakeEngine) -> None:
+    to_the_test(person)
+    row = replace(engine.trunk_rows[5], reason="DNS: the name sip.nowhere.example does not exist")
+    for state in (TrunkState.DEGRADED, TrunkState.DOWN):
+        engine.set_trunk(replace(row, state=state))
+        person.window.workspace.bridge.hand_over()
+        assert person.said("state") == "The name of the server is not known"
+        assert person.said("reason") == "DNS: the name sip.nowhere.example does not exist"
+        assert person.said("advice").startswith("Check how the server address is written")
+    engine.set_trunk(replace(row, state=TrunkState.UP, reason="it answers OPTIONS"))
+    person.window.workspace.bridge.hand_over()
+    assert person.said("advice") == "It answers. Calls can go there now."
+
+
 def test_what_was_added_can_be_taken_back(person: Person, engine: FakeEngine, window: MainWindow) -> None:
     before = engine.configuration
     to_the_test(person)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QVBoxLayout
 
 from app.events import LineChanged, LineRow, LineState, TrunkChanged, TrunkRow, TrunkState
 from app.records import SipTrunk
+from ui.face import DNS_TROUBLE
 from ui.monitor.state_words import LINE_TONES, TRUNK_TONES, line_words
 from ui.theme import Tone
 from ui.wizard.page import WizardPage
@@ -25,6 +26,11 @@ ADVICE = {
     LineState.RETRYING: "It could not be registered yet; it is tried again. Check the server address.",
 }
 """What to do in each state; in all others there is nothing to do but wait."""
+NO_ADDRESS = (
+    "Check how the server address is written, letter by letter. If it is right, see whether this computer reaches the "
+    "internet: the name is looked up again by itself."
+)
+"""What to do where the name of the server has no address."""
 
 
 class TestPage(WizardPage):
@@ -71,8 +77,14 @@ class TestPage(WizardPage):
         tone = LINE_TONES[row.state] if isinstance(row, LineRow) else TRUNK_TONES[row.state]
         if isinstance(row, TrunkRow) and row.state is TrunkState.UP and row.round_trip_ms:
             words = f"{words}, answered {row.last_status} in {row.round_trip_ms:.0f} ms"
+        nameless = row.reason.startswith(DNS_TROUBLE)
+        if nameless:
+            words, tone = "the name of the server is not known", Tone.BAD
         self.state.setText("Waiting for the answer ..." if waiting else words[:1].upper() + words[1:])
         self.state.setStyleSheet(f"color: {self.workspace.theme.colours.tone(Tone.MUTED if waiting else tone)}")
         self.reason.setText(row.reason)
+        if nameless:
+            self.advice.setText(NO_ADDRESS)
+            return
         unasked = "With an OPTIONS interval of 0 it is not asked: place a call to see whether it works."
         self.advice.setText(ADVICE.get(row.state, "" if probed else unasked))

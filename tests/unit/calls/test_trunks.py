@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from simulation.world import World
 from support.calling import configured
 
 from app.calls.counters import Counted
+from app.calls.destinations import Place
 from app.calls.switch import Switch
 from app.events import Alarm, TrunkChanged, TrunkRow, TrunkState
+from app.sip.flow import TransportName
 
 
 def tables(**trunk: Any) -> dict[str, Any]:
@@ -139,3 +143,33 @@ def test_stopping_probes_no_more() -> None:
     w.world.advance(100)
     assert w.world.packets == before
     assert w.switch.endpoint.transactions == 0
+
+
+@pytest.mark.parametrize("interval", [10, 3600])
+def test_a_name_that_does_not_exist_is_told_as_soon_as_that_is_known(interval: int) -> None:
+    """However long the interval of the probes; until then nothing is wrong, and the lookup is named as what goes on."""
+    answers: list[Callable[[tuple[Place, ...], str], bool]] = []
+
+    def lookup(
+        name: str, port: int | None, transport: TransportName, done: Callable[[tuple[Place, ...], str], bool]
+    ) -> None:
+        answers.append(done)
+
+    world = World()
+    world.lookup = lookup
+    alarms: list[Alarm] = []
+    world.events.subscribe(Alarm, alarms.append)
+    switch = world.switch(tables(server_address="nowhere.test", options_interval=interval))
+    world.advance(3)
+    (row,) = switch.trunks.rows()
+    assert (row.state, row.reason) == (TrunkState.UNKNOWN, "the name nowhere.test is being looked up")
+    for done in answers:
+        done((), "the name nowhere.test does not exist")
+    world.advance(0.2)
+    (row,) = switch.trunks.rows()
+    assert (row.state, row.reason) == (TrunkState.DEGRADED, "DNS: the name nowhere.test does not exist")
+    assert alarms == []
+    world.advance(5)
+    (row,) = switch.trunks.rows()
+    assert (row.state, row.reason) == (TrunkState.DOWN, "DNS: the name nowhere.test does not exist")
+    assert len(alarms) == 1
