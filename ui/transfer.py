@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -24,6 +27,7 @@ from app.records import TABLES, Change, Configuration, System
 from app.records.document import read_document, write_document
 from ui.dialogs import Dialog
 from ui.face import parse_json
+from ui.inquiry import SMALL, Errand
 from ui.messages import choose_file, save_text
 from ui.records.changes import differences
 from ui.records.consequences import calls_in_progress, consequences
@@ -33,6 +37,8 @@ from ui.workspace import Workspace
 JSON_FILES = "JSON files (*.json)"
 MOST_BYTES = 64 * 1024 * 1024
 """A larger file is refused: it is no configuration."""
+_SMALL_FILE = 20_000
+"""Bytes that are read and checked within some 20 ms."""
 _MOST_ERRORS = 200
 
 
@@ -44,7 +50,11 @@ def document_text(configuration: Configuration, *, with_secrets: bool) -> str:
 def read_file(path: Path) -> Any:
     """The JSON value in a file, as the command line reads it. UserFacingError says what is wrong with it, and where."""
     try:
-        if path.stat().st_size > MOST_BYTES:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            # Of a device or a pipe nobody knows where it ends.
+            raise UserFacingError(f"{path.name or path} is not a file.")
+        if about.st_size > MOST_BYTES:
             raise UserFacingError(f"{path.name} is too large to be a configuration.")
         data = path.read_bytes()
     except OSError as error:
@@ -74,13 +84,46 @@ def summary(changes: list[Change]) -> str:
     return "\n".join(lines)
 
 
+class _Asked(NamedTuple):
+    """What an import would be of."""
+
+    file: str
+    replace: bool
+    configuration: Configuration
+    """The one that it would change."""
+
+    def is_large(self) -> bool:
+        """Whether reading and checking it takes longer than calls and window may wait."""
+        with contextlib.suppress(OSError, ValueError):
+            if Path(self.file).stat().st_size > _SMALL_FILE:
+                return True
+        return sum(len(records) for records in self.configuration.tables.values()) > SMALL
+
+
+def _outlook(asked: _Asked, calls: int) -> tuple[list[Change], str]:
+    """What an import would change, and that in words; asked in a thread where it is much. RecordErrors and
+    UserFacingError say what is wrong with the file."""
+    before = asked.configuration
+    after = read_document(read_file(Path(asked.file)), before, replace=asked.replace)
+    changes = differences(before, after)
+    words = summary(changes) or "The file holds nothing that is not here already."
+    words += "\n\nThe import is one step: Edit / Undo takes it back." if changes else ""
+    return changes, "\n\n".join([words, *consequences(changes, calls)])
+
+
 class ImportDialog(Dialog):
-    """`dialog.import`: a file, whether it takes the place of everything, and what it would do; nothing until OK."""
+    """`dialog.import`: a file, whether it takes the place of everything, and what it would do; nothing until OK.
+
+    What was shown is what is imported, whatever becomes of the file meanwhile.
+    """
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
         super().__init__("import", "Import a configuration", parent)
         self._workspace = workspace
         self._changes: list[Change] = []
+        self._asked: _Asked | None = None
+        """What the window wants to know of, or knows of, now."""
+        self._reading = Errand(self)
         self._file = QLineEdit()
         self._file.setObjectName("file")
         self._file.setPlaceholderText("a JSON file that this program, or its command line, has written")
@@ -113,27 +156,45 @@ class ImportDialog(Dialog):
         layout.addWidget(self._summary, 1)
         layout.addWidget(self._buttons)
         self.resize(640, 420)
+        workspace.bridge.configuration_changed.connect(self._read_again)
         self._read()
 
     def _read(self) -> None:
-        """Read the file and say what it would do."""
-        self._changes = []
-        text = self._file.text().strip()
-        words = "Choose a file."
-        if text:
-            try:
-                configuration = self._workspace.configuration
-                after = read_document(read_file(Path(text)), configuration, replace=self._replace.isChecked())
-                self._changes = differences(configuration, after)
-                words = summary(self._changes) or "The file holds nothing that is not here already."
-                words += "\n\nThe import is one step: Edit / Undo takes it back." if self._changes else ""
-                words = "\n\n".join([words, *consequences(self._changes, calls_in_progress(self._workspace))])
-            except RecordErrors as errors:
-                words = self._mistakes(errors)
-            except UserFacingError as error:
-                words = str(error)
+        """Read the file and say what it would do; a large one is read in a thread, while calls and window go on."""
+        self._show([], "Choose a file.")
+        self._asked = _Asked(self._file.text().strip(), self._replace.isChecked(), self._workspace.configuration)
+        if not self._asked.file:
+            return
+        self._summary.setPlainText("Reading the file ...")
+        if self._reading.running:
+            return  # what has changed meanwhile is asked for when the answer comes
+        asked, calls = self._asked, calls_in_progress(self._workspace)
+
+        def answered(answer: Callable[[], tuple[list[Change], str]]) -> None:
+            if asked is self._asked:
+                self._take(answer)
+            else:
+                self._read()
+
+        self._reading.ask(lambda: _outlook(asked, calls), answered, large=asked.is_large())
+
+    def _read_again(self) -> None:
+        """Somebody else has changed the configuration: what the import would do is another thing now."""
+        if self._asked is not None and self._asked.configuration is not self._workspace.configuration:
+            self._read()
+
+    def _take(self, answer: Callable[[], tuple[list[Change], str]]) -> None:
+        try:
+            self._show(*answer())
+        except RecordErrors as errors:
+            self._show([], self._mistakes(errors))
+        except UserFacingError as error:
+            self._show([], str(error))
+
+    def _show(self, changes: list[Change], words: str) -> None:
+        self._changes = changes
         self._summary.setPlainText(words)
-        self._buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(bool(self._changes))
+        self._buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(bool(changes))
 
     def _mistakes(self, errors: RecordErrors) -> str:
         lines = [str(error) for error in errors.errors[:_MOST_ERRORS]]
@@ -142,13 +203,14 @@ class ImportDialog(Dialog):
         return f"Nothing can be imported, because of {plural(len(errors.errors), 'mistake')}:\n" + "\n".join(lines)
 
     def accept(self) -> None:
-        """Take the file as one step of the history."""
-        self._read()
+        """Take what was shown as one step of the history."""
         if not self._changes:
             return
+        asked, self._asked = self._asked, None  # its own change is no reason to read the file again
         try:
             self._workspace.history.perform(f"Import {Path(self._file.text()).name}", self._changes)
         except UserFacingError as error:
+            self._asked = asked
             self._summary.setPlainText(str(error))
             return
         self._workspace.notice(f"{plural(len(self._changes), 'record')} imported.")

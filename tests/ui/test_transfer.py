@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QThreadPool
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
+from app.records import Change
 from ui.main_window import MainWindow
 from ui.single_instance import SingleInstance
 
@@ -83,14 +85,79 @@ def test_replacing_everything_names_what_is_deleted(window: MainWindow, tmp_path
     ],
 )
 def test_a_file_that_cannot_be_taken_says_why(
-    window: MainWindow, tmp_path: Path, content: bytes | None, words: str
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, content: bytes | None, words: str
 ) -> None:
     path = tmp_path / "file.json"
     if content is not None:
         path.write_bytes(content)
     dialog = import_dialog(window, path)
-    assert words in summary(dialog)
+    qtbot.waitUntil(lambda: words in summary(dialog))
     assert not can_import(dialog)
+    dialog.reject()
+
+
+def large_document(users: int) -> str:
+    return json.dumps({"local_users": [{"number": str(10_000 + place)} for place in range(users)]})
+
+
+def test_a_large_file_is_read_while_calls_go_on(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "large.json"
+    path.write_text(large_document(3000), encoding="utf-8")
+    dialog = import_dialog(window, path)
+    assert summary(dialog) == "Reading the file ..."
+    assert not can_import(dialog)
+    qtbot.waitUntil(lambda: can_import(dialog), timeout=20_000)
+    assert "Local users: 3000 added" in summary(dialog)
+    dialog.reject()
+
+
+def test_the_answer_is_for_the_file_that_is_named_now(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    large, small = tmp_path / "large.json", tmp_path / "small.json"
+    large.write_text(large_document(3000), encoding="utf-8")
+    small.write_text('{"local_users": [{"number": "700"}]}', encoding="utf-8")
+    dialog = import_dialog(window, large)
+    dialog.findChild(QLineEdit, "file").setText(str(small))
+    assert not can_import(dialog)
+    qtbot.waitUntil(lambda: can_import(dialog), timeout=20_000)
+    assert summary(dialog).startswith("Local users: 1 added")
+    large.unlink()
+    dialog.reject()
+
+
+def test_a_dialog_that_is_closed_while_the_file_is_read_is_no_trouble(
+    window: MainWindow, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.json"
+    path.write_text(large_document(3000), encoding="utf-8")
+    import_dialog(window, path).reject()
+    qtbot.wait(10)
+    QThreadPool.globalInstance().waitForDone()
+    qtbot.wait(50)
+    assert engine.applied == []
+
+
+def test_what_was_shown_is_imported_and_a_change_by_somebody_else_is_shown_anew(
+    window: MainWindow, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    path = tmp_path / "more.json"
+    path.write_text('{"sip_trunks": [{"id": 1, "description": "Renamed"}]}', encoding="utf-8")
+    dialog = import_dialog(window, path)
+    assert summary(dialog).startswith("SIP trunk: 1 changed")
+    trunk = engine.configuration.find("sip_trunks", 1)
+    assert trunk is not None
+    engine.change_elsewhere(Change("sip_trunks", trunk, trunk.model_copy(update={"description": "Renamed"})))
+    qtbot.waitUntil(lambda: "nothing that is not here already" in summary(dialog))
+    assert not can_import(dialog)
+    dialog.reject()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes are elsewhere no files")
+def test_a_pipe_is_not_waited_for(window: MainWindow, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    dialog = import_dialog(window, tmp_path / "pipe")
+    assert summary(dialog) == "pipe is not a file."
+    dialog.findChild(QLineEdit, "file").setText(str(tmp_path))
+    assert summary(dialog) == f"{tmp_path.name} is not a file."
     dialog.reject()
 
 
