@@ -28,7 +28,7 @@ from app.calls.caller_leg import CallerLeg
 from app.calls.counters import Held
 from app.calls.elsewhere import Elsewhere
 from app.calls.identity import CallerIdentity
-from app.calls.leg import Leg, passed_on
+from app.calls.leg import Leg
 from app.calls.leg_events import (
     Acknowledged,
     Answered,
@@ -50,6 +50,7 @@ from app.calls.leg_events import (
     Ringing,
 )
 from app.calls.offers import Offers
+from app.calls.refusals import passed_on
 from app.calls.stand_in import StandIn
 from app.dialplan.decision import LIMIT_WORDS, Dial, DialTarget, RouteDecision, Skipped
 from app.dialplan.request import CallRequest, Source
@@ -539,7 +540,7 @@ class Call:
             return
         by = self.side_of(leg)
         early = leg is self.caller and self.caller.status != 200
-        self.text = words_of_end(event.cause, by, leg.contact, early=early)
+        self.text = words_of_end(event, by, leg.contact, early=early)
         other = self.other(leg)
         if other is not None:
             other.hang_up(event.reason)

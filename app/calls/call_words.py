@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.calls.leg import passed_on
-from app.calls.leg_events import Body, EndCause, Failed, FailureKind
+from app.calls.leg_events import Body, EndCause, Failed, FailureKind, HungUp
+from app.calls.refusals import passed_on
 from app.dialplan.decision import DialTarget
 from app.errors import RemoteError
 from app.media.sdp import Direction, audio_stream
@@ -65,7 +65,7 @@ def at_which_address(target: DialTarget, ways: Sequence[Flow], tried: int) -> st
     return f" (at {ways[tried].remote_host}:{ways[tried].remote_port})"
 
 
-def words_of_end(cause: EndCause, by: str, contact: str, *, early: bool) -> str:
+def words_of_end(event: HungUp, by: str, contact: str, *, early: bool) -> str:
     """How a side has ended the call. `contact`: ours towards it; `early`: it never got our answer."""
     unacknowledged = "a provisional answer: no PRACK" if early else "the answer: no ACK"
     texts = {
@@ -75,7 +75,7 @@ def words_of_end(cause: EndCause, by: str, contact: str, *, early: bool) -> str:
         EndCause.ERROR: f"the {by} side is gone",
         EndCause.SESSION_EXPIRED: f"the {by} side did not refresh the session",
     }
-    return texts.get(cause, f"the {by} side hung up")
+    return f"the {by} side {event.what}" if event.what else texts.get(event.cause, f"the {by} side hung up")
 
 
 def cause_of_failure(status: int, kind: FailureKind) -> EndCause:

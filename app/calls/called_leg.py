@@ -311,9 +311,9 @@ class CalledLeg(Leg):
             self._offer_key = self._offer_request = None
             self.tell(OfferRefused(500, ""))
 
-    def _lost(self, cause: EndCause) -> None:
+    def _lost(self, cause: EndCause, what: str = "") -> None:
         if self._final:
-            super()._lost(cause)
+            super()._lost(cause, what)
         else:
             # The INVITE's own answer says what becomes of the call; only the early offer got none.
             self.tell(OfferRefused(500, ""))

@@ -208,9 +208,9 @@ class CallerLeg(Leg):
         super().on_response(key, response)
         self._answer_at_last()
 
-    def _lost(self, cause: EndCause) -> None:
+    def _lost(self, cause: EndCause, what: str = "") -> None:
         if self._final:
-            super()._lost(cause)
+            super()._lost(cause, what)
             return
         owner = self.owner
         self.refuse(480)

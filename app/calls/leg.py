@@ -23,6 +23,7 @@ from app.calls.leg_events import (
 from app.calls.next_hop import next_hop
 from app.calls.outgoing import USER_AGENT, abilities_for
 from app.calls.referral import Referral
+from app.calls.refusals import passed_on
 from app.calls.session_timer import (
     MINIMUM,
     SessionTerms,
@@ -48,7 +49,8 @@ AGAIN_SOON = (("Retry-After", "1"),)
 
 
 REFRESH_AGAIN_AFTER = 5.0
-"""Seconds until a refresh of the session is tried again that could not be sent or was put off."""
+"""Seconds until a refresh of the session is tried again that could not be sent or was refused; twice as long after each
+further refusal: RFC 4028 10 forbids to ask continuously."""
 
 OFFER_PATIENCE = 60.0
 """Seconds in which a peer that has said 100 to our re-INVITE must answer it; then it is cancelled."""
@@ -134,6 +136,11 @@ class Leg:
         """The session timer that we ask for, in seconds; 0 for none (RFC 4028)."""
         self._least_session = MINIMUM
         self._session: Deadline | None = None
+        self._session_end: Deadline | None = None
+        """When the session that we refresh is over, should no refresh succeed."""
+        self._refresh_pause = REFRESH_AGAIN_AFTER
+        self._refresh_refusal = ""
+        """What the peer answered to our last refresh, where it refused that."""
         self._terms: SessionTerms | None = None
         """What was agreed on for the session timer."""
         self._refreshing = False
@@ -325,6 +332,7 @@ class Leg:
     def acknowledge(self, body: Body | None) -> None:
         """Send the ACK that waited for the answer to the peer's offer (RFC 3264 in RFC 3261 13.2.1)."""
         invite, self._ack_wanted_for = self._ack_wanted_for, None
+        self._last_sent = body or self._last_sent
         if invite is not None and self.dialog is not None:
             self._send_ack(self.dialog, invite, body)
 
@@ -527,9 +535,12 @@ class Leg:
         refreshing, self._refreshing = self._refreshing, False
         if not refreshing:
             self.tell(OfferRefused(status, reason))
-        elif status in (422, 491, 500, 504) and self._session is None:
-            # These are tried again soon (RFC 4028 7.4, RFC 3261 14.1); what refuses for good has no timer.
-            self._session = self.endpoint.schedule(REFRESH_AGAIN_AFTER, self._session_due)
+        elif self._session is None:
+            # RFC 4028 10: the session goes on until it expires, and may be refreshed until then.
+            self._refresh_refusal = f"{status} {reason}".strip()
+            self._peer_updates = self._peer_updates and status not in (405, 501)
+            self._session = self.endpoint.schedule(self._refresh_pause, self._session_due)
+            self._refresh_pause *= 2
 
     # --- session timer (RFC 4028) -------------------------------------------------------------------------------------
 
@@ -544,15 +555,21 @@ class Leg:
 
     def _keep_session(self, terms: SessionTerms | None) -> None:
         """Arm what was agreed on; None ends an earlier agreement."""
-        if self._session is not None:
-            self._session.cancel()
-            self._session = None
+        self._stop_session()
         self._terms = terms
+        self._refresh_pause, self._refresh_refusal = REFRESH_AGAIN_AFTER, ""
         if terms is not None and not self.ended:
-            due = self._session_due if terms.we_refresh else self._session_expired
-            self._session = self.endpoint.schedule(terms.due_in, due)
+            if terms.we_refresh:
+                self._session = self.endpoint.schedule(terms.expires / 2, self._session_due)
+            self._session_end = self.endpoint.schedule(terms.ends_in, self._session_expired)
         elif self.session_expires and not self.ended:
             self._session = self.endpoint.schedule(self.session_expires / 2, self._ask_whether_alive)
+
+    def _stop_session(self) -> None:
+        for deadline in (self._session, self._session_end):
+            if deadline is not None:
+                deadline.cancel()
+        self._session = self._session_end = None
 
     def _ask_whether_alive(self, _now: float) -> None:
         """A peer without session timers is asked by OPTIONS, which changes nothing: one that has rebooted says 481."""
@@ -576,10 +593,11 @@ class Leg:
         self._refreshing = True
 
     def _session_expired(self, _now: float) -> None:
-        """The peer did not refresh the session: it is dead."""
-        self._session = None
+        """The session was not refreshed in time, by whoever should have done it: it is dead (RFC 4028 10)."""
+        self._session_end = None
         if not self.ended:
-            self._lost(EndCause.SESSION_EXPIRED)
+            refusal = f"refused to refresh the session: {self._refresh_refusal}" if self._refresh_refusal else ""
+            self._lost(EndCause.SESSION_EXPIRED, refusal)
 
     def on_no_response(self, key: Key, timed_out: bool) -> None:
         """A request of ours got no answer (ClientUser)."""
@@ -601,8 +619,11 @@ class Leg:
         elif key == self._bye_key:
             self._forget_dialog()
 
-    def _lost(self, cause: EndCause) -> None:
-        """The peer is gone in the middle of the call: end this leg with a BYE all the same and tell the call."""
+    def _lost(self, cause: EndCause, what: str = "") -> None:
+        """The peer is gone in the middle of the call: end this leg with a BYE all the same and tell the call.
+
+        `what` the peer did, in words, where the cause does not say it.
+        """
         if self.ended:
             return
         owner = self.owner
@@ -610,7 +631,7 @@ class Leg:
         reason = _REASONS.get(cause, "")
         self._send_bye(reason)
         if owner is not None:
-            owner.handle(self, HungUp(cause, reason))
+            owner.handle(self, HungUp(cause, reason, what))
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
@@ -751,26 +772,13 @@ class Leg:
         if self._offer_patience is not None:
             # The peer owes our re-INVITE an answer, but need not be waited for much longer.
             self._be_patient(CANCEL_PATIENCE)
-        if self._session is not None:
-            self._session.cancel()
-            self._session = None
+        self._stop_session()
         if not keep_dialog:
             self._forget_dialog()
 
     def _forget_dialog(self) -> None:
         self.endpoint.dialogs.pop(self._registered, None)
 
-
-def passed_on(status: int) -> int:
-    """The status that one peer is told when the other one answered this.
-
-    Some answers ask the sender for something: credentials, another address, a longer time. The one whose request it
-    was at first could not give that, and the headers that say what is missing are not for it (RFC 3261 21.4).
-    """
-    return _PASSED_ON.get(status, 480 if 300 <= status < 400 else status)
-
-
-_PASSED_ON = {401: 403, 407: 403, 420: 500, 421: 500, 422: 500, 423: 500, 494: 500}
 
 _REASONS = {
     EndCause.ACK_MISSING: 'SIP;cause=408;text="ACK missing"',

@@ -183,6 +183,8 @@ class HungUp(NamedTuple):
     cause: EndCause
     reason: str = ""
     """A Reason header's value, when the peer gave one (RFC 3326)."""
+    what: str = ""
+    """What the peer did, in words, where the cause does not say it."""
 
 
 LegEvent = (

@@ -1,4 +1,4 @@
-"""Why a peer refused a call, in words for the administrator: what it says itself, and what to look at."""
+"""Why a peer refused a call, in words for the administrator, and with which status the other one is told."""
 
 from __future__ import annotations
 
@@ -81,3 +81,15 @@ def _offered(body: bytes) -> str:
         f"{', '.join(str(item) for item in stream.formats if item.is_speech) or 'no codec'} over {stream.protocol}"
         for stream in streams
     )
+
+
+def passed_on(status: int) -> int:
+    """The status that one peer is told when the other one answered this.
+
+    Some answers ask the sender for something: credentials, another address, a longer time. The one whose request it
+    was at first could not give that, and the headers that say what is missing are not for it (RFC 3261 21.4).
+    """
+    return _PASSED_ON.get(status, 480 if 300 <= status < 400 else status)
+
+
+_PASSED_ON = {401: 403, 407: 403, 420: 500, 421: 500, 422: 500, 423: 500, 494: 500}

@@ -19,12 +19,12 @@ class SessionTerms(NamedTuple):
     """Whether this server sends the refreshes."""
 
     @property
-    def due_in(self) -> float:
-        """Seconds until this server acts: a refresh at half time, or the end when the peer's refresh did not come.
+    def ends_in(self) -> float:
+        """Seconds until the session is ended, should no refresh succeed.
 
-        RFC 4028 10: the end is declared a little early, by a third or 32 seconds, so that the BYE still finds a dialog.
+        RFC 4028 10: a little early, by a third or 32 seconds, so that the BYE still finds a dialog.
         """
-        return self.expires / 2 if self.we_refresh else self.expires - min(32.0, self.expires / 3)
+        return self.expires - min(32.0, self.expires / 3)
 
 
 def _read(value: str | None) -> tuple[int, str] | None:

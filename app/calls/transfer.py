@@ -16,9 +16,10 @@ from app.calls.called_leg import CalledLeg
 from app.calls.caller_leg import CallerLeg
 from app.calls.counters import Hold
 from app.calls.identity import LONGEST_NUMBER, CallerIdentity, number_of
-from app.calls.leg import Leg, passed_on
+from app.calls.leg import Leg
 from app.calls.leg_events import EndCause, HungUp
 from app.calls.referral import Referral, Replaced, Wish, wish_of
+from app.calls.refusals import passed_on
 from app.calls.stand_in import StandIn
 from app.dialplan.request import Source, SourceKind
 from app.errors import RemoteError

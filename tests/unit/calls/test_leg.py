@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.calls.leg import body_headers, body_of, passed_on
+from app.calls.leg import body_headers, body_of
 from app.calls.leg_events import Body
 from app.calls.next_hop import next_hop
+from app.calls.refusals import passed_on
 from app.sip.flow import Flow
 from app.sip.message import Response
 
