@@ -601,7 +601,11 @@ class Offers:
         if not (self._restoring or other.awaits_answer):
             self._restore(leg, other)
             return
-        body = self._cross(leg, event.body, is_offer=not self._began_here)
+        try:
+            body = self._cross(leg, event.body, is_offer=not self._began_here)
+        except RemoteError as error:
+            self._useless_answer(leg, other, error)
+            return
         if self._restoring:
             self._restoring = False
         elif other.accept_offer(body):
@@ -617,6 +621,21 @@ class Offers:
             if not caller.is_late:
                 # Whoever is dialled next gets the description that holds now.
                 caller.offer_body = caller.last_heard or caller.offer_body
+
+    def _useless_answer(self, leg: Leg, other: Leg, error: RemoteError) -> None:
+        """A side has taken an offer with nonsense: who made it hears 488, and the media stay as they were (RFC 3261
+        14.1). What the two had before is offered to that side again, once: it believes in something else now.
+        """
+        call = self._of
+        call.roll_back()
+        why = f"{self._sides(leg)[0]} answered an offer with a session description that cannot be used"
+        call.note(call.text, f"media: {why} ({error.detail or error.reason}): the media stay as they were")
+        if self._restoring:
+            self._restoring = False
+            leg.acknowledge(None)
+            return
+        other.refuse_offer(NOT_ACCEPTABLE, "")
+        self._restore(leg, other)
 
     def _restore(self, leg: Leg, other: Leg) -> None:
         """A side has taken an offer that nobody makes any more: it is offered what the other one has said before.

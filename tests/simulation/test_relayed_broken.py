@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from simulation.raw import hang_up
 from simulation.relayed import audio
-from simulation.test_relayed import CALLER_AUDIO, CARRIER, CARRIER_AUDIO, relaying, streams, talk
+from simulation.test_relayed import CALLER_AUDIO, CARRIER, CARRIER_AUDIO, ours, relaying, streams, talk
 
 from app.calls.leg_events import Body
 
@@ -146,6 +146,65 @@ def test_the_next_trunk_after_a_broken_answer(status: int, trunk: dict[str, Any]
     (step,) = [step for step in record.trail if step.startswith("failover: trunk:2 is ")]
     assert step.endswith(why)
     assert [each.target for each in record.attempts] == ["trunk:1", "trunk:2"][: 1 + is_tried]
+
+
+USELESS = ("never offered", "no connection")
+
+
+def useless(host: str, kind: str) -> Body:
+    """An answer to an offer of PCMA with which nothing can be done."""
+    if kind == "no connection":
+        return Body("application/sdp", BROKEN[kind])
+    return audio(host, 5000, "18")
+
+
+@pytest.mark.parametrize("kind", USELESS)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("from_caller", [True, False], ids=["caller", "carrier"])
+@pytest.mark.parametrize("restored", [True, False, 488], ids=["restored", "useless again", "refused"])
+def test_a_useless_answer_within_the_call_leaves_the_media_as_they_were(
+    method: str, from_caller: bool, kind: str, restored: bool | int
+) -> None:
+    w = relaying()
+    up, down = talk(w)
+    (session,) = w.control.sessions.values()
+    before = session.media
+    asking, asked = (up, down) if from_caller else (down, up)
+    own, other = (CALLER_AUDIO, CARRIER_AUDIO) if from_caller else (CARRIER_AUDIO, CALLER_AUDIO)
+    sent = asking.request(method, Body("application/sdp", own.content + b"a=sendonly\r\n"))
+    w.advance()
+    offer = [each for each in asked.peer.requests("INVITE") + asked.peer.requests("UPDATE") if each.to.tag][-1]
+    assert b"a=sendonly" in offer.body
+    asked.respond(200, useless(asked.peer.host, kind), request=offer)
+    w.advance()
+    answer = [each for each in asking.peer.responses(method) if each.cseq.number == sent.cseq.number][-1]
+    assert answer.status == 488 and session.media is before
+    again = [each for each in asked.peer.requests("INVITE") if each.to.tag][-1]
+    assert again.cseq.number > offer.cseq.number and ours(again.body) and b"sendonly" not in again.body
+    if restored == 488:
+        asked.respond(488, request=again)
+    else:
+        asked.respond(200, other if restored else useless(asked.peer.host, kind), request=again)
+    w.advance(1)
+    acks = {each.cseq.number for each in asked.peer.requests("ACK")}
+    assert again.cseq.number in acks and (offer.method == "UPDATE" or offer.cseq.number in acks)
+    offers = {each.cseq.number for each in asked.peer.requests("INVITE") if each.to.tag}
+    assert len(offers) == 2, "once only"
+    now = session.media
+    assert now is not None and before is not None
+    assert (now.sides, now.codec, now.active) == (before.sides, before.codec, True)
+    (call,) = w.switch.calls.values()
+    assert call.state == "talking"
+    if method == "INVITE":
+        asking.peer.send(asking.make("ACK", cseq=sent.cseq.number))
+        w.advance()
+    hang_up(w, up)
+    record = w.record()
+    assert record.end_cause == "normal"
+    side = "the called side" if from_caller else "the caller"
+    steps = [step for step in record.trail if step.startswith(f"media: {side} answered an offer with a session desc")]
+    assert len(steps) == (2 if restored is False else 1)
+    assert steps[0].endswith("the media stay as they were")
 
 
 def test_mutated_descriptions_never_break_anything() -> None:
