@@ -50,6 +50,8 @@ class CallerLeg(Leg):
         """Whether a session description goes out reliably before the answer, now or after a PRACK: it is for good."""
         self._answer_in_prack = False
         """Whether a provisional answer carried an offer, whose answer comes with the PRACK."""
+        self._previewed = False
+        """Whether a session description has gone out in this early dialog that does not count before the answer."""
         self._final = False
         self.status = 0
         """The final status that the caller got, 0 before."""
@@ -115,7 +117,24 @@ class CallerLeg(Leg):
                 )
             self._provisionals.send(answer)
         else:
+            self._previewed = self._previewed or body is not None
             self.endpoint.respond(self.key, answer)
+
+    def begin_early_dialog(self) -> None:
+        """Another target is tried: what it says of its session is the answer of another early dialog, with a To tag of
+        its own, where the one before has said anything (RFC 3261 12.1 and 13.2.1: one session in each dialog).
+
+        The one before is over: a request in it gets 481. Not where its description went out reliably: then the caller
+        is offered the other session in the dialog that it has.
+        """
+        if not self._previewed or self._provisionals is not None or self._final:
+            return
+        self._previewed = False
+        self._forget_dialog()
+        self.local_tag = new_tag()
+        self.dialog = Dialog.as_uas(self.request, self.local_tag, self.contact)
+        self._registered = self.call_id, self.local_tag
+        self.endpoint.dialogs[self._registered] = self
 
     def _no_prack(self) -> None:
         """RFC 3262 3: a reliable response was never acknowledged; the INVITE is refused."""

@@ -165,6 +165,7 @@ class Offers:
         self._drop_exchange()
         if not self._of.caller.is_promised:
             self._heard = None
+            self._of.caller.begin_early_dialog()
         self._asked_with = self._of.caller.offer_body
 
     def gone(self, leg: Leg) -> None:

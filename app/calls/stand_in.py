@@ -124,6 +124,9 @@ class StandIn(Leg):
         if self._usher is not None:
             self._usher.ringing(status, reason)
 
+    def begin_early_dialog(self) -> None:
+        """Another target is tried: no dialog of the party's is early."""
+
     def answer(self, _body: Body | None) -> None:
         """The called side has answered."""
         if not self.answered and self._usher is not None:

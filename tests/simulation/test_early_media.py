@@ -168,3 +168,76 @@ def test_the_next_trunk_is_watched_anew() -> None:
     assert bodies(w) == [(183, True), (183, True)]
     w.advance(1)
     assert bodies(w) == [(183, True), (183, True), (180, False)]
+
+
+@pytest.mark.parametrize("relays", ["both", "first", "second", "none"])
+def test_each_trunk_that_was_heard_has_an_early_dialog_of_its_own(relays: str) -> None:
+    """RFC 3261 12.1 and 13.2.1: one To tag has one session description; another trunk's comes with another tag."""
+    document: dict[str, Any] = trunks(next_trunk_id=2, failover_after_ringing=True)
+    for trunk, name in zip(document["sip_trunks"], ("first", "second"), strict=False):
+        trunk["relay_media"] = "yes" if relays in ("both", name) else "no"
+    w = RelayedWire(document)
+    up, down = w.call(body=audio("192.0.2.7", 4000))
+    down.respond(180)
+    down.respond(183, CARRIER_AUDIO)
+    w.advance()
+    first = {each.to.tag for each in w.caller.responses()}
+    assert len(first) == 1, "ringing and early media of one trunk are one early dialog"
+    down.respond(503)
+    w.advance(1)
+    down = w.backup.incoming()
+    down.respond(183, audio("192.0.2.9", 6000))
+    w.advance()
+    down.respond(200, audio("192.0.2.9", 6000))
+    w.advance()
+    described: dict[str | None, set[bytes]] = {}
+    for response in w.caller.responses():
+        if response.body:
+            described.setdefault(response.to.tag, set()).add(response.body)
+    assert len(described) == 2 and all(len(bodies) == 1 for bodies in described.values())
+    tags = [each.to.tag for each in w.caller.responses()]
+    assert up.answer.status == 200 and tags[-1] == tags[-2] and tags[-1] not in first
+    # A request in the early dialog that is over changes nothing.
+    old = up.make("BYE")
+    old.headers[:] = [(name, value.replace(tags[-1] or "", tags[0] or "")) for name, value in old.headers]
+    w.caller.send(old)
+    up.ack()
+    w.advance(1)
+    assert w.caller.statuses("BYE") == [481] and len(w.switch.calls) == 1
+    up.request("BYE")
+    w.advance()
+    w.backup.ok(w.backup.requests("BYE")[-1])
+    assert w.record().end_cause == "normal"
+
+
+@pytest.mark.parametrize("heard", [180, None])
+def test_a_trunk_that_said_nothing_of_a_session_leaves_the_early_dialog_to_the_next(heard: int | None) -> None:
+    w = RelayedWire(trunks(next_trunk_id=2, failover_after_ringing=True))
+    up, down = w.call(body=audio("192.0.2.7", 4000))
+    if heard:
+        down.respond(heard)
+    down.respond(503)
+    w.advance(1)
+    w.backup.incoming().respond(200, audio("192.0.2.9", 6000))
+    w.advance()
+    assert up.answer.status == 200
+    assert len({each.to.tag for each in w.caller.responses()}) == 1
+
+
+def test_a_cancelled_call_of_two_early_dialogs_ends() -> None:
+    w = RelayedWire(trunks(next_trunk_id=2, failover_after_ringing=True))
+    up, down = w.call(body=audio("192.0.2.7", 4000))
+    down.respond(183, CARRIER_AUDIO)
+    w.advance()
+    down.respond(503)
+    w.advance(1)
+    down = w.backup.incoming()
+    down.respond(183, audio("192.0.2.9", 6000))
+    w.advance()
+    up.cancel()
+    w.advance()
+    assert up.answer.status == 487
+    up.ack_failure()
+    w.backup.ok(w.backup.requests("CANCEL")[0])
+    down.respond(487)
+    assert w.record().end_cause == "cancelled"
