@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,10 @@ WRITE = "trunkline_write"
 _LEAST_ROOM = 256 * 1024
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_MAY_NOT_WRITE = (
+    "The program must be able to write there: give your account the right to, or start it with another folder (--data)"
+)
 _PASSING = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_BUSY: "another program keeps it locked",
@@ -141,7 +146,8 @@ def explained(error: Exception, place: str) -> StorageError | None:
     """The error in words, or None for a mistake in this program."""
     cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, OSError):
-        return StorageError(f"The database {place} cannot be used: {cause.strerror or cause}")
+        told = f"The database {place} cannot be used: {cause.strerror or cause}"
+        return StorageError(f"{told}. {_MAY_NOT_WRITE}" if cause.errno in _FORBIDDEN else told)
     if isinstance(cause, PoolTimeout):
         return StorageUnavailable(f"The database {place} cannot be used now: its connection is busy")
     if isinstance(cause, sqlite3.Error):

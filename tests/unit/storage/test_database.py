@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -21,6 +22,7 @@ from app.records import (
     SipTrunk,
     System,
 )
+from app.storage.connection import explained
 from app.storage.database import FILE_NAME, Database, differences
 from app.storage.errors import StorageDamaged, StorageError, StorageInUse, StorageUnavailable
 
@@ -242,6 +244,16 @@ def test_a_folder_that_may_not_be_written_is_named(data: Path) -> None:
     data.mkdir(mode=0o500)
     with pytest.raises(StorageError, match="Permission denied"):
         Database.open(data)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_folder_that_may_not_be_written_is_told_with_what_to_do(number: int) -> None:
+    told = str(explained(OSError(number, os.strerror(number)), "/data"))
+    assert told.startswith(
+        f"The database /data cannot be used: {os.strerror(number)}. The program must be able to write"
+    )
+    assert "--data" in told
+    assert "--data" not in str(explained(OSError(errno.ENOTDIR, "Not a directory"), "/data"))
 
 
 @pytest.mark.parametrize("url", ["mysql://host/name", "sqlite:///file", "no url", "://"])
