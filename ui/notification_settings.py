@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QTime
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QDialogButtonBox, QFormLayout, QTimeEdit, QVBoxLayout, QWidget
 
 from ui.dialogs import Dialog
@@ -13,6 +14,17 @@ from ui.tray import Tray
 
 USUAL = QuietHours(22 * 60, 7 * 60)
 """What is proposed."""
+
+
+class TimeBox(QTimeEdit):
+    """Takes `7:45` as it is typed: over a selection of everything Qt's own keeps the old hour and says nothing."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Begin with the hour where everything is selected, or the keys went to the beginning."""
+        whole = self.lineEdit().selectedText() == self.text()
+        if event.text().isdigit() and (whole or self.lineEdit().cursorPosition() == 0):
+            self.setSelectedSection(QTimeEdit.Section.HourSection)
+        super().keyPressEvent(event)
 
 
 class NotificationSettings(Dialog):
@@ -50,18 +62,28 @@ class NotificationSettings(Dialog):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(note)
+        self._problem = PlainLabel(wordWrap=True)
+        self._problem.setObjectName("problem")
+        layout.addWidget(self._problem)
         layout.addWidget(buttons)
+        self._ok = buttons.button(QDialogButtonBox.StandardButton.Ok)
         self.quiet.toggled.connect(lambda _: self._refresh())
+        for edit in (self.begin, self.end):
+            edit.timeChanged.connect(lambda _: self._refresh())
         self._refresh()
 
     def _time(self, name: str, minutes: int) -> QTimeEdit:
-        edit = QTimeEdit(QTime(minutes // 60, minutes % 60), displayFormat="HH:mm")
+        edit = TimeBox(QTime(minutes // 60, minutes % 60), displayFormat="HH:mm")
         edit.setObjectName(name)
         return edit
 
     def _refresh(self) -> None:
         for edit in (self.begin, self.end):
             edit.setEnabled(self.quiet.isChecked())
+        never = self.quiet.isChecked() and self.begin.time() == self.end.time()
+        self._problem.setText("OK is not possible: quiet hours that end when they begin are never." if never else "")
+        self._problem.setVisible(never)
+        self._ok.setEnabled(not never)
 
     def accept(self) -> None:
         """OK: remember the choice."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QMenu, QMessageBox, QPushButton, QTimeEdit
+from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QLabel, QMenu, QMessageBox, QPushButton, QTimeEdit
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
@@ -233,6 +234,32 @@ def choose_notifications(window: MainWindow, screenshot: Any = None) -> None:
         screenshot(dialog, "light-notifications")
     dialog.findChild(QDialogButtonBox, "buttons").button(QDialogButtonBox.StandardButton.Ok).click()
     assert window.findChild(QDialog, "dialog.notifications") is None
+
+
+@pytest.mark.parametrize("before", [[], ["select all"], ["home"]])
+def test_quiet_hours_are_typed(window: MainWindow, qtbot: QtBot, before: list[str]) -> None:
+    window.findChild(QAction, "view.notifications").trigger()
+    dialog: Any = window.findChild(QDialog, "dialog.notifications")
+    dialog.findChild(QCheckBox, "quiet").setChecked(True)
+    begin, end = dialog.findChild(QTimeEdit, "begin"), dialog.findChild(QTimeEdit, "end")
+    ok = dialog.findChild(QDialogButtonBox, "buttons").button(QDialogButtonBox.StandardButton.Ok)
+    for edit, text in ((begin, "06:15"), (end, "07:45")):
+        edit.setFocus(Qt.FocusReason.TabFocusReason)
+        if before == ["select all"]:
+            qtbot.keyClick(edit, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+        elif before:
+            qtbot.keyClick(edit, Qt.Key.Key_Home)
+        else:
+            edit.setSelectedSection(QTimeEdit.Section.HourSection)
+        qtbot.keyClicks(edit, text)
+        assert edit.time().toString("HH:mm") == text
+    assert ok.isEnabled()
+    end.setTime(begin.time())
+    assert not ok.isEnabled()
+    assert "never" in dialog.findChild(QLabel, "problem").text()
+    end.setTime(begin.time().addSecs(60))
+    ok.click()
+    assert str(window.tray.quiet_hours) == "06:15-06:16"
 
 
 def test_what_happens_in_quiet_hours_is_told_when_they_end(
