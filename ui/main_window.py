@@ -125,6 +125,7 @@ class MainWindow(QMainWindow):
         workspace.wizard_wanted.connect(self.open_wizard)
         workspace.dns_wanted.connect(self.refresh_dns)
         workspace.noticed.connect(self.notices.tell)
+        workspace.history.stack.indexChanged.connect(self.notices.end_undo)
         workspace.bridge.alarmed.connect(self._take_alarms)
         workspace.bridge.engine_changed.connect(lambda _: self._show_trouble())
         workspace.theme.changed.connect(self._refresh_tab_icons)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolBut
 
 from ui.plain_text import PlainLabel
 from ui.theme import Theme, Tone
+from ui.workspace import UNDO
 
 SECONDS = 8
 
@@ -47,6 +48,11 @@ class NoticeBar(QFrame):
         self._button.setVisible(bool(button))
         self.show()
         self._timer.start()
+
+    def end_undo(self, _index: int = 0) -> None:
+        """Something else was done since, or taken back: the button would take back another thing than is told."""
+        if self._button.text() == UNDO:
+            self.hide()
 
     def _act(self) -> None:
         self.hide()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ui.theme import Theme
 
 
+UNDO = "Undo"
+"""The button of a notice that takes back what was done last."""
+
+
 class Workspace(QObject):
     """Handed to pages instead of the main window, so that a page can be opened, and tested, without one."""
 
@@ -80,3 +84,8 @@ class Workspace(QObject):
     def notice(self, text: str, button: str = "", callback: Callable[[], None] | None = None) -> None:
         """Tell in passing, with at most one thing to do about it."""
         self.noticed.emit(text, button, callback)
+
+    def notice_done(self, text: str) -> None:
+        """Tell of the step of the history that was just done, with a button that takes it back as long as it is the
+        newest."""
+        self.notice(text, UNDO, self.history.stack.undo)

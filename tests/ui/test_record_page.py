@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt, QThread
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QLineEdit, QMenu, QMessageBox, QPushButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 from support.fake_engine import FakeEngine
 
@@ -200,6 +210,25 @@ def test_deleting_asks_nothing_and_is_taken_back_by_the_notice(
     assert window.findChild(QLabel, "notice.text").text() == "Deleted number list entry 1."
     window.findChild(QPushButton, "notice.button").click()
     assert engine.configuration.find("number_lists", 1) is not None
+
+
+def test_the_undo_of_a_notice_goes_away_with_the_step_that_it_would_take_back(
+    window: MainWindow, engine: FakeEngine
+) -> None:
+    page = window.open_page("number_lists")
+    page.view.selectRow(0)
+    page.commands["delete"].trigger()
+    notice = window.findChild(QWidget, "notice")
+    assert notice.isVisible()
+    window.findChild(QAction, "edit.undo").trigger()
+    assert not notice.isVisible(), "it is taken back already"
+    page.view.selectRow(0)
+    page.commands["delete"].trigger()
+    trunks = window.open_page("sip_trunks")
+    trunks.view.selectRow(0)
+    trunks.commands["toggle"].trigger()
+    assert not notice.isVisible(), "it would take back what was done since"
+    assert len(engine.applied) == 4
 
 
 def test_deleting_what_others_use_names_them_and_clears_the_references(

@@ -99,7 +99,7 @@ class RejectedSourcesPage(LivePage[RejectedSource]):
         except UserFacingError as error:
             tell(self, words, f"{words} is not possible.", more=str(error))
             return
-        self.workspace.notice(f"{words}: done.", "Undo", self.workspace.history.stack.undo)
+        self.workspace.notice_done(f"{words}: done.")
 
 
 class TrustDialog(Dialog):

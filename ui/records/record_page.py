@@ -264,14 +264,7 @@ class RecordPage(TablePage):
         if self.perform(words, plan.changes):
             if self.model.rowCount():
                 self.view.selectRow(min(max(position, 0), self.model.rowCount() - 1))
-            stack = self.workspace.history.stack
-            # The command that is undone must be this one, whatever was done since.
-            index = stack.index()
-            self.workspace.notice(
-                f"{words.replace('Delete', 'Deleted', 1)}.",
-                "Undo",
-                lambda: stack.undo() if stack.index() == index else None,
-            )
+            self.workspace.notice_done(f"{words.replace('Delete', 'Deleted', 1)}.")
 
     def _ask_about_references(self, plan: Deletion) -> None:
         lines: dict[str, None] = {}
