@@ -45,12 +45,23 @@ class ProblemsDock(QDockWidget):
         self.view.activated.connect(lambda _: self._open())
         self.view.doubleClicked.connect(lambda _: self._open())
         self.setWidget(self.view)
+        self._shown: tuple[Problem, ...] = ()
         workspace.problems.answered.connect(self._show)
         self._show(workspace.problems.answer)
 
     def _show(self, problems: Iterable[Problem]) -> None:
-        self.model.set_rows(problems)
+        """Errors first, a new one too; what is chosen stays so."""
+        chosen, rows = self.view.current_key(), tuple(problems)
+        wanted = set(rows)
+        kept = tuple(row for row in self._shown if row in wanted)
+        if rows[: len(kept)] != kept:
+            # Otherwise what is new would stand at the end, whatever it is.
+            self.model.set_rows(())
+        self._shown = rows
+        self.model.set_rows(rows)
         self.model.refresh()
+        if chosen is not None and self.view.current_key() != chosen:
+            self.view.select_keys([chosen], scroll=False)
 
     def _open(self) -> None:
         problem = self.view.current_key()

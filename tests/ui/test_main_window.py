@@ -274,6 +274,21 @@ def test_the_status_bar_says_what_the_server_does(window: MainWindow, engine: Fa
     )
 
 
+def test_a_new_problem_stands_where_its_severity_belongs(window: MainWindow, engine: FakeEngine) -> None:
+    window.open_problems()
+    view = window.problems.view
+    last = window.problems.model.rows()[-1]
+    assert last.severity is Severity.INFORMATION
+    view.select_keys([last])
+    user = engine.configuration.find("local_users", 1)
+    assert user is not None
+    changed = user.model_copy(update={"password": "100"})
+    window.workspace.history.perform("Change", [Change("local_users", user, changed)])
+    shown = [row.severity for row in window.problems.model.rows()]
+    assert shown == [Severity.ERROR, Severity.WARNING, Severity.WARNING, Severity.INFORMATION]
+    assert view.current_key() == last
+
+
 def test_the_count_of_problems_leads_to_their_list_and_that_to_the_record(window: MainWindow, qtbot: QtBot) -> None:
     button = window.findChild(QToolButton, "status.problems")
     assert button.text() == "2 problems"
