@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.calls.addresses import Addresses
@@ -40,7 +41,7 @@ _REFUSED = {
 
 
 class Authentication:
-    """Says who sent a request, and answers it when that is nobody who may."""
+    """Says who sent a request, and answers it when that is nobody who may. `know(flow)` hears of right passwords."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Authentication:
         registrar: Registrar,
         rejected: RejectedSources,
         guard: Guard,
+        know: Callable[[Flow], None],
     ) -> None:
         self.sources: Sources | None = None
         self._endpoint = endpoint
@@ -58,6 +60,7 @@ class Authentication:
         self._registrar = registrar
         self._rejected = rejected
         self._guard = guard
+        self._know = know
         self._secret = secrets.token_bytes(32)
         self._digest = DigestServer(DEFAULT_REALM, self._secret)
         self._realm = DEFAULT_REALM
@@ -155,6 +158,7 @@ class Authentication:
             result = self._digest.check(value, request.method, request.uri_text, self._password_of, now, client=host)
             if result.outcome is AuthOutcome.OK:
                 self._guard.vouch(host, now)
+                self._know(source)
                 return result.username.partition("@")[0]
             if result.outcome in _REFUSED:
                 what, reason = _REFUSED[result.outcome]

@@ -43,6 +43,9 @@ class Ways(Protocol):
     def keep_alive(self, flow: Flow, interval: float | None) -> None:
         """Keep a flow's NAT binding or connection alive every so many seconds; None ends it (RFC 5626 3.5.1)."""
 
+    def know(self, flow: Flow) -> None:
+        """The peer of a flow is known: a connection of it does not have to make room for a stranger's."""
+
     def add_alias(self, flow: Flow, port: int) -> None:
         """Use a flow's connection for requests to another port of the same peer (RFC 5923)."""
 

@@ -134,7 +134,7 @@ class Switch:
         self.overload = Overload(clock.monotonic, self._is_peer, self._on_overload)
         self.endpoint.refuses = self.overload.refuses
         self.authentication = Authentication(
-            self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard
+            self.endpoint, clock, self.addresses, self.registrar, self.rejected, self.guard, ways.know
         )
         self.relays = Relays(media, self.addresses, events, clock)
         self._dialling = Dialling(
@@ -204,8 +204,10 @@ class Switch:
     def on_request(self, key: Key, request: Request, source: Flow) -> None:
         """A request outside any dialog (Core)."""
         method = request.method
-        if source.connection and "alias" in request.via.params and self._is_peer(source.remote_host):
-            self._ways.add_alias(source, request.via.port or DEFAULT_PORTS[source.transport])
+        if source.connection and self._is_peer(source.remote_host):
+            self._ways.know(source)
+            if "alias" in request.via.params:
+                self._ways.add_alias(source, request.via.port or DEFAULT_PORTS[source.transport])
         if method == "INVITE":
             self._on_invite(key, request, source)
         elif method == "REGISTER":

@@ -172,6 +172,9 @@ class DatagramWays:
     def flow_again(self, flow: Flow, port: int) -> Flow | None:
         return None
 
+    def know(self, flow: Flow) -> None:
+        """There is room for every connection here."""
+
     def add_alias(self, flow: Flow, port: int) -> None:
         """A connection, where there are any, is used for every port of its host."""
 

@@ -225,7 +225,7 @@ def test_a_message_that_stays_incomplete_is_handed_on_as_it_is(run_plain: Any, c
     run_plain(main())
 
 
-def test_per_address_the_oldest_idle_one_makes_room_and_else_the_new_one_is_refused(
+def test_per_address_the_oldest_idle_one_makes_room_and_else_the_oldest_strangers(
     run: Any, callers: Any, network: Any
 ) -> None:
     async def main() -> None:
@@ -241,18 +241,66 @@ def test_per_address_the_oldest_idle_one_makes_room_and_else_the_new_one_is_refu
             caller.send(options())
             await caller.expect(RESPONSE)
         fifth = await callers(port, bind_to=here)
-        await fifth.expect_end()
-        elsewhere = await callers(port, bind_to=network.address(2))
-        elsewhere.send(options())
-        await elsewhere.expect(RESPONSE)
+        await second.expect_end()
+        for caller in (fifth, await callers(port, bind_to=network.address(2))):
+            caller.send(options())
+            await caller.expect(RESPONSE)
         counts = host.transports.connection_counts
-        assert (counts.open, counts.accepted, counts.evicted, counts.refused) == (4, 5, 1, 1)
+        assert (counts.open, counts.accepted, counts.evicted, counts.refused) == (4, 6, 2, 0)
         await host.stop()
 
     run(main())
 
 
-def test_in_all_the_oldest_idle_one_makes_room_then_the_silent_one(run: Any, callers: Any, network: Any) -> None:
+def test_phones_behind_one_address_do_not_use_up_what_strangers_there_may_have(
+    run: Any, callers: Any, network: Any
+) -> None:
+    """A hundred phones and more behind one router are all served; they too have a bound."""
+
+    async def main() -> None:
+        limits = TransportLimits(connections_per_address=2, known_per_address=3)
+        host = await Host(RESPONSE, limits=limits).start("tcp")
+        port, here = host.ports["tcp"], network.address(1)
+        phones = []
+        for count in range(1, 5):
+            phones.append(await callers(port, bind_to=here))
+            phones[-1].send(options())
+            await phones[-1].expect(RESPONSE)
+            assert len(host.flows) == count
+            # Twice: a phone shows its password again and again.
+            for _ in range(2):
+                host.transports.know(host.flows[-1])
+        strangers = [await callers(port, bind_to=here) for _ in range(2)]
+        # The fourth phone was one too many: it stayed a stranger, whom others push out.
+        await until(lambda: host.transports.connection_counts.open == 5, "the strangers")
+        strangers[1].send(options())
+        await strangers[1].expect(RESPONSE)
+        another = await callers(port, bind_to=here)
+        await strangers[0].expect_end()
+        another.send(options())
+        await another.expect(RESPONSE)
+        for phone in phones[:3]:
+            phone.send(options())
+            await phone.expect(RESPONSE * 2)
+        # A phone that leaves makes room for another.
+        phones[0].close()
+        await until(lambda: host.transports.connection_counts.open == 4, "its end")
+        host.transports.know(host.flows[-4])
+        for _ in range(2):
+            caller = await callers(port, bind_to=here)
+            caller.send(options())
+            await caller.expect(RESPONSE)
+        another.send(options())
+        await another.expect(RESPONSE * 2)
+        assert host.transports.connection_counts.refused == 0
+        await host.stop()
+
+    run(main())
+
+
+def test_in_all_the_oldest_idle_one_makes_room_then_a_stranger_then_the_silent_one(
+    run: Any, callers: Any, network: Any
+) -> None:
     async def main() -> None:
         host = await Host(RESPONSE, limits=TransportLimits(connections=3)).start("tcp")
         port = host.ports["tcp"]
@@ -263,17 +311,24 @@ def test_in_all_the_oldest_idle_one_makes_room_then_the_silent_one(run: Any, cal
         for caller in ones[1:]:
             caller.send(options())
             await caller.expect(RESPONSE)
+        host.transports.know(host.flows[0])
         new = await callers(port, bind_to=network.address(9))
         await ones[0].expect_end()
         new.send(options())
         await new.expect(RESPONSE)
-        refused = await callers(port, bind_to=network.address(10))
+        newer = await callers(port, bind_to=network.address(10))
+        await ones[2].expect_end()
+        newer.send(options())
+        await newer.expect(RESPONSE)
+        for flow in host.flows[-2:]:
+            host.transports.know(flow)
+        refused = await callers(port, bind_to=network.address(11))
         await refused.expect_end()
         host.advance(61)
-        ones[2].send(options())
-        new.send(options())
-        await until(lambda: len(host.received) == 5, "signs of life of two")
-        last = await callers(port, bind_to=network.address(11))
+        for caller in (new, newer):
+            caller.send(options())
+        await until(lambda: len(host.received) == 6, "signs of life of two")
+        last = await callers(port, bind_to=network.address(12))
         await ones[1].expect_end()
         last.send(options())
         await last.expect(RESPONSE)

@@ -21,7 +21,7 @@ from support.ports import LoopbackNetwork
 from support.running_engine import RunningEngine
 from support.scenario import answering, calling
 from support.server import RunningServer
-from support.sip_text import SipSocket
+from support.sip_text import SipSocket, SipText, digest_header
 from support.starting import StartServer, StartSipp
 from support.waiting import wait_until
 
@@ -280,6 +280,64 @@ def test_three_thousand_tls_connections_leave_udp_and_new_clients_alone(
     print(f"slowest answer by UDP {slowest['udp']:.3f} s, to a new TLS client {slowest['tls']:.3f} s; {held} held")
     assert max(slowest.values()) < 1.0
     assert held <= (110 if sources == 1 else 2010)
+
+
+def test_three_thousand_strangers_that_asked_something_push_out_no_phone_and_no_trunk(
+    network: LoopbackNetwork, start_server: StartServer, needs_descriptors: None
+) -> None:
+    """Anybody can complete a message: that alone keeps no place in which another could be served."""
+    server = start_server(document(network))
+    with ExitStack() as stack:
+
+        def connected(address: str) -> socket.socket:
+            stream = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            stream.bind((address, 0))
+            stream.settimeout(5)
+            stream.connect((server.address, server.port))
+            return stream
+
+        def asks(stream: socket.socket, address: str, number: int = 0) -> bytes:
+            stream.sendall(options(server.address, address, "tcp", number))
+            return stream.recv(65535)
+
+        phone, trunk = connected(network.address(PHONE_100)), connected(network.address(CARRIER_A))
+        register(phone, server.address, "100")
+        assert asks(trunk, network.address(CARRIER_A)).startswith(b"SIP/2.0 200 ")
+        for number in range(3000):
+            address = network.address(101 + number % 40)
+            assert asks(connected(address), address).startswith(b"SIP/2.0 200 ")
+        began = time.monotonic()
+        assert asks(connected(network.address(200)), network.address(200)).startswith(b"SIP/2.0 200 ")
+        assert time.monotonic() - began < 1.0
+        assert asks(phone, network.address(PHONE_100), 1).startswith(b"SIP/2.0 200 ")
+        assert asks(trunk, network.address(CARRIER_A), 1).startswith(b"SIP/2.0 200 ")
+        assert connections_of(server) <= 2010
+
+
+def register(stream: socket.socket, server: str, number: str) -> None:
+    """Register a phone by a connection."""
+    uri, authorization = f"sip:{server}", ""
+    for sequence in (1, 2):
+        host, port = stream.getsockname()
+        lines = [
+            f"REGISTER {uri} SIP/2.0",
+            f"Via: SIP/2.0/TCP {host}:{port};branch=z9hG4bKregister{sequence}",
+            f"From: <sip:{number}@{server}>;tag=register",
+            f"To: <sip:{number}@{server}>",
+            f"Call-ID: register@{host}",
+            f"CSeq: {sequence} REGISTER",
+            f"Contact: <sip:{number}@{host}:{port};transport=tcp>",
+            "Max-Forwards: 70",
+            *([f"Authorization: {authorization}"] if authorization else []),
+            "Content-Length: 0",
+        ]
+        stream.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = SipText(False, stream.recv(65535).decode().replace("\r\n", "\n"))
+        if sequence == 1:
+            challenge = answer.header("WWW-Authenticate")
+            assert challenge is not None
+            authorization = digest_header(challenge, "REGISTER", uri, number, PASSWORDS[number])
+    assert answer.status == 200
 
 
 def push(stream: socket.socket, data: bytes) -> None:

@@ -65,7 +65,12 @@ class ConnectionTable:
         self._connections: dict[int, StreamConnection] = {}
         self._closing: dict[int, StreamConnection] = {}
         self._unproven: dict[int, StreamConnection] = {}
+        self._strange: dict[int, StreamConnection] = {}
+        """Accepted ones that completed a message, which anybody can, and whose peers are not known."""
         self._accepted_from: dict[str, dict[int, StreamConnection]] = {}
+        """Those of both kinds, by address."""
+        self._known_from: dict[str, int] = {}
+        """How many there are of peers that are known, by address."""
         self._by_remote: dict[RemoteKey, list[StreamConnection]] = {}
         self._aliases: dict[int, list[RemoteKey]] = {}
         self._turn_began = 0.0
@@ -102,9 +107,8 @@ class ConnectionTable:
             self._refused += 1
             return False
         from_there = self._accepted_from.get(host, {})
-        if len(from_there) >= self.limits.connections_per_address and not self._evict_from(from_there):
-            self._refused += 1
-            return False
+        if len(from_there) >= self.limits.connections_per_address:
+            self._evict_from(from_there)
         if len(self._connections) + len(self._closing) >= self._bound and not self._evict_any():
             self._refused += 1
             return False
@@ -158,7 +162,8 @@ class ConnectionTable:
 
     def proven(self, connection: StreamConnection) -> None:
         """It completed a message: it is no longer among the first to go."""
-        self._unproven.pop(connection.number, None)
+        if self._unproven.pop(connection.number, None) is not None:
+            self._strange[connection.number] = connection
 
     def ended(self, connection: StreamConnection, error: TransportError) -> None:
         """Forget a connection and, where anybody may have used its flow, tell so."""
@@ -166,13 +171,14 @@ class ConnectionTable:
         if self._connections.pop(number, None) is None:
             return
         self._unproven.pop(number, None)
+        self._strange.pop(number, None)
         if connection.state is ConnectionState.CLOSING:
             self._closing[number] = connection
-        from_there = self._accepted_from.get(flow.remote_host)
-        if from_there is not None:
-            from_there.pop(number, None)
-            if not from_there:
-                del self._accepted_from[flow.remote_host]
+        self._no_more_a_stranger(connection)
+        if connection.known:
+            self._known_from[flow.remote_host] -= 1
+            if not self._known_from[flow.remote_host]:
+                del self._known_from[flow.remote_host]
         for key in ((flow.transport, flow.remote_host, flow.remote_port), *self._aliases.pop(number, ())):
             there = self._by_remote.get(key, [])
             if connection in there:
@@ -252,6 +258,19 @@ class ConnectionTable:
         if connection is not None:
             connection.set_keep_alive(interval)
 
+    def know(self, flow: Flow) -> None:
+        """Its peer is known: it does not have to make room for a stranger's connection."""
+        connection = self._connections.get(flow.connection)
+        if connection is None or connection.known or connection.outgoing:
+            return
+        host = flow.remote_host
+        count = self._known_from.get(host, 0)
+        if count < self.limits.known_per_address:
+            connection.known = True
+            self._known_from[host] = count + 1
+            self._strange.pop(connection.number, None)
+            self._no_more_a_stranger(connection)
+
     def add_alias(self, flow: Flow, port: int) -> None:
         """Let requests to another port of the same peer use its connection (RFC 5923 `alias`)."""
         connection = self._connections.get(flow.connection)
@@ -298,15 +317,20 @@ class ConnectionTable:
         self._connections[connection.number] = connection
         self._by_remote.setdefault((flow.transport, flow.remote_host, flow.remote_port), []).append(connection)
 
-    def _evict_from(self, from_there: dict[int, StreamConnection]) -> bool:
-        for connection in from_there.values():
-            if not connection.proven:
-                self._evict(connection)
-                return True
-        return False
+    def _no_more_a_stranger(self, connection: StreamConnection) -> None:
+        host = connection.flow.remote_host
+        from_there = self._accepted_from.get(host)
+        if from_there is not None:
+            from_there.pop(connection.number, None)
+            if not from_there:
+                del self._accepted_from[host]
+
+    def _evict_from(self, from_there: dict[int, StreamConnection]) -> None:
+        oldest = next(iter(from_there.values()))
+        self._evict(next((connection for connection in from_there.values() if not connection.proven), oldest))
 
     def _evict_any(self) -> bool:
-        for connection in self._unproven.values():
+        for connection in itertools.chain(self._unproven.values(), self._strange.values()):
             self._evict(connection)
             return True
         candidates = [connection for connection in self._connections.values() if not connection.outgoing]

@@ -92,11 +92,14 @@ class TransportLimits:
     """Bytes taken from one connection, some 25 messages, before the others have their turn."""
     connections: int = 2000
     """Stream connections in all (never more than half the descriptors that the process may have). At the bound, the
-    oldest one that never completed a message is closed, else the one that is silent for longest (over a minute), else
-    the new one is refused."""
+    oldest one that never completed a message is closed, else the oldest one of a stranger, else the one that is silent
+    for longest (over a minute), else the new one is refused."""
     connections_per_address: int = 100
-    """Accepted connections from one address. At the bound, its oldest one that never completed a message is closed,
-    else the new one is refused."""
+    """Accepted connections of strangers from one address. At the bound, its oldest one that never completed a message
+    is closed, else its oldest one."""
+    known_per_address: int = 1000
+    """Accepted connections from one address of peers that are known, as phones behind a router are by their passwords.
+    Further ones stay among the strangers'."""
     first_message_seconds: float = 10.0
     """An accepted connection that completed no message by then is closed (TLS handshake included)."""
     incomplete_seconds: float = 4.0

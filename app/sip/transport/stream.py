@@ -93,6 +93,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.state = ConnectionState.CONNECTING
         self.proven = False
         """Whether the peer ever completed a message."""
+        self.known = False
+        """Whether the peer is known: it has shown a password, or is a trunk, a line's server or a trusted user."""
         self.last_heard = now
         self.came_before = 0.0
         """While something that was read is dealt with, the latest time at which it can have come; 0 at other times."""

@@ -292,6 +292,10 @@ class Transports:
         elif flow in self._keep_alives or len(self._keep_alives) < self._limits.keep_alives:
             self._keep_alives[flow] = (interval, self._monotonic() + interval)
 
+    def know(self, flow: Flow) -> None:
+        """The peer of a TCP or TLS flow is known: its connection need not make room when strangers take up all."""
+        self._connections.know(flow)
+
     def add_alias(self, flow: Flow, port: int) -> None:
         """Use this flow's connection for requests to another port of the same peer (RFC 5923).
 

@@ -46,6 +46,9 @@ class Network:
     def flow_again(self, flow: Flow, port: int) -> Flow | None:
         return None
 
+    def know(self, flow: Flow) -> None:
+        """Nothing to do here."""
+
     def add_alias(self, flow: Flow, port: int) -> None:
         """Nothing to do here."""
 

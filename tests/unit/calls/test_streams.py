@@ -25,6 +25,9 @@ class Ways:
     def flow_again(self, flow: Flow, port: int) -> Flow | None:
         return flow._replace(connection=8, remote_port=port)
 
+    def know(self, flow: Flow) -> None:
+        """Nothing to do here."""
+
     def add_alias(self, flow: Flow, port: int) -> None:
         """Nothing to do here."""
 
