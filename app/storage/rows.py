@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 
@@ -102,10 +103,33 @@ def clean_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def call_of(values: dict[str, Any]) -> CallRecord:
-    """A call record from a row, which is used up by it."""
-    values["answered"] = values["answered"] or 0.0
-    values["ended"] = values["ended"] or 0.0
-    values["trail"] = tuple(json.loads(values["trail"]))
-    values["attempts"] = tuple(Attempt(*each) for each in json.loads(values["attempts"]))
-    values["media"] = tuple(json.loads(values["media"]))
+    """A call record from a row, which is used up by it.
+
+    What cannot be read of it, because the file is damaged there, is blank: it hides neither the rest nor other records.
+    """
+    for name, blank in _BLANK.items():
+        value = values[name]
+        # A whole number is a time, too.
+        if type(value) is not type(blank) and not (type(value) is int and blank == 0.0):
+            values[name] = blank
+    values["trail"] = tuple(each for each in _list(values["trail"]) if isinstance(each, str))
+    values["attempts"] = tuple(
+        Attempt(*each) for each in _list(values["attempts"]) if isinstance(each, list) and len(each) == _ATTEMPT_FIELDS
+    )
+    values["media"] = tuple(each for each in _list(values["media"]) if isinstance(each, dict))
     return CallRecord(**values)
+
+
+_ATTEMPT_FIELDS = len(fields(Attempt))
+_BLANK: dict[str, Any] = {
+    column.name: {str: "", int: 0, float: 0.0}[column.type.python_type] for column in call_records.columns
+}
+
+
+def _list(text: str) -> list[Any]:
+    """What a column with JSON holds."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) else []

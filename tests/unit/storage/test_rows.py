@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -107,3 +108,20 @@ def test_half_characters_and_nul_are_replaced(call: Callable[..., CallRecord]) -
             value.encode()
             assert "\x00" not in value
     assert row[CALL_COLUMNS.index("called_number")] == "1\ufffd2?3"
+
+
+def test_a_damaged_call_record_is_read_as_far_as_it_goes() -> None:
+    """One bad page of the file must not hide the records of all calls."""
+    record = CallRecord(
+        *("1", "own", 100.0, 101.0, 109.0, "5551", "135550", "135550", "trunk:1", "trunk:2", 200, "normal", "caller"),
+        talk_seconds=8.0,
+        trail=("a step",),
+        attempts=(Attempt("trunk:2", "135550", 100.0, 200, "OK"),),
+        media=({"mos": 4.0},),
+    )
+    good = dict(zip(CALL_COLUMNS, call_row(record, "own"), strict=True))
+    for name in CALL_COLUMNS:
+        for damaged in (None, "\x00[", b"\xff", 7, -1.5, "[1,{},[2]]", "{}", "[" * 100_000):
+            read = call_of({**good, name: damaged})
+            assert replace(read, **{name: getattr(record, name)}) == record
+            assert type(getattr(read, name)) is type(getattr(record, name)) or damaged == 7
