@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,9 @@ def in_words(place: str) -> Iterator[None]:
     """Errors of the database at `place` inside become StorageErrors; what is our own mistake stays what it is."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        # Python's module cannot even tell what SQLite says of a file that is damaged in a name of its schema.
+        raise StorageDamaged(f"The database {place} is damaged: a text in it is none") from error
     except (DBAPIError, sqlite3.Error, PoolTimeout, OSError) as error:
         known = explained(error, place)
         if known is None:
@@ -153,7 +157,7 @@ def explained(error: Exception, place: str) -> StorageError | None:
     if isinstance(cause, sqlite3.Error):
         # Extended codes carry the primary one in their low byte.
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGED:
+        if code in _DAMAGED or is_no_text(cause):
             return StorageDamaged(f"The database {place} is damaged: {cause}")
         if code in _PASSING:
             # Where SQLite cannot make one of the files beside the database it only reports an error of the disk.
@@ -161,6 +165,22 @@ def explained(error: Exception, place: str) -> StorageError | None:
             return StorageUnavailable(f"The database {place} cannot be used now: {_PASSING[reason]}")
         return None
     return _explained_postgres(cause, place)
+
+
+def is_no_text(cause: BaseException | None) -> bool:
+    """Whether SQLite found bytes in a column of texts that are none."""
+    return isinstance(cause, sqlite3.OperationalError) and str(cause).startswith("Could not decode to UTF-8")
+
+
+@contextmanager
+def broken_texts(connection: Connection) -> Iterator[None]:
+    """Texts that are damaged in an SQLite file are read as far as they can be; that takes longer."""
+    driver: Any = connection.connection.driver_connection
+    driver.text_factory = partial(str, encoding="utf-8", errors="replace")
+    try:
+        yield
+    finally:
+        driver.text_factory = str
 
 
 def _is_full(path: Path) -> bool:

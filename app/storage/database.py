@@ -23,7 +23,17 @@ from app.records import TABLES, Change, Configuration, System
 from app.records.base import Record
 from app.storage import calls, journal, registrations, schema
 from app.storage.calls import CallQuery, CallStatements
-from app.storage.connection import WRITE, RowWriter, in_words, postgres_engine, postgres_url, shown, sqlite_engine
+from app.storage.connection import (
+    WRITE,
+    RowWriter,
+    broken_texts,
+    in_words,
+    is_no_text,
+    postgres_engine,
+    postgres_url,
+    shown,
+    sqlite_engine,
+)
 from app.storage.errors import StorageDamaged, StorageError, StorageInUse
 from app.storage.journal import CallJournal
 from app.storage.locks import FileLock
@@ -334,7 +344,13 @@ class Database:
     def calls(self, query: CallQuery | None = None) -> list[CallRecord]:
         """One page of call records."""
         with self._transaction() as connection:
-            return self._statements.read(connection, query or CallQuery())
+            try:
+                return self._statements.read(connection, query or CallQuery())
+            except DBAPIError as error:
+                if not is_no_text(error.orig):
+                    raise
+            with broken_texts(connection):
+                return self._statements.read(connection, query or CallQuery())
 
     def count_calls(self, query: CallQuery | None = None) -> int:
         """How many call records all pages of a query hold."""

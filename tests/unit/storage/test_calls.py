@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -29,6 +32,19 @@ def test_a_call_is_found_once_it_has_ended(database: Database, call: Maker) -> N
     over = call(id="a")
     database.write_calls([], [over])
     assert database.calls() == [over]
+
+
+def test_bytes_that_are_no_text_hide_no_record(data: Path, open_database: Callable[..., Database], call: Maker) -> None:
+    records = [call(id="a", called_number="12345", started=T0), call(id="b", started=T0 + 1)]
+    database = open_database()
+    database.write_calls([], records)
+    database.close()
+    with closing(sqlite3.connect(data / "trunkline.sqlite3")) as connection, connection:
+        connection.execute("UPDATE call_records SET called_number = CAST(x'3132ff3435' AS TEXT) WHERE id = 'a'")
+    database = open_database()
+    for _ in range(2):
+        assert database.calls() == [records[1], replace(records[0], called_number="12\ufffd45")]
+        assert list(database.all_calls()) == database.calls()
 
 
 def test_news_of_a_call_replaces_what_was_known_but_never_its_end(database: Database, call: Maker) -> None:

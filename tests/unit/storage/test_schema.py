@@ -170,6 +170,17 @@ def test_a_table_that_is_not_whole_is_damage(
         open_database()
 
 
+@pytest.mark.parametrize("name", [b"ban_seconds", b"TABLE sip_trunks", b"server_port"])
+def test_a_schema_that_is_no_text_is_damage(data: Path, older: CallRecord, name: bytes, open_database: Opener) -> None:
+    path = data / FILE_NAME
+    whole = path.read_bytes()
+    assert name in whole
+    for at in range(len(name)):
+        path.write_bytes(whole.replace(name, name[:at] + b"\xff" + name[at + 1 :]))
+        with pytest.raises(StorageDamaged, match="is damaged"):
+            open_database()
+
+
 def test_another_programs_file_is_refused(data: Path, open_database: Opener) -> None:
     data.mkdir()
     (data / FILE_NAME).write_bytes(b"This is a letter to my aunt, and no database at all.")
