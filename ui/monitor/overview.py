@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QActionGroup, QPainter, QPaintEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QActionGroup, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -30,6 +30,7 @@ from ui.monitor.audio_words import score_word
 from ui.monitor.gauge import TrunkGauge
 from ui.monitor.stagger import Piece, Stagger
 from ui.monitor.time_plot import Series, TimePlot
+from ui.plain_text import ShortenedLabel
 from ui.tables.rows_text import to_csv
 from ui.tool_bar import ToolBar
 from ui.words import full_time
@@ -338,22 +339,6 @@ def _media_texts(sample: GaugeSample, trunk_id: int) -> list[str]:
     flows = media.packets_per_second > 0
     quality = [media.mos_worst or "", media.mos_median or "", media.jitter_ms, media.loss_percent]
     return [str(media.relayed), f"{media.packets_per_second:g}", *(str(each) if flows else "" for each in quality)]
-
-
-class ShortenedLabel(QLabel):
-    """In a small window its words end in an ellipsis, rather than the window is kept wide."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - it is small, and painted whole
-        """As many words as there is room for."""
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
-        painter.end()
 
 
 class Figure(QFrame):

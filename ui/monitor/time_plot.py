@@ -12,9 +12,10 @@ from typing import Any, ClassVar, NamedTuple
 import pyqtgraph
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from ui.monitor.curve_key import CurveKey, Entry
+from ui.plain_text import ShortenedLabel
 from ui.theme import Theme
 
 pyqtgraph.setConfigOptions(antialias=True)
@@ -93,7 +94,7 @@ class TimePlot(QFrame):
         """How often new values were drawn."""
         self._title = QLabel(title)
         self._title.setProperty("role", "title")
-        self._values = QLabel()
+        self._values = ShortenedLabel()
         self._values.setObjectName("values")
         self._values.setProperty("role", "muted")
         left = WholeNumbers("left") if whole else pyqtgraph.AxisItem("left")
@@ -118,8 +119,7 @@ class TimePlot(QFrame):
         self.plot.scene().sigMouseMoved.connect(self._point)
         head = QHBoxLayout()
         head.addWidget(self._title)
-        # The values never make the card wider.
-        self._values.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        head.addSpacing(8)
         self._values.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         head.addWidget(self._values, 1)
         layout = QVBoxLayout(self)
