@@ -13,7 +13,7 @@ MAXIMUM_TIMES = 100
 """So many times of day may be written in all."""
 _MINUTES_OF_A_DAY = 24 * 60
 _DAY = re.compile(r"([a-z]+)(?:-([a-z]+))?", re.IGNORECASE)
-_TIME = re.compile(r"(\d{1,2})(?::(\d{2}))?-(\d{1,2})(?::(\d{2}))?")
+_TIME = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?-(\d{1,2})(?:[:.](\d{2}))?")
 _MOMENT = re.compile(r"(?:([a-z]+)\s+)?(\d{1,2}):(\d{2})", re.IGNORECASE)
 
 

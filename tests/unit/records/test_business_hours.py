@@ -26,6 +26,7 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
         ("", ""),
         ("Mon-Fri 08:00-18:00, Sat 09:00-13:00", "Mon-Fri 08:00-18:00, Sat 09:00-13:00"),
         ("monday - FRIDAY 8-12:30; 13:30\u201318", "Mon-Fri 08:00-12:30 13:30-18:00"),
+        ("Mon-Fri 08.00-18.30", "Mon-Fri 08:00-18:30"),
         ("Mon, Wed, Fri 9-17", "Mon Wed Fri 09:00-17:00"),
         ("08:00-18:00", "08:00-18:00"),
         ("Fri-Mon 22:00-06:00", "Fri-Mon 22:00-06:00"),
