@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QAction, QGuiApplication
@@ -45,7 +45,7 @@ def _level_cell(level: int) -> Cell:
 
 def iso_time(at: float) -> str:
     """A local time with its offset: `2026-01-31T13:00:00.250+01:00`."""
-    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(timespec="milliseconds")
 
 
 def _time_cell(at: float) -> Cell:

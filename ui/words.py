@@ -6,7 +6,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from app.events import Alarm, worst_of
 from app.records import Configuration
@@ -39,7 +39,8 @@ def full_time(wall: float) -> str:
     """A local time with its date and offset: `2025-11-22 14:03:22 +01:00`; blank for 0."""
     if not wall:
         return ""
-    return datetime.fromtimestamp(wall).astimezone().isoformat(sep=" ", timespec="seconds").replace("+", " +")
+    # By way of UTC: Windows refuses to find the offset of a naive local time of 1970, where a clock without battery is.
+    return datetime.fromtimestamp(wall, UTC).astimezone().isoformat(sep=" ", timespec="seconds").replace("+", " +")
 
 
 def name_words(name: str, configuration: Configuration) -> str:

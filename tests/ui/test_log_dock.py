@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from ui import log_dock
-from ui.log_dock import LogDock
+from ui.log_dock import LogDock, iso_time
 from ui.main_window import MainWindow
+from ui.words import full_time
 
 log = logging.getLogger("app.calls.trunks")
 
@@ -91,6 +93,12 @@ def test_scrolled_up_it_stands_still_and_goes_on_at_the_end(dock: LogDock, windo
     assert dock.model.total == 201
     assert bar.value() == bar.maximum()
     assert not waiting.text()
+
+
+def test_a_clock_that_begins_in_1970_has_its_times_shown() -> None:
+    """A machine without battery and network; Windows refuses some ways to ask for such a local time."""
+    assert datetime.fromisoformat(iso_time(5.25)).timestamp() == 5.25
+    assert datetime.fromisoformat(full_time(5.0).replace(" +", "+")).timestamp() == 5.0
 
 
 def test_rows_and_waiting_entries_are_bounded(dock: LogDock, monkeypatch: pytest.MonkeyPatch) -> None:
