@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +26,9 @@ from ui.workspace import Workspace
 @pytest.fixture(scope="session")
 def qapp_args() -> list[str]:
     """Tests never need a display."""
+    if sys.platform == "win32":
+        # Qt's offscreen platform looks for fonts in its own folder there, and finds none.
+        os.environ.setdefault("QT_QPA_FONTDIR", str(Path(os.environ["SYSTEMROOT"], "Fonts")))
     return ["trunkline-tests", "-platform", "offscreen"]
 
 
