@@ -26,7 +26,9 @@ class Disk:
 
     def __init__(self, database: Database) -> None:
         assert database._writer is not None
-        self._cursor = database._writer._cursor
+        # A cursor of its own on the writer's connection: SQLite counts the pages by connection, and the writer's thread
+        # may be at work with the other one.
+        self._cursor = database._writer._connection.cursor()
         self._run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _run(self, statement: str) -> int:
