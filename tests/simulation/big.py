@@ -624,7 +624,9 @@ class Big:
 
 
 def resident() -> float:
-    """The memory of this process in MiB."""
+    """The memory of this process in MiB; 0 where the system has no /proc to tell it (Windows)."""
+    if sys.platform == "win32":
+        return 0.0
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
