@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+from app.command_line.console_end import ConsoleEnd
 from app.command_line.output import say, show
 from app.engine import Engine
 from app.errors import RecordError, RecordErrors, UserFacingError
@@ -27,20 +28,22 @@ _STOP_SECONDS = 30.0
 
 
 def run(options: Namespace) -> int:
-    """Serve until SIGTERM, SIGINT or Ctrl+C; 0 then, 1 with words when the server cannot start."""
+    """Serve until SIGTERM, SIGINT, Ctrl+C or the end of a Windows console: 0; 1 with words when it cannot start."""
     set_up_logging(options.log_level)
     sip = read_sip_address(options.sip) if options.sip else None
     if options.start_fresh:
         keep_damaged_database_aside(options.data)
+    console = ConsoleEnd()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            code = runner.run(_serve(options.data, sip))
+            code = runner.run(_serve(options.data, sip, console))
         except UserFacingError as error:
             say(str(error) + _advice(error, options))
             return 1
     for number in _stop_signals():
         # Who asks once more while Python itself ends must not turn the end in order into a death.
         signal.signal(number, signal.SIG_IGN)
+    console.program_ended()
     return code
 
 
@@ -67,9 +70,9 @@ def read_sip_address(text: str) -> tuple[str, int]:
     return address, int(port)
 
 
-async def _serve(data: Path, sip: tuple[str, int] | None) -> int:
+async def _serve(data: Path, sip: tuple[str, int] | None, console: ConsoleEnd) -> int:
     stop = asyncio.Event()
-    _on_signals(stop)
+    _on_signals(stop, console)
     engine = Engine(data, sip=sip)
     try:
         await _start(engine, stop)
@@ -111,18 +114,19 @@ def _stop_signals() -> tuple[signal.Signals, ...]:
     return tuple(getattr(signal, name) for name in names)
 
 
-def _on_signals(stop: asyncio.Event) -> None:
-    """Have the signals that ask a program to end set the event."""
+def _on_signals(stop: asyncio.Event, console: ConsoleEnd) -> None:
+    """Have the signals that ask a program to end, and the end of the console, set the event."""
     loop = asyncio.get_running_loop()
 
     def ask(*_: object) -> None:
-        # It runs in the main thread, but not in the loop, which may have ended meanwhile.
+        # It runs in the main thread, or in one of the system's, but not in the loop, which may have ended meanwhile.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(stop.set)
 
     for number in _stop_signals():
         # Not add_signal_handler: a closing loop would leave the signal deadly.
         signal.signal(number, ask)
+    console.watch(ask)
 
 
 def keep_damaged_database_aside(data: Path) -> None:
