@@ -40,7 +40,8 @@ def full_time(wall: float) -> str:
     if not wall:
         return ""
     # By way of UTC: Windows refuses to find the offset of a naive local time of 1970, where a clock without battery is.
-    return datetime.fromtimestamp(wall, UTC).astimezone().isoformat(sep=" ", timespec="seconds").replace("+", " +")
+    written = datetime.fromtimestamp(wall, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+    return f"{written[:-6]} {written[-6:]}"
 
 
 def name_words(name: str, configuration: Configuration) -> str:
