@@ -40,7 +40,7 @@ def run(options: Namespace) -> int:
         except UserFacingError as error:
             say(str(error) + _advice(error, options))
             return 1
-    for number in _stop_signals():
+    for number in stop_signals():
         # Who asks once more while Python itself ends must not turn the end in order into a death.
         signal.signal(number, signal.SIG_IGN)
     console.program_ended()
@@ -108,10 +108,12 @@ async def _start(engine: Engine, stop: asyncio.Event) -> None:
     stopping.cancel()
 
 
-def _stop_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a program to end."""
-    names = ("SIGTERM", "SIGINT", "SIGBREAK") if sys.platform == "win32" else ("SIGTERM", "SIGINT")
-    return tuple(getattr(signal, name) for name in names)
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask a program to end; the one of a terminal that is closed not where nohup has it ignored."""
+    if sys.platform == "win32":
+        return signal.SIGTERM, signal.SIGINT, signal.SIGBREAK
+    asked = signal.SIGTERM, signal.SIGINT
+    return asked if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*asked, signal.SIGHUP)
 
 
 def _on_signals(stop: asyncio.Event, console: ConsoleEnd) -> None:
@@ -123,7 +125,7 @@ def _on_signals(stop: asyncio.Event, console: ConsoleEnd) -> None:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(stop.set)
 
-    for number in _stop_signals():
+    for number in stop_signals():
         # Not add_signal_handler: a closing loop would leave the signal deadly.
         signal.signal(number, ask)
     console.watch(ask)

@@ -24,7 +24,7 @@ from app import __version__
 from app.__main__ import main
 from app.command_line.arguments import default_data_folder
 from app.command_line.output import table
-from app.command_line.serve_command import keep_damaged_database_aside, read_sip_address
+from app.command_line.serve_command import keep_damaged_database_aside, read_sip_address, stop_signals
 from app.errors import RecordErrors
 from app.events import Attempt
 from app.logging_setup import LineFormatter
@@ -75,7 +75,7 @@ TRUNK = {"server_address": "192.0.2.8"}
 if sys.platform == "win32":
     ENDINGS, GROUP = [signal.CTRL_BREAK_EVENT], subprocess.CREATE_NEW_PROCESS_GROUP
 else:
-    ENDINGS, GROUP = [signal.SIGTERM, signal.SIGINT], 0
+    ENDINGS, GROUP = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], 0
 DIALPLAN = {
     "sip_trunks": [TRUNK],
     "analyze_called_numbers": [{"prefix": "13", "route_type": "sip_trunk", "target_id": 1}],
@@ -553,6 +553,13 @@ def test_serve_says_when_it_is_ready_and_ends_in_order(
     assert code == 0
     assert not re.search("WARNING|ERROR|Traceback|Exception", log), log
     assert re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO app", log.splitlines()[-1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the end of a Windows console is no signal")
+def test_a_server_that_was_started_by_nohup_outlives_its_terminal(request: pytest.FixtureRequest) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
+    assert signal.SIGHUP not in stop_signals()
 
 
 @pytest.mark.wire
