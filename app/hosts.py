@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+_PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
+
 WILDCARDS = ("0.0.0.0", "::")
 """To listen on these is to listen on every address of their family."""
 DEFAULT_PORTS: dict[str, int] = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -17,6 +19,20 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def network_of(host: str) -> str:
+    """What strangers are counted by: a public IPv6 address's /64, since who has one of its addresses has all of them
+    (RFC 6177), as `2001:db8:1:2::/64`; every other address by itself."""
+    if ":" not in host:
+        return host
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError:
+        return host
+    if address not in _PUBLIC_IPV6:
+        return host
+    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 def bracketed(host: str) -> str:

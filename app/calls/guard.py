@@ -9,7 +9,7 @@ from typing import Protocol
 
 from app.calls.address_rules import AddressRules
 from app.events import Ban
-from app.hosts import format_host_port
+from app.hosts import format_host_port, network_of
 from app.records import AddressAction, AddressList, Configuration
 
 MAXIMUM_SOURCES = 50_000
@@ -85,21 +85,33 @@ class _Bucket:
 
 
 class _Source:
-    """One address."""
+    """One address, or all strange ones of one IPv6 network, which are one sender's to choose from."""
 
-    __slots__ = ("banned_until", "datagrams", "failures", "numbers", "phones", "streams", "treatment", "vouched_at")
+    __slots__ = (
+        "banned_until",
+        "datagrams",
+        "failures",
+        "name",
+        "numbers",
+        "phones",
+        "streams",
+        "treatment",
+        "vouched_at",
+    )
 
-    def __init__(self, treatment: int, rate: float, now: float) -> None:
+    def __init__(self, name: str, treatment: int, rate: float, now: float) -> None:
+        self.name = name
+        """The address, or `2001:db8:1:2::/64`: what a ban of it is called."""
         self.treatment = treatment
         self.datagrams = _Bucket(rate, now)
         """For what comes by UDP, from whomever: an address is easily forged."""
         self.streams = _Bucket(rate, now)
         """For what comes by connections, which nobody can make in another's name."""
-        self.phones: dict[int, _Bucket] = {}
-        """What phones that are registered by UDP have for themselves when the datagrams' bucket is empty, by port."""
+        self.phones: dict[tuple[str, int], _Bucket] = {}
+        """What phones that are registered by UDP have for themselves when the datagrams' bucket is empty."""
         self.banned_until = 0.0
-        self.failures: deque[tuple[float, int]] | None = None
-        """When a wrong password came, and from which port."""
+        self.failures: deque[tuple[float, tuple[str, int]]] | None = None
+        """When a wrong password came, and from which address and port."""
         self.numbers: dict[str, float] | None = None
         self.vouched_at = -VOUCHED_SECONDS
         """When it showed a right password last."""
@@ -130,6 +142,8 @@ class Guard:
         self._phones = phones
         self._is_trusted: Callable[[str], bool] = lambda _host: False
         self._sources: dict[str, _Source] = {}
+        self._networks: dict[str, _Source] = {}
+        """What the strange addresses of an IPv6 network share."""
         self._rules = AddressRules()
         self._bans: dict[str, tuple[Ban, float]] = {}
         self._barred: dict[tuple[str, int], str] = {}
@@ -148,17 +162,19 @@ class Guard:
         self._ban_failures = system.ban_failures
         self._ban_seconds = float(system.ban_seconds)
         self._rules = AddressRules(configuration.records(AddressList))
-        # Who was noticed stays so: a change of the configuration is no pardon.
-        noticed = {
-            host: source
-            for host, source in self._sources.items()
-            if source.banned_until or source.failures or source.numbers or source.vouched_at >= 0.0
-        }
+        self._networks = _noticed(self._networks)
+        noticed = _noticed(self._sources)
         self._sources.clear()
         lifted = False
         for host, source in noticed.items():
-            source.treatment = self._treatment(host)
-            if source.treatment != _EXEMPT:
+            treatment = self._treatment(host)
+            if source.name != host:
+                # What it shares with its neighbours stays theirs; with a treatment of its own it is remembered anew.
+                if treatment == _LIMITED and self._networks.get(source.name) is source:
+                    self._sources[host] = source
+                continue
+            source.treatment = treatment
+            if treatment != _EXEMPT:
                 self._sources[host] = source
             elif self._bans.pop(host, None) is not None:
                 lifted = True
@@ -193,7 +209,7 @@ class Guard:
             if now < source.banned_until:
                 self.dropped += 1
                 return False
-            self.lift(host)
+            self.lift(source.name)
         rate = self._rate
         if not rate:
             return True
@@ -211,15 +227,29 @@ class Guard:
         if not self._phones.is_source(host, port):
             return False
         rate = min(PHONE_RATE, self._rate)
-        bucket = source.phones.get(port)
+        bucket = source.phones.get((host, port))
         if bucket is None:
             if len(source.phones) >= MAXIMUM_PHONES:
                 source.phones.clear()
-            bucket = source.phones[port] = _Bucket(rate, now)
+            bucket = source.phones[host, port] = _Bucket(rate, now)
         return bucket.take(rate, now)
 
     def _remember(self, host: str, now: float) -> _Source:
-        sources = self._sources
+        treatment = self._treatment(host)
+        # Where a phone is registered the address is its own; so are those that the lists or trust name.
+        is_strange = treatment == _LIMITED and not self._phones.has_phones(host)
+        name = network_of(host) if is_strange else host
+        source = self._networks.get(name) if name != host else None
+        if source is None:
+            source = _Source(name, treatment, self._rate, now)
+            if name != host:
+                self._make_room(self._networks)
+                self._networks[name] = source
+        self._make_room(self._sources)
+        self._sources[host] = source
+        return source
+
+    def _make_room(self, sources: dict[str, _Source]) -> None:
         while len(sources) >= MAXIMUM_SOURCES:
             oldest = next(iter(sources))
             entry = sources.pop(oldest)
@@ -227,14 +257,12 @@ class Guard:
                 # A ban outlives the bound: it moves to the young end instead of being forgotten. There are fewer bans
                 # than places, so that one that is none comes soon.
                 sources[oldest] = entry
-        source = sources[host] = _Source(self._treatment(host), self._rate, now)
-        return source
 
     def _cut_off(self, host: str, source: _Source, bucket: _Bucket, now: float) -> None:
         """A stranger floods: nothing more of it is read for a while. Where phones are, the rate alone is bounded."""
         bucket.excess = 0
         if self._ban_failures and not self._is_vouched(host, source, now):
-            self._ban(host, source, f"flood: more than {self._rate:g} messages per second", now, FLOOD_BAN_SECONDS)
+            self._ban(source, f"flood: more than {self._rate:g} messages per second", now, FLOOD_BAN_SECONDS)
 
     def vouch(self, host: str, now: float) -> None:
         """The address has shown a right password: many phones may share it."""
@@ -265,15 +293,15 @@ class Guard:
             failures = source.failures = deque(maxlen=1000)
         while failures and failures[0][0] < now - FAILURE_WINDOW:
             failures.popleft()
-        failures.append((now, port))
+        failures.append((now, (host, port)))
         if self._is_vouched(host, source, now) and len(failures) < min(limit * GUESSERS_BEHIND_AN_ADDRESS, 1000):
-            count = sum(from_ == port for _at, from_ in failures)
+            count = sum(from_ == (host, port) for _at, from_ in failures)
             if count >= limit and (host, port) not in self._barred:
                 self._bar(host, port, f"{count} times {reason} within a minute, from this phone alone", now)
             return False
         if len(failures) < limit:
             return False
-        self._ban(host, source, f"{len(failures)} times {reason} within a minute", now)
+        self._ban(source, f"{len(failures)} times {reason} within a minute", now)
         return True
 
     def _bar(self, host: str, port: int, reason: str, now: float) -> None:
@@ -295,7 +323,7 @@ class Guard:
         if source.treatment != _LIMITED:
             return False
         if not source.banned_until and not self._is_vouched(host, source, now):
-            self._ban(host, source, f"scanner: User-Agent {user_agent[:40]}", now)
+            self._ban(source, f"scanner: User-Agent {user_agent[:40]}", now)
         return True
 
     def strange(self, host: str, called_number: str, user_agent: str, now: float) -> bool:
@@ -320,16 +348,16 @@ class Guard:
         numbers[called_number[:32]] = now
         if len(numbers) < NUMBERS_OF_A_SCANNER:
             return False
-        self._ban(host, source, f"scanner: tried {len(numbers)} numbers within a minute", now)
+        self._ban(source, f"scanner: tried {len(numbers)} numbers within a minute", now)
         return True
 
-    def _ban(self, host: str, source: _Source, reason: str, now: float, seconds: float = 0.0) -> None:
+    def _ban(self, source: _Source, reason: str, now: float, seconds: float = 0.0) -> None:
         seconds = seconds or self._ban_seconds
         source.banned_until = now + seconds
         source.failures = None
         source.numbers = None
         wall = self._wall()
-        self._list(Ban(host, reason, wall, wall + seconds), source.banned_until)
+        self._list(Ban(source.name, reason, wall, wall + seconds), source.banned_until)
 
     def _list(self, ban: Ban, until: float) -> None:
         if len(self._bans) >= MAXIMUM_BANS:
@@ -345,15 +373,15 @@ class Guard:
             self._on_change()
 
     def lift(self, host: str) -> None:
-        """End a ban, of an address or of one phone as it stands in the list."""
+        """End a ban, of an address, an IPv6 network or one phone as it stands in the list."""
         for (address, port), name in tuple(self._barred.items()):
             if name == host:
                 del self._barred[address, port]
                 failing = self._sources.get(address)
                 if failing is not None and failing.failures:
-                    kept = [failure for failure in failing.failures if failure[1] != port]
+                    kept = [failure for failure in failing.failures if failure[1] != (address, port)]
                     failing.failures = deque(kept, maxlen=1000)
-        source = self._sources.get(host)
+        source = self._networks.get(host) or self._sources.get(host)
         if source is not None:
             source.banned_until = 0.0
             source.failures = None
@@ -366,5 +394,14 @@ class Guard:
             self.lift(host)
 
     def bans(self) -> tuple[Ban, ...]:
-        """The addresses that are banned now, newest first."""
+        """The addresses and networks that are banned now, newest first."""
         return tuple(ban for ban, _ in reversed(self._bans.values()))
+
+
+def _noticed(sources: dict[str, _Source]) -> dict[str, _Source]:
+    """Who was noticed stays so: a change of the configuration is no pardon."""
+    return {
+        name: source
+        for name, source in sources.items()
+        if source.banned_until or source.failures or source.numbers or source.vouched_at >= 0.0
+    }

@@ -374,3 +374,98 @@ def test_no_bans_at_0() -> None:
     assert not guard.scans(HOST, "friendly-scanner", 0.0)
     for number in range(50):
         assert not guard.strange(HOST, str(number), "", 0.0)
+
+
+# --- IPv6: who has one address of a network has them all --------------------------------------------------------------
+
+NETWORK = "2001:db8:1:2::/64"
+
+
+def neighbour(number: int) -> str:
+    return f"2001:db8:1:2::{number + 1:x}"
+
+
+def test_the_addresses_of_an_ipv6_network_share_one_rate() -> None:
+    guard = Guarded(system={"max_messages_per_second": 50, "ban_failures": 0}).guard
+    assert sum(guard.admit(neighbour(n), 5060, 0.0) for n in range(1000)) == 100
+    assert guard.admit("2001:db8:1:3::1", 5060, 0.0), "the next network is somebody else's"
+
+
+def test_guessing_from_ever_new_addresses_of_a_network_bans_it() -> None:
+    guarded = Guarded(system={"ban_failures": 10})
+    guard = guarded.guard
+    assert [guard.failed(neighbour(n), 5060, "wrong password", 1.0) for n in range(10)] == [False] * 9 + [True]
+    assert [ban.address for ban in guard.bans()] == [NETWORK]
+    assert not guard.admit(neighbour(4), 5060, 2.0)
+    assert not guard.admit(neighbour(500), 5060, 2.0), "one that was never seen"
+    assert guard.admit("2001:db8:1:3::1", 5060, 2.0)
+    guarded.configure(system={"ban_failures": 10})
+    assert not guard.admit(neighbour(501), 5060, 2.0), "a changed configuration is no pardon"
+    guard.lift(NETWORK)
+    assert guard.bans() == ()
+    assert guard.admit(neighbour(4), 5060, 2.0)
+    assert guard.admit(neighbour(500), 5060, 2.0)
+
+
+def test_the_ban_of_a_network_ends_by_itself() -> None:
+    guard = Guarded(system={"ban_failures": 1, "ban_seconds": 60}).guard
+    assert guard.failed(neighbour(1), 5060, "wrong password", 1.0)
+    assert not guard.admit(neighbour(2), 5060, 60.0)
+    assert guard.admit(neighbour(2), 5060, 62.0)
+    assert guard.bans() == ()
+
+
+def test_a_flood_from_a_whole_network_is_cut_off() -> None:
+    guard = Guarded(system={"max_messages_per_second": 50, "ban_failures": 10}).guard
+    for n in range(2000):
+        guard.admit(neighbour(n), 5060, n / 5000)
+    assert [ban.address for ban in guard.bans()] == [NETWORK]
+
+
+@pytest.mark.parametrize("known", ["trusted", "listed", "registered"])
+def test_who_is_known_in_a_network_does_not_suffer_for_its_neighbours(known: str) -> None:
+    guarded = Guarded()
+    friend = neighbour(77)
+    entries = [{"network": f"{friend}/128", "action": "accept"}] if known == "listed" else []
+    if known == "registered":
+        guarded.phones.add((friend, 5060))
+    guarded.configure(
+        trusted=(friend,) if known == "trusted" else (), system={"ban_failures": 5}, address_lists=entries
+    )
+    for n in range(5):
+        guarded.guard.failed(neighbour(n), 5060, "wrong password", 1.0)
+    assert [ban.address for ban in guarded.guard.bans()] == [NETWORK]
+    assert guarded.guard.admit(friend, 5060, 1.0)
+
+
+def test_two_phones_of_a_network_with_the_same_port_are_told_apart() -> None:
+    guard = Guarded(system={"ban_failures": 4}).guard
+    guard.admit(neighbour(1), 5060, 0.0)
+    guard.vouch(neighbour(1), 0.0)
+    for at in range(3):
+        guard.failed(neighbour(1), 5060, "wrong password", 1.0 + at)
+        guard.failed(neighbour(2), 5060, "wrong password", 1.0 + at)
+    assert guard.bans() == ()
+    guard.failed(neighbour(2), 5060, "wrong password", 5.0)
+    assert [ban.address for ban in guard.bans()] == [f"[{neighbour(2)}]:5060"]
+    assert not guard.bars(neighbour(1), 5060)
+
+
+@pytest.mark.parametrize("host", ["fd00::{}", "fe80::{}%eth0", "203.0.113.{}"])
+def test_neighbours_in_a_private_network_are_counted_each_for_itself(host: str) -> None:
+    guard = Guarded(system={"ban_failures": 2}).guard
+    for n in range(1, 5):
+        assert not guard.failed(host.format(n), 5060, "wrong password", 1.0)
+    assert guard.bans() == ()
+
+
+def test_networks_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "MAXIMUM_SOURCES", 20)
+    guard = Guarded(system={"ban_failures": 1}).guard
+    guard.failed("2001:db8:ffff:1::1", 5060, "wrong password", 0.0)
+    for n in range(200):
+        guard.admit(f"2001:db8:{n:x}::1", 5060, 0.0)
+        guard.admit(f"2001:db8:ffff:1::{n:x}", 5060, 0.0)
+    assert len(guard._sources) <= 20
+    assert len(guard._networks) <= 20
+    assert not guard.admit("2001:db8:ffff:1::beef", 5060, 1.0), "a ban outlives the bound"
