@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.hosts import network_of
 from app.sip.flow import Flow, TransportName
 from app.sip.transport.certificates import TlsContexts
 from app.sip.transport.listening import ListenAddress, TransportError, TransportLimits, connection_bound, family_of
@@ -68,7 +69,7 @@ class ConnectionTable:
         self._strange: dict[int, StreamConnection] = {}
         """Accepted ones that completed a message, which anybody can, and whose peers are not known."""
         self._accepted_from: dict[str, dict[int, StreamConnection]] = {}
-        """Those of both kinds, by address."""
+        """Those of both kinds, by address or public IPv6 network."""
         self._known_from: dict[str, int] = {}
         """How many there are of peers that are known, by address."""
         self._by_remote: dict[RemoteKey, list[StreamConnection]] = {}
@@ -106,14 +107,15 @@ class ConnectionTable:
         if self._admit is not None and not self._admit(host, 0, self.monotonic()):
             self._refused += 1
             return False
-        from_there = self._accepted_from.get(host, {})
+        place = network_of(host)
+        from_there = self._accepted_from.get(place, {})
         if len(from_there) >= self.limits.connections_per_address:
             self._evict_from(from_there)
         if len(self._connections) + len(self._closing) >= self._bound and not self._evict_any():
             self._refused += 1
             return False
         self._accepted += 1
-        self._accepted_from.setdefault(host, {})[connection.number] = connection
+        self._accepted_from.setdefault(place, {})[connection.number] = connection
         self._unproven[connection.number] = connection
         self._add(connection)
         return True
@@ -318,12 +320,12 @@ class ConnectionTable:
         self._by_remote.setdefault((flow.transport, flow.remote_host, flow.remote_port), []).append(connection)
 
     def _no_more_a_stranger(self, connection: StreamConnection) -> None:
-        host = connection.flow.remote_host
-        from_there = self._accepted_from.get(host)
+        place = network_of(connection.flow.remote_host)
+        from_there = self._accepted_from.get(place)
         if from_there is not None:
             from_there.pop(connection.number, None)
             if not from_there:
-                del self._accepted_from[host]
+                del self._accepted_from[place]
 
     def _evict_from(self, from_there: dict[int, StreamConnection]) -> None:
         oldest = next(iter(from_there.values()))

@@ -95,8 +95,8 @@ class TransportLimits:
     oldest one that never completed a message is closed, else the oldest one of a stranger, else the one that is silent
     for longest (over a minute), else the new one is refused."""
     connections_per_address: int = 100
-    """Accepted connections of strangers from one address. At the bound, its oldest one that never completed a message
-    is closed, else its oldest one."""
+    """Accepted connections of strangers from one address or public IPv6 /64. At the bound, its oldest one that never
+    completed a message is closed, else its oldest one."""
     known_per_address: int = 1000
     """Accepted connections from one address of peers that are known, as phones behind a router are by their passwords.
     Further ones stay among the strangers'."""
